@@ -1,0 +1,32 @@
+//! Errors of this room.
+
+use weir_types::{Classify, ErrorKind};
+
+/// Why a table could not be opened, read or written. Each message names the table, and the file and line (or offset)
+/// where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// An option is wrong, or a file that it names is not there.
+    #[error("{0}")]
+    Options(String),
+    /// A record that cannot be read.
+    #[error("{0}")]
+    Record(String),
+    /// A disk, host or object store that did not do as asked.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A defect.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Classify for ConnectorError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            ConnectorError::Options(_) => ErrorKind::UserInput,
+            ConnectorError::Record(_) => ErrorKind::Data,
+            ConnectorError::Unavailable(_) => ErrorKind::Unavailable,
+            ConnectorError::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}

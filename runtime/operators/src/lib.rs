@@ -1,0 +1,12 @@
+//! What happens to a batch.
+//!
+//! Read first: [`Operator`] (what the driver asks of one), [`Output`], [`create_operator`].
+//!
+//! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart
+//! needs outside the state API.
+
+mod error;
+mod operator;
+
+pub use error::OperatorError;
+pub use operator::{Operator, OperatorContext, Output, OutputElement, Progress};

@@ -1,0 +1,46 @@
+//! The vocabulary that every room shares: what flows between operators, what a job is made of, the types and texts
+//! of SQL values, the coordinates of a running job, and its errors.
+//!
+//! Read first: [`StreamElement`] (what flows), [`JobGraph`] (what the planner hands to the runtime) and [`SqlType`]
+//! (what a value is).
+//!
+//! Invariants:
+//! - Everything that is persisted has its numbers and bytes fixed here, and pinned by tests: [`RowKind`], [`KeyGroup`]
+//!   assignment, the key codec.
+//! - Nothing here does I/O, keeps state between calls or knows a connector, an operator or a backend.
+
+mod aggregate;
+mod batch;
+mod changelog_mode;
+mod element;
+mod env;
+mod error;
+mod identifiers;
+mod job_graph;
+mod key_group;
+mod metrics;
+mod sql_type;
+mod table;
+mod window;
+
+pub use batch::{ChangelogBatch, RowKind, RowKinds};
+pub use element::{Barrier, CheckpointKind, EventTime, StreamElement, Watermark};
+pub use sql_type::{SqlField, SqlType, TIME_ATTRIBUTE_KEY, TYPE_KEY, TimeAttribute};
+
+pub use aggregate::{AggregateCall, AggregateFunction};
+pub use changelog_mode::ChangelogMode;
+pub use job_graph::{
+    CalcSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings, LimitSpec, NodeIndex,
+    OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowProperty, WindowTableFunctionSpec, WindowTime,
+};
+pub use window::WindowSpec;
+
+pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
+pub use key_group::{DEFAULT_MAX_PARALLELISM, KeyGroup, KeyGroupRange, key_group_of, key_hash};
+
+pub use table::{ColumnKind, ConnectorCatalog, OptionError, TableCapabilities, TableColumn, TableDescriptor};
+
+pub use env::{BoxFuture, Clock, RandomSource, RuntimeEnv, Spawner};
+pub use error::{Classify, ErrorKind, JobError};
+pub use metrics::{OperatorMetrics, OperatorMetricsSnapshot};

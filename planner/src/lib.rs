@@ -1,1 +1,24 @@
-//! Placeholder.
+//! SQL text to [`JobGraph`](weir_types::JobGraph). Never executes.
+//!
+//! Read first: [`Planner`] (a session), [`Statement`] (what the text says), [`Planned`] (what becomes of it).
+//!
+//! | module | |
+//! | --- | --- |
+//! | `parser` | text to statements: a dialect and a statement parser around sqlparser |
+//! | `catalog` | tables and views of the session, with their types resolved |
+//! | `statements` | what each statement does, except for queries |
+//! | `binder` | what statements ask of queries |
+//!
+//! Every error points into the text where it can. This room deliberately does not know any connector, format or
+//! operator: tables are checked through [`ConnectorCatalog`](weir_types::ConnectorCatalog), and a job is only
+//! described.
+
+mod binder;
+mod catalog;
+mod error;
+mod parser;
+mod planner;
+
+pub use error::{PlanError, PlanErrorKind, Position};
+pub use parser::{ClientCommand, ExplainDetail, Statement};
+pub use planner::{Planned, Planner, TextTable};

@@ -19,6 +19,8 @@ mod identifiers;
 mod job_graph;
 mod key_group;
 mod metrics;
+mod quantity;
+mod settings;
 mod sql_type;
 mod table;
 mod window;
@@ -34,6 +36,7 @@ pub use job_graph::{
     OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, WatermarkSpec, WindowAggregateSpec,
     WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
+pub use settings::Settings;
 pub use window::WindowSpec;
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
@@ -44,3 +47,4 @@ pub use table::{ColumnKind, ConnectorCatalog, OptionError, TableCapabilities, Ta
 pub use env::{BoxFuture, Clock, RandomSource, RuntimeEnv, Spawner};
 pub use error::{Classify, ErrorKind, JobError};
 pub use metrics::{OperatorMetrics, OperatorMetricsSnapshot};
+pub use quantity::{parse_bytes, parse_duration_ms};

@@ -1,0 +1,171 @@
+//! Errors of this room, with the place in the text that they are about.
+
+use sqlparser::tokenizer::Span;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use weir_types::{Classify, ErrorKind};
+
+/// A place in a script: line and column count from 1, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub line: u64,
+    pub column: u64,
+    /// characters on that line; at least 1
+    pub length: u64,
+}
+
+impl Position {
+    /// Where `span` begins; `None` for the empty span that the parser gives to what has no place.
+    pub fn of(span: Span) -> Option<Position> {
+        if span.start.line == 0 {
+            return None;
+        }
+        let length = match span.end.line == span.start.line {
+            true => span.end.column.saturating_sub(span.start.column).max(1),
+            false => 1,
+        };
+        Some(Position { line: span.start.line, column: span.start.column, length })
+    }
+}
+
+/// Whose error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanErrorKind {
+    /// The text is not SQL.
+    Syntax,
+    /// The text is SQL, but names, types, options or settings are wrong.
+    Invalid,
+    /// The text is right Flink SQL that Weir does not run yet.
+    NotSupported,
+    /// A defect of Weir.
+    Internal,
+}
+
+/// Why a statement cannot be planned.
+#[derive(Clone, Debug)]
+pub struct PlanError {
+    pub kind: PlanErrorKind,
+    /// lower case, without a full stop; may have several lines
+    pub message: String,
+    pub position: Option<Position>,
+    /// the script that `position` points into
+    source: Option<Arc<str>>,
+}
+
+impl PlanError {
+    pub fn new(kind: PlanErrorKind, message: impl Into<String>) -> Self {
+        PlanError { kind, message: message.into(), position: None, source: None }
+    }
+
+    pub fn syntax(message: impl Into<String>) -> Self {
+        Self::new(PlanErrorKind::Syntax, message)
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(PlanErrorKind::Invalid, message)
+    }
+
+    /// `what` is not supported yet.
+    pub fn not_supported(what: impl fmt::Display) -> Self {
+        Self::new(PlanErrorKind::NotSupported, format!("not supported yet: {what}"))
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(PlanErrorKind::Internal, message)
+    }
+
+    /// The same error about the text at `span`, unless it has a place already.
+    pub fn at(mut self, span: Span) -> Self {
+        self.position = self.position.or(Position::of(span));
+        self
+    }
+
+    pub fn at_position(mut self, position: Option<Position>) -> Self {
+        self.position = self.position.or(position);
+        self
+    }
+
+    /// The same error with what was being done in front: `{context}: {message}`.
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// For an error in text that is not the statement's own, such as the query of a view: the place means nothing to
+    /// whoever wrote the statement.
+    pub fn without_position(mut self) -> Self {
+        self.position = None;
+        self.source = None;
+        self
+    }
+
+    /// Lets [`PlanError::render`] show the line.
+    pub fn with_source(mut self, source: &Arc<str>) -> Self {
+        self.source.get_or_insert_with(|| source.clone());
+        self
+    }
+
+    /// The message, and below it the line of the text with a caret under the place:
+    ///
+    /// ```text
+    /// table 'ordrs' does not exist, did you mean 'orders'?
+    ///  --> line 2, column 15
+    ///   |
+    /// 2 | SELECT * FROM ordrs
+    ///   |               ^^^^^
+    /// ```
+    pub fn render(&self) -> String {
+        let mut text = self.message.clone();
+        let Some(position) = self.position else { return text };
+        let place = format!("line {}, column {}", position.line, position.column);
+        let line = usize::try_from(position.line).ok();
+        let line = self.source.as_deref().zip(line).and_then(|(source, line)| source.lines().nth(line - 1));
+        let Some(line) = line else {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\n --> {place}");
+            return text;
+        };
+        let number = position.line.to_string();
+        let margin = " ".repeat(number.len());
+        let before = usize::try_from(position.column - 1).unwrap_or(usize::MAX);
+        // Tabs stay tabs, so that the caret stands right whatever their width.
+        let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let rest = line.chars().count().saturating_sub(before).max(1);
+        let carets = "^".repeat(usize::try_from(position.length).unwrap_or(1).clamp(1, rest));
+        let _ =
+            write!(text, "\n{margin}--> {place}\n{margin} |\n{number} | {line}\n{margin} | {indent}{carets}");
+        text
+    }
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.position {
+            Some(Position { line, column, .. }) => write!(f, " (line {line}, column {column})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Classify for PlanError {
+    fn kind(&self) -> ErrorKind {
+        match self.kind {
+            PlanErrorKind::Internal => ErrorKind::Internal,
+            _ => ErrorKind::UserInput,
+        }
+    }
+}
+
+/// `, did you mean 'x'?` with the known name that is most like `name`; empty if none is much like it.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let wanted = name.to_lowercase();
+    let similarity = |known: &str| strsim::jaro_winkler(&wanted, &known.to_lowercase());
+    let best = known.map(|known| (similarity(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((similarity, known)) if similarity > 0.8 => format!(", did you mean '{known}'?"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,267 @@
+//! Statements as they were written. Queries and expressions are sqlparser's.
+
+use sqlparser::ast::{Expr, Ident, ObjectName, Query};
+use sqlparser::tokenizer::Span;
+use std::sync::Arc;
+use weir_types::SqlField;
+
+/// One statement of a script.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub(crate) kind: StatementKind,
+    /// the whole script; errors point into it
+    pub(crate) source: Arc<str>,
+    /// bytes of `source`, without the semicolon and the blanks around
+    range: (usize, usize),
+    /// line of `source` where the statement starts, from 1
+    line: u64,
+}
+
+impl Statement {
+    pub(crate) fn new(kind: StatementKind, source: Arc<str>, range: (usize, usize), line: u64) -> Self {
+        Statement { kind, source, range, line }
+    }
+
+    /// The statement as it was written, without the semicolon.
+    pub fn text(&self) -> &str {
+        &self.source[self.range.0..self.range.1]
+    }
+
+    /// Start and end in the script, in bytes.
+    pub fn range(&self) -> (usize, usize) {
+        self.range
+    }
+
+    /// The line of the script where the statement starts, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StatementKind {
+    CreateTable(Box<CreateTable>),
+    CreateView(CreateView),
+    Drop(DropStatement),
+    AlterTable(AlterTable),
+    AlterView(AlterView),
+    Insert(Box<Insert>),
+    StatementSet(Vec<Insert>),
+    Query(Box<Query>),
+    /// No pairs: `SET;` shows the settings.
+    Set(Vec<Property>),
+    /// No key: all of them.
+    Reset(Option<Text>),
+    Show(Show),
+    Describe(ObjectName),
+    Use(UseStatement),
+    Explain(Explain),
+    Client(ClientCommand),
+}
+
+/// A command that whoever runs the statements carries out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCommand {
+    /// `QUIT`, `EXIT`
+    Quit,
+    Clear,
+    Help,
+    /// `SHOW JOBS`
+    ShowJobs,
+    /// `STOP JOB 'id'`
+    StopJob {
+        id: String,
+    },
+}
+
+/// A string of the text with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Text {
+    pub value: String,
+    pub span: Span,
+}
+
+/// `'key' = 'value'`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Property {
+    pub key: Text,
+    pub value: Text,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateTable {
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub watermark: Option<WatermarkDefinition>,
+    pub primary_key: Option<PrimaryKey>,
+    pub comment: Option<String>,
+    pub partition_keys: Vec<Ident>,
+    pub options: Vec<Property>,
+    pub like: Option<TableLike>,
+    pub query: Option<Box<Query>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnDefinition {
+    pub name: Ident,
+    pub kind: ColumnDefinitionKind,
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ColumnDefinitionKind {
+    Physical { field: SqlField },
+    Computed { expr: Expr },
+    Metadata { field: SqlField, key: Option<Text>, is_virtual: bool },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WatermarkDefinition {
+    pub column: Ident,
+    pub expr: Expr,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PrimaryKey {
+    pub columns: Vec<Ident>,
+    pub span: Span,
+}
+
+/// `LIKE t (INCLUDING OPTIONS, ..)`
+#[derive(Clone, Debug)]
+pub(crate) struct TableLike {
+    pub table: ObjectName,
+    pub options: Vec<(LikeMode, LikeFeature, Span)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LikeMode {
+    Including,
+    Excluding,
+    Overwriting,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LikeFeature {
+    All,
+    Constraints,
+    Distribution,
+    Generated,
+    Metadata,
+    Options,
+    Partitions,
+    Watermarks,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateView {
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    pub columns: Vec<Ident>,
+    pub comment: Option<String>,
+    pub query: Box<Query>,
+    /// the query as it was written
+    pub query_text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectKind {
+    Table,
+    View,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DropStatement {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub if_exists: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AlterTable {
+    pub name: ObjectName,
+    pub if_exists: bool,
+    pub change: TableChange,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum TableChange {
+    Set(Vec<Property>),
+    Reset(Vec<Text>),
+    Rename(ObjectName),
+    RenameColumn { from: Ident, to: Ident },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AlterView {
+    pub name: ObjectName,
+    pub change: ViewChange,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ViewChange {
+    Rename(ObjectName),
+    As { query: Box<Query>, query_text: String },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Insert {
+    pub table: ObjectName,
+    pub overwrite: bool,
+    /// `PARTITION (k = literal, ..)`
+    pub partition: Vec<(Ident, Expr)>,
+    pub columns: Vec<Ident>,
+    pub query: Box<Query>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Show {
+    Tables { pattern: Option<Pattern> },
+    Views { pattern: Option<Pattern> },
+    Functions { pattern: Option<Pattern> },
+    Catalogs,
+    Databases,
+    CurrentCatalog,
+    CurrentDatabase,
+    CreateTable(ObjectName),
+    CreateView(ObjectName),
+    Columns { table: ObjectName, pattern: Option<Pattern> },
+}
+
+/// `[NOT] LIKE 'pattern'`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    pub negated: bool,
+    pub like: String,
+    /// `ILIKE`
+    pub ignore_case: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum UseStatement {
+    /// `USE [catalog.]database`
+    Database(ObjectName),
+    Catalog(Ident),
+}
+
+/// What EXPLAIN shows beside the plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplainDetail {
+    EstimatedCost,
+    ChangelogMode,
+    PlanAdvice,
+    JsonExecutionPlan,
+    /// `EXPLAIN CHECKPOINT <statement>`: the state that the statement will keep
+    Checkpoint,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Explain {
+    pub details: Vec<ExplainDetail>,
+    pub statement: Box<StatementKind>,
+}

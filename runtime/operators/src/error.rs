@@ -2,9 +2,12 @@
 
 use weir_types::{Classify, ErrorKind};
 
-/// Why an operator could not go on.
+/// Why an operator could not be made, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
+    /// What the plan asks for is not built; the message names it and what to write instead.
+    #[error("{0}")]
+    Unsupported(String),
     /// A value that an expression cannot handle: a division by zero, a cast of text that is no number.
     #[error("{0}")]
     Evaluation(String),
@@ -15,9 +18,20 @@ pub enum OperatorError {
     Internal(String),
 }
 
+impl OperatorError {
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        OperatorError::Unsupported(message.into())
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        OperatorError::Internal(message.into())
+    }
+}
+
 impl Classify for OperatorError {
     fn kind(&self) -> ErrorKind {
         match self {
+            OperatorError::Unsupported(_) => ErrorKind::UserInput,
             OperatorError::Evaluation(_) => ErrorKind::Data,
             OperatorError::State(error) => error.kind(),
             OperatorError::Internal(_) => ErrorKind::Internal,

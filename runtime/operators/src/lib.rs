@@ -5,8 +5,19 @@
 //! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart
 //! needs outside the state API.
 
+mod calc;
+mod create;
 mod error;
+mod event_time;
+mod expand;
+mod limit;
 mod operator;
+mod union;
+mod values;
+mod watermark;
+mod window;
+mod window_table_function;
 
+pub use create::create_operator;
 pub use error::OperatorError;
 pub use operator::{Operator, OperatorContext, Output, OutputElement, Progress};

@@ -1,0 +1,171 @@
+//! Filter, then project.
+
+use crate::{Operator, OperatorContext, OperatorError, Output};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt8Array};
+use arrow::compute::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
+use arrow::datatypes::SchemaRef;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::Column;
+use datafusion_physical_expr::utils::collect_columns;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use weir_types::{CalcSpec, ChangelogBatch, RowKind, RowKinds};
+
+/// Rows where the filter is TRUE, projected. The filter is evaluated first, and the projection only over the rows
+/// that it leaves: `1/x` never sees the `x = 0` that `WHERE x <> 0` removes.
+pub(crate) struct Calc {
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    projection: Option<Projection>,
+}
+
+struct Projection {
+    /// over the columns in `used`
+    expressions: Vec<Arc<dyn PhysicalExpr>>,
+    /// the input's columns that the expressions read, ascending: only they are filtered
+    used: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Calc {
+    pub(crate) fn new(spec: &CalcSpec, schema: SchemaRef) -> Result<Self, OperatorError> {
+        let projection = match &spec.projection {
+            Some(expressions) => Some(Projection::new(expressions, schema)?),
+            None => None,
+        };
+        Ok(Calc { filter: spec.filter.clone(), projection })
+    }
+}
+
+impl Projection {
+    fn new(expressions: &[Arc<dyn PhysicalExpr>], schema: SchemaRef) -> Result<Self, OperatorError> {
+        let used: BTreeSet<usize> = expressions
+            .iter()
+            .flat_map(|expression| collect_columns(expression).into_iter().map(|column| column.index()))
+            .collect();
+        let used: Vec<usize> = used.into_iter().collect();
+        let expressions = expressions
+            .iter()
+            .map(|expression| move_columns(expression.clone(), &used))
+            .collect::<Result<_, _>>()?;
+        Ok(Projection { expressions, used, schema })
+    }
+
+    fn apply(
+        &self,
+        rows: &RecordBatch,
+        predicate: Option<&FilterPredicate>,
+    ) -> Result<RecordBatch, OperatorError> {
+        let mut rows = rows.project(&self.used)?;
+        if let Some(predicate) = predicate {
+            rows = filter_rows(&rows, predicate)?;
+        }
+        evaluate_all(&self.expressions, &rows, &self.schema)
+    }
+}
+
+/// The expression with each column's place changed to its place within `used`.
+fn move_columns(
+    expression: Arc<dyn PhysicalExpr>,
+    used: &[usize],
+) -> Result<Arc<dyn PhysicalExpr>, OperatorError> {
+    let moved = expression.transform(|node| {
+        let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
+        let place = used.partition_point(|index| *index < column.index());
+        Ok(Transformed::yes(Arc::new(Column::new(column.name(), place))))
+    })?;
+    Ok(moved.data)
+}
+
+fn filter_rows(rows: &RecordBatch, predicate: &FilterPredicate) -> Result<RecordBatch, OperatorError> {
+    let columns =
+        rows.columns().iter().map(|column| predicate.filter(column)).collect::<Result<Vec<ArrayRef>, _>>()?;
+    batch_of(rows.schema(), columns, predicate.count())
+}
+
+/// A batch whose columns agree with `schema` in all but the names within nested types.
+pub(crate) fn batch_of(
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, OperatorError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows)).with_match_field_names(false);
+    RecordBatch::try_new_with_options(schema, columns, &options)
+        .map_err(|error| OperatorError::Internal(format!("a batch does not fit its schema: {error}")))
+}
+
+/// One column of the result an expression.
+pub(crate) fn evaluate_all(
+    expressions: &[Arc<dyn PhysicalExpr>],
+    rows: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, OperatorError> {
+    let columns = expressions
+        .iter()
+        .map(|expression| expression.evaluate(rows)?.into_array(rows.num_rows()))
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    batch_of(schema.clone(), columns, rows.num_rows())
+}
+
+/// The kinds of the rows that `predicate` leaves; `None` once all are `+I`.
+fn filter_kinds(kinds: &RowKinds, predicate: &FilterPredicate) -> Result<Option<RowKinds>, OperatorError> {
+    let bytes = UInt8Array::new(kinds.clone().into_buffer(), None);
+    let left = predicate.filter(&bytes)?;
+    let left = left.as_any().downcast_ref::<UInt8Array>().map(|left| left.values().clone());
+    let left: RowKinds = left
+        .iter()
+        .flat_map(|bytes| bytes.iter())
+        .map(|byte| RowKind::from_u8(*byte).unwrap_or(RowKind::Insert))
+        .collect();
+    Ok(left.as_bytes().iter().any(|byte| *byte != RowKind::Insert as u8).then_some(left))
+}
+
+/// The filter's answer for each row, NULL made FALSE.
+fn evaluate_filter(
+    filter: &Arc<dyn PhysicalExpr>,
+    rows: &RecordBatch,
+) -> Result<BooleanArray, OperatorError> {
+    let selected = filter.evaluate(rows)?.into_array(rows.num_rows())?;
+    let selected = selected.as_any().downcast_ref::<BooleanArray>().ok_or_else(|| {
+        OperatorError::Internal(format!("filter {filter} is {}, not BOOLEAN", selected.data_type()))
+    })?;
+    Ok(if selected.null_count() > 0 { prep_null_mask_filter(selected) } else { selected.clone() })
+}
+
+impl Operator for Calc {
+    fn open(&mut self, _context: &mut OperatorContext) -> Result<(), OperatorError> {
+        Ok(())
+    }
+
+    fn on_batch(
+        &mut self,
+        _input: usize,
+        batch: ChangelogBatch,
+        _context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let mut predicate = None;
+        if let Some(filter) = &self.filter {
+            let selected = evaluate_filter(filter, batch.rows())?;
+            match selected.true_count() {
+                0 => return Ok(()),
+                all if all == batch.num_rows() => {}
+                _ => predicate = Some(FilterBuilder::new(&selected).optimize().build()),
+            }
+        }
+        let rows = match (&self.projection, &predicate) {
+            (Some(projection), predicate) => projection.apply(batch.rows(), predicate.as_ref())?,
+            (None, Some(predicate)) => filter_rows(batch.rows(), predicate)?,
+            (None, None) => {
+                output.batch(batch);
+                return Ok(());
+            }
+        };
+        let kinds = match (batch.kinds(), &predicate) {
+            (Some(kinds), Some(predicate)) => filter_kinds(kinds, predicate)?,
+            (kinds, _) => kinds.cloned(),
+        };
+        output.batch(ChangelogBatch::new(rows, kinds));
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! From a node of the job graph to the operator that does its work.
+
+use crate::calc::Calc;
+use crate::expand::Expand;
+use crate::limit::Limit;
+use crate::union::Union;
+use crate::values::Values;
+use crate::watermark::WatermarkAssigner;
+use crate::window_table_function::WindowTableFunction;
+use crate::{Operator, OperatorError};
+use arrow::datatypes::SchemaRef;
+use weir_types::{JobSettings, OperatorNode, OperatorSpec};
+
+/// The operator of one subtask of `node`. `inputs` has the schema of each input edge, in their order.
+///
+/// A VALUES node has no input: the driver calls `on_end_of_input` and then `resume` until it is done. Sources, sinks and
+/// the collector of a SELECT are the runtime's own, and an error here.
+///
+/// Errors: `Unsupported` names what the node asks for that is not built, with the node's label in front.
+pub fn create_operator(
+    node: &OperatorNode,
+    inputs: &[SchemaRef],
+    settings: &JobSettings,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    create(node, inputs, settings).map_err(|error| match error {
+        OperatorError::Unsupported(message) => {
+            OperatorError::Unsupported(format!("{}: {message}", node.label))
+        }
+        other => other,
+    })
+}
+
+fn create(
+    node: &OperatorNode,
+    inputs: &[SchemaRef],
+    _settings: &JobSettings,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    let schema = node.schema.clone();
+    let input = || {
+        inputs.first().cloned().ok_or_else(|| OperatorError::Internal(format!("{} has no input", node.label)))
+    };
+    Ok(match &node.spec {
+        OperatorSpec::Values(batches) => Box::new(Values::new(batches.clone())),
+        OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, schema)?),
+        OperatorSpec::Watermark(spec) => {
+            let input = input()?;
+            Box::new(WatermarkAssigner::new(spec, input.field(spec.rowtime).name()))
+        }
+        OperatorSpec::WindowTableFunction(spec) => Box::new(WindowTableFunction::new(spec, schema)?),
+        OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, schema)),
+        OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Limit(spec) => Box::new(Limit::new(spec)),
+        OperatorSpec::WindowAggregate(_) | OperatorSpec::GroupAggregate(_) => {
+            return Err(OperatorError::unsupported("aggregation is not built"));
+        }
+        OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect => {
+            return Err(OperatorError::Internal(format!("{} is run by the runtime itself", node.label)));
+        }
+    })
+}

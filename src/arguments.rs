@@ -1,0 +1,76 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Flink SQL in one binary: no cluster, no JVM.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 the statement, an option or a file is wrong, 2 a job failed.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the statements of .sql files, in order and in one session
+    Run(RunArguments),
+    /// Open a SQL prompt
+    Sql(SqlArguments),
+    /// Show how a statement would run: its plan, its operators and the state that they keep
+    Explain(ExplainArguments),
+}
+
+/// Settings and variables that every command takes.
+#[derive(Debug, Args)]
+pub struct SessionArguments {
+    /// Value of ${NAME} in the SQL text; ${NAME:-default} has a default
+    #[arg(short = 'D', long = "define", value_name = "NAME=VALUE")]
+    pub define: Vec<String>,
+    /// A setting, as SET 'KEY' = 'VALUE' would make it
+    #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Files to run; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub session: SessionArguments,
+    /// Print results as JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SqlArguments {
+    /// Files to run before the prompt appears
+    #[arg(short = 'i', long = "init", value_name = "FILE")]
+    pub init: Vec<PathBuf>,
+    /// Run these statements instead of opening a prompt
+    #[arg(short = 'e', long = "execute", value_name = "SQL")]
+    pub execute: Option<String>,
+    #[command(flatten)]
+    pub session: SessionArguments,
+    /// Print results as JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// Files with statements; each query and INSERT is explained, the others are executed. `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A statement to explain, after those of the files
+    #[arg(short = 'e', long = "execute", value_name = "SQL")]
+    pub execute: Option<String>,
+    #[command(flatten)]
+    pub session: SessionArguments,
+    /// Print the operators as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,165 @@
+//! Nexmark queries against what a real Flink answered: the final rows, as a multiset, at parallelism 1, 2 and 4.
+
+use crate::process::{lines_below, path, root, weir};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+const DATA: &str = "tests/goldens/nexmark-100k";
+
+/// Row count and SHA-256 of the sorted rows, each followed by a line feed.
+fn digest(mut rows: Vec<String>) -> (usize, String) {
+    rows.sort();
+    let mut sha = Sha256::new();
+    for row in &rows {
+        sha.update(row.as_bytes());
+        sha.update(b"\n");
+    }
+    (rows.len(), sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The final rows of a changelog in debezium-json, as the texts of its row objects.
+fn folded(changes: Vec<String>) -> Vec<String> {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    for change in changes {
+        let body = change.strip_prefix("{\"before\":").expect("a debezium-json row");
+        let (row, step) = if let Some(after) = body.strip_prefix("null,\"after\":") {
+            (after.strip_suffix(",\"op\":\"c\"}").expect("an insertion"), 1)
+        } else {
+            (body.strip_suffix(",\"after\":null,\"op\":\"d\"}").expect("a deletion"), -1)
+        };
+        *counts.entry(row.to_string()).or_default() += step;
+    }
+    let mut rows = Vec::new();
+    for (row, count) in counts {
+        assert!(count >= 0, "retracted more often than inserted: {row}");
+        rows.extend(std::iter::repeat_n(row, usize::try_from(count).expect("a count")));
+    }
+    rows
+}
+
+fn expected(query: &str) -> (usize, String) {
+    let text = std::fs::read_to_string(path("tests/goldens/nexmark-100k/expected.json")).expect("expected.json");
+    let summary: Value = serde_json::from_str(&text).expect("JSON");
+    let query = &summary["queries"][query];
+    let rows = query["rows"].as_u64().expect("a golden query");
+    (usize::try_from(rows).expect("fits"), query["sha256"].as_str().expect("a hash").to_string())
+}
+
+/// Runs queries/nexmark/`query`.sql over the goldens' input into files of `format` and returns their lines.
+fn run(query: &str, format: &str, parallelism: u32) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sink = format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.path().display());
+    weir(&[
+        "run",
+        "queries/nexmark/tables.sql",
+        &format!("queries/nexmark/{query}.sql"),
+        "-D",
+        &format!("DATA={}", root().join(DATA).display()),
+        "-D",
+        &sink,
+        "--set",
+        &format!("parallelism.default={parallelism}"),
+    ])
+    .succeeded();
+    lines_below(folder.path())
+}
+
+fn check_append_only(query: &str) {
+    for parallelism in [1, 2, 4] {
+        let rows = run(query, "json", parallelism);
+        assert_eq!(digest(rows), expected(query), "{query} at parallelism {parallelism}");
+    }
+}
+
+fn check_updating(query: &str) {
+    for parallelism in [1, 2, 4] {
+        let rows = folded(run(query, "debezium-json", parallelism));
+        assert_eq!(digest(rows), expected(query), "{query} at parallelism {parallelism}");
+    }
+}
+
+macro_rules! goldens {
+    ($check:ident: $($query:ident)*) => {
+        $(
+            #[test]
+            fn $query() {
+                $check(stringify!($query));
+            }
+        )*
+    };
+}
+
+goldens!(check_append_only: q0 q1 q2 q11 q11_legacy q14 q21 q22);
+goldens!(check_updating: q15 q16 q17);
+
+/// Processing-time windows do not fire at the end of a short bounded input.
+#[test]
+fn q12() {
+    for parallelism in [1, 2, 4] {
+        assert_eq!(run("q12", "json", parallelism), Vec::<String>::new());
+    }
+}
+
+fn number(row: &Value, column: &str) -> i64 {
+    row[column].as_i64().expect("a number")
+}
+
+fn parsed(rows: Vec<String>) -> Vec<Value> {
+    rows.iter().map(|row| serde_json::from_str(row).expect("a JSON row")).collect()
+}
+
+/// q5 joins its two halves; the join is made here, so that the halves are checked against the golden of the whole.
+#[test]
+fn q5_halves() {
+    for parallelism in [1, 2, 4] {
+        let counts = parsed(run("q5_counts", "json", parallelism));
+        let largest: BTreeMap<String, i64> = parsed(run("q5_max", "json", parallelism))
+            .iter()
+            .map(|row| (format!("{} {}", row["starttime"], row["endtime"]), number(row, "maxn")))
+            .collect();
+        let rows = counts
+            .iter()
+            .filter(|row| number(row, "num") >= largest[&format!("{} {}", row["starttime"], row["endtime"])])
+            .map(|row| format!("{{\"auction\":{},\"num\":{}}}", row["auction"], row["num"]))
+            .collect();
+        assert_eq!(digest(rows), expected("q5"), "q5 at parallelism {parallelism}");
+    }
+}
+
+/// q7 joins the highest bid of each window back to the bids: done here with the rows of q0.
+#[test]
+fn q7_half() {
+    let instant = |text: &Value| {
+        let text = text.as_str().expect("a timestamp");
+        chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").expect("a timestamp")
+    };
+    let bids = run("q0", "json", 1);
+    for parallelism in [1, 2, 4] {
+        let mut ends: BTreeMap<i64, Vec<chrono::NaiveDateTime>> = BTreeMap::new();
+        for row in parsed(run("q7_max", "json", parallelism)) {
+            ends.entry(number(&row, "maxprice")).or_default().push(instant(&row["dateTime"]));
+        }
+        let mut rows = Vec::new();
+        for text in &bids {
+            let bid: Value = serde_json::from_str(text).expect("a JSON row");
+            let time = instant(&bid["dateTime"]);
+            for end in ends.get(&number(&bid, "price")).into_iter().flatten() {
+                if time <= *end && time >= *end - chrono::TimeDelta::seconds(10) {
+                    rows.push(text.clone());
+                }
+            }
+        }
+        assert_eq!(digest(rows), expected("q7"), "q7 at parallelism {parallelism}");
+    }
+}
+
+#[test]
+fn folding_counts() {
+    let change = |before: &str, after: &str, op: &str| {
+        format!("{{\"before\":{before},\"after\":{after},\"op\":\"{op}\"}}")
+    };
+    let changes =
+        vec![change("null", "{\"a\":1}", "c"), change("{\"a\":1}", "null", "d"), change("null", "{\"a\":2}", "c")];
+    assert_eq!(folded(changes), ["{\"a\":2}"]);
+}

@@ -1,0 +1,5 @@
+//! The binary seen from outside: SQL in, results out.
+
+mod goldens;
+mod process;
+mod semantics;

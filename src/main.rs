@@ -1,2 +1,45 @@
-//! Placeholder.
-fn main() {}
+//! `weir`: Flink SQL at a prompt, from files, and explained.
+//!
+//! This room talks to a person and owns no semantics: `planner` says what a statement means, `runtime` runs it.
+
+mod arguments;
+mod explain;
+mod failure;
+mod progress;
+mod render;
+mod repl;
+mod run;
+mod script;
+mod session;
+mod variables;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { 1 } else { 0 };
+            // Nobody is left to be told when this fails.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Sql(arguments) => repl::sql(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::ReaderGone) {
+                eprintln!("error: {failure}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -2,7 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
-use weir_runtime::JobProgress;
+
+/// How far the jobs in the foreground are.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// rows that sources have read
+    pub rows_in: u64,
+    /// rows that sinks have taken
+    pub rows_out: u64,
+    /// the lowest watermark of the sources, as text; `None` before the first
+    pub watermark: Option<String>,
+    pub elapsed: Duration,
+}
 
 /// Draws over itself on standard error, and is gone when results are printed. Does nothing off a terminal.
 #[derive(Debug)]
@@ -25,7 +36,7 @@ impl ProgressLine {
         self.shows
     }
 
-    pub fn draw(&mut self, progress: &JobProgress) {
+    pub fn draw(&mut self, progress: &Progress) {
         if !self.shows {
             return;
         }
@@ -62,7 +73,7 @@ impl Drop for ProgressLine {
     }
 }
 
-fn line(progress: &JobProgress, rate: f64) -> String {
+fn line(progress: &Progress, rate: f64) -> String {
     let mut line = format!(
         "{} rows in, {} out, {}, {}",
         grouped(progress.rows_in),
@@ -127,7 +138,7 @@ mod tests {
 
     #[test]
     fn one_line_says_all() {
-        let progress = JobProgress {
+        let progress = Progress {
             rows_in: 1000,
             rows_out: 10,
             watermark: Some("2015-07-14 23:50:00.000".into()),

@@ -1,5 +1,6 @@
 //! The binary seen from outside: SQL in, results out.
 
 mod goldens;
+mod oracle;
 mod process;
 mod semantics;

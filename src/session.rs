@@ -1,0 +1,294 @@
+//! Statements carried out one after another: planned, run, shown.
+
+use crate::failure::Failure;
+use crate::progress::{Progress, ProgressLine};
+use crate::render::{ResultMode, ResultPrinter, print_table};
+use std::io::Write;
+use std::time::Duration;
+use weir_planner::{ClientCommand, Planned, Planner, Statement, TextTable};
+use weir_runtime::types::text::{LocalDateTime, TimeZone, datetime};
+use weir_runtime::types::{JobGraph, OperatorSpec, RuntimeEnv, Watermark};
+use weir_runtime::{Engine, JobHandle, ProductionEnv};
+
+/// How often the progress line is drawn.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// Display columns of a column of text, unless `sql-client.display.max-column-width` says otherwise.
+const MAX_COLUMN_WIDTH: usize = 30;
+
+/// A planner and an engine, and the jobs that run in the background.
+pub struct Session {
+    production: ProductionEnv,
+    env: RuntimeEnv,
+    engine: Engine,
+    planner: Planner,
+    jobs: Vec<BackgroundJob>,
+    json: bool,
+    /// a person types the statements: messages are for them
+    interactive: bool,
+}
+
+struct BackgroundJob {
+    name: String,
+    handle: JobHandle,
+}
+
+/// Whether more statements may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    Quit,
+}
+
+impl Session {
+    pub fn new(settings: &[(String, String)], json: bool, interactive: bool) -> Result<Session, Failure> {
+        let production = ProductionEnv::default();
+        let env = production.env();
+        let engine = Engine::new(env.clone());
+        let mut planner = Planner::new(engine.connectors());
+        for (key, value) in settings {
+            planner.settings_mut().set(key, value).map_err(|error| Failure::User(error.to_string()))?;
+        }
+        Ok(Session { production, env, engine, planner, jobs: Vec::new(), json, interactive })
+    }
+
+    pub fn planner(&self) -> &Planner {
+        &self.planner
+    }
+
+    /// All statements of a script, until one fails or quits.
+    pub fn execute_script(&mut self, text: &str) -> Result<Flow, Failure> {
+        for statement in self.planner.parse(text)? {
+            if self.execute(&statement)? == Flow::Quit {
+                return Ok(Flow::Quit);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    pub fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
+        match self.planner.plan(statement)? {
+            Planned::Done(message) => {
+                if self.interactive {
+                    println!("[INFO] {message}");
+                }
+            }
+            Planned::Rows(table) => self.print_rows(&table)?,
+            Planned::Text(text) => {
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "{}", text.trim_end())?;
+            }
+            Planned::Job(graph) => self.insert(graph)?,
+            Planned::Query(graph) => self.query(graph)?,
+            Planned::Client(command) => return self.client(command),
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn client(&mut self, command: ClientCommand) -> Result<Flow, Failure> {
+        match command {
+            ClientCommand::Quit => return Ok(Flow::Quit),
+            ClientCommand::Clear => print!("\x1b[2J\x1b[H"),
+            ClientCommand::Help => println!("{}", crate::repl::HELP),
+            ClientCommand::ShowJobs => self.show_jobs()?,
+            ClientCommand::StopJob { id } => self.stop_job(&id)?,
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn print_rows(&self, table: &TextTable) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            for row in &table.rows {
+                let object: serde_json::Map<String, serde_json::Value> =
+                    table.columns.iter().cloned().zip(row.iter().cloned().map(serde_json::Value::from)).collect();
+                writeln!(out, "{}", serde_json::Value::Object(object))?;
+            }
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> =
+            table.rows.iter().map(|row| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect()).collect();
+        print_table(&table.columns, &rows, usize::MAX, &mut out)
+    }
+
+    /// True if every source of the job ends by itself.
+    fn is_bounded(&self, graph: &JobGraph) -> bool {
+        graph.nodes.iter().all(|node| match &node.spec {
+            OperatorSpec::Source(source) => {
+                self.engine.connectors().check(&source.table).is_ok_and(|table| table.bounded)
+            }
+            _ => true,
+        })
+    }
+
+    /// A bounded job is waited for; an unbounded one goes on in the background, unless `table.dml-sync` is set.
+    fn insert(&mut self, graph: JobGraph) -> Result<(), Failure> {
+        let name = graph.name.clone();
+        let waits = self.is_bounded(&graph) || self.planner.settings().dml_sync();
+        let handle = self.engine.submit(graph)?;
+        if waits {
+            let production = self.production.clone();
+            return production.block_on(self.watch(&handle));
+        }
+        if self.interactive {
+            println!("[INFO] Submitted. Job ID: {}", handle.id());
+        }
+        self.jobs.push(BackgroundJob { name, handle });
+        Ok(())
+    }
+
+    /// Waits for a job, draws its progress, and cancels it on Ctrl-C.
+    async fn watch(&self, handle: &JobHandle) -> Result<(), Failure> {
+        let mut line = ProgressLine::new();
+        let started = self.env.clock.monotonic();
+        loop {
+            tokio::select! {
+                result = handle.wait() => {
+                    line.clear();
+                    result?;
+                    return Ok(());
+                }
+                _ = tokio::signal::ctrl_c() => {
+                    line.clear();
+                    handle.cancel();
+                    // what a cancelled job says of itself does not matter any more
+                    let _ = handle.wait().await;
+                    return Err(Failure::Interrupted);
+                }
+                () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
+                    line.draw(&self.progress(handle, started));
+                }
+            }
+        }
+    }
+
+    fn progress(&self, handle: &JobHandle, started: Duration) -> Progress {
+        let totals = handle.totals();
+        let watermark = match totals.watermark {
+            Watermark::NONE => None,
+            Watermark::MAX => Some("end of input".to_string()),
+            Watermark(ms) => {
+                let mut text = Vec::new();
+                datetime::append_timestamp(&mut text, LocalDateTime::from_millis(ms), 3);
+                Some(String::from_utf8_lossy(&text).into_owned())
+            }
+        };
+        let elapsed = self.env.clock.monotonic().saturating_sub(started);
+        Progress { rows_in: totals.rows_in, rows_out: totals.rows_out, watermark, elapsed }
+    }
+
+    fn result_mode(&self) -> Result<ResultMode, Failure> {
+        if self.json {
+            return Ok(ResultMode::Json);
+        }
+        let name = self.planner.settings().result_mode();
+        ResultMode::parse(&name).ok_or_else(|| {
+            Failure::User(format!(
+                "'sql-client.execution.result-mode' is '{name}': expected 'tableau', 'table' or 'changelog'"
+            ))
+        })
+    }
+
+    fn query(&mut self, graph: JobGraph) -> Result<(), Failure> {
+        let zone: TimeZone =
+            graph.settings.time_zone.parse().map_err(|error| Failure::User(format!("{error}")))?;
+        let width = self.planner.settings().max_column_width().unwrap_or(MAX_COLUMN_WIDTH);
+        let mode = self.result_mode()?;
+        let schema = graph.nodes.last().map(|node| node.schema.clone());
+        let schema = schema.ok_or_else(|| Failure::Job("the query has no operators".into()))?;
+        let mut printer = ResultPrinter::new(mode, &schema, zone, width);
+        let handle = self.engine.submit(graph)?;
+        let production = self.production.clone();
+        production.block_on(self.show(&handle, &mut printer))
+    }
+
+    /// Prints a query's rows as they come; Ctrl-C stops the query and ends the output properly.
+    async fn show(&self, handle: &JobHandle, printer: &mut ResultPrinter) -> Result<(), Failure> {
+        let mut results = handle.take_results().ok_or_else(|| Failure::Job("the query has no result".into()))?;
+        let mut line = ProgressLine::new();
+        let started = self.env.clock.monotonic();
+        printer.begin(&mut std::io::stdout().lock())?;
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                batch = results.recv() => {
+                    let Some(batch) = batch else { break };
+                    line.clear();
+                    if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
+                        handle.cancel();
+                        return Err(failure);
+                    }
+                }
+                _ = tokio::signal::ctrl_c() => {
+                    stopped = true;
+                    handle.cancel();
+                    break;
+                }
+                () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
+                    line.draw(&self.progress(handle, started));
+                }
+            }
+        }
+        line.clear();
+        let result = handle.wait().await;
+        if !stopped {
+            result?;
+        }
+        printer.end(&mut std::io::stdout().lock())?;
+        if stopped && !self.interactive {
+            return Err(Failure::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Waits for the jobs in the background; the first failure counts.
+    pub fn wait_for_jobs(&mut self) -> Result<(), Failure> {
+        let production = self.production.clone();
+        let mut first = Ok(());
+        for job in std::mem::take(&mut self.jobs) {
+            let result = production.block_on(self.watch(&job.handle));
+            let interrupted = matches!(result, Err(Failure::Interrupted));
+            if first.is_ok() {
+                first = result.map_err(|failure| match failure {
+                    Failure::Job(message) => Failure::Job(format!("job {}: {message}", job.name)),
+                    other => other,
+                });
+            }
+            if interrupted {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Failures of background jobs since the last call, for the prompt to tell.
+    pub fn failed_jobs(&mut self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for job in &mut self.jobs {
+            if let Some(Err(error)) = job.handle.result_once() {
+                failures.push(format!("job {} ({}) failed: {error}", job.handle.id(), job.name));
+            }
+        }
+        failures
+    }
+
+    fn show_jobs(&self) -> Result<(), Failure> {
+        let row = |job: &BackgroundJob| {
+            vec![Some(job.handle.id().to_string()), Some(job.name.clone()), Some(job.handle.status().to_string())]
+        };
+        let columns = ["job id", "job name", "status"].map(str::to_string).to_vec();
+        self.print_rows(&TextTable { columns, rows: self.jobs.iter().map(row).collect() })
+    }
+
+    fn stop_job(&mut self, id: &str) -> Result<(), Failure> {
+        let Some(job) = self.jobs.iter().find(|job| job.handle.id().to_string() == id) else {
+            return Err(Failure::User(format!("stop job '{id}': there is no such job; SHOW JOBS lists them")));
+        };
+        job.handle.cancel();
+        // cancelled is what was asked for
+        let _ = self.production.block_on(job.handle.wait());
+        if self.interactive {
+            println!("[INFO] Job {id} has been stopped.");
+        }
+        Ok(())
+    }
+}

@@ -1,10 +1,42 @@
 //! Keyed state, operator state and timers of one subtask.
+//!
+//! Read first: [`KeyedStateBackend`] (states, and whole batches of keys to slots), [`Rows`] (typed fields at slots),
+//! [`StateDescriptor`] (what a state is).
+//!
+//! Invariants:
+//! - A snapshot sees nothing that is written after it: pages are shared with it and copied on their first write.
+//! - What is persisted is canonical: keys as the key codec writes them, never a slot, a hash table's order or a machine's.
+//!
+//! The room knows snapshots, never whether a checkpoint completed before it is told, nor where bytes are stored.
 
+mod arena;
+mod backend;
+mod children;
+mod descriptor;
 mod error;
+mod huge;
+mod key_index;
+mod links;
+mod page;
+mod resolve;
+mod row_keys;
+mod row_layout;
+mod row_store;
+mod rows;
+mod scan;
+mod slot_table;
+mod snapshot;
+mod ttl;
+
+pub use arena::ValueBytes;
+pub use backend::{KeyedStateBackend, StateId};
+pub use descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+pub use resolve::{NO_SLOT, Slots};
+pub use rows::{Column, FieldValue, Nulls, Rows};
+pub use scan::ScanCursor;
+pub use snapshot::SegmentId;
 
 pub use error::StateError;
 
-/// Placeholder.
-pub struct KeyedStateBackend {}
 /// Placeholder.
 pub struct OperatorStateBackend {}

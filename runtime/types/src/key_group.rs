@@ -66,19 +66,36 @@ const fn mix(a: u64, b: u64) -> u64 {
 /// it is our own and pinned by golden vectors in the tests.
 #[inline]
 pub fn key_hash(key: &[u8]) -> u64 {
-    let mut hash = SEED ^ (key.len() as u64);
+    let mut hash = seed(key.len());
     let mut words = key.chunks_exact(8);
     for word in &mut words {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(word);
-        hash = mix(hash ^ u64::from_le_bytes(bytes), MUL);
+        hash = step(hash, u64::from_le_bytes(bytes));
     }
     let rest = words.remainder();
     if !rest.is_empty() {
         let mut bytes = [0; 8];
         bytes[..rest.len()].copy_from_slice(rest);
-        hash = mix(hash ^ u64::from_le_bytes(bytes), MUL);
+        hash = step(hash, u64::from_le_bytes(bytes));
     }
+    finish(hash)
+}
+
+/// [`key_hash`] in parts, for keys that are at hand as words: [`seed`] of the length, a [`step`] per word of eight bytes
+/// (the last one filled up with zeros), [`finish`].
+#[inline]
+pub(crate) const fn seed(length: usize) -> u64 {
+    SEED ^ (length as u64)
+}
+
+#[inline]
+pub(crate) const fn step(hash: u64, word: u64) -> u64 {
+    mix(hash ^ word, MUL)
+}
+
+#[inline]
+pub(crate) const fn finish(hash: u64) -> u64 {
     mix(hash, SEED)
 }
 

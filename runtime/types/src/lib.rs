@@ -17,12 +17,14 @@ mod env;
 mod error;
 mod identifiers;
 mod job_graph;
+mod key_codec;
 mod key_group;
 mod metrics;
 mod quantity;
 mod settings;
 mod sql_type;
 mod table;
+pub mod text;
 mod window;
 
 pub use batch::{ChangelogBatch, RowKind, RowKinds};
@@ -36,10 +38,13 @@ pub use job_graph::{
     OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, WatermarkSpec, WindowAggregateSpec,
     WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
-pub use settings::Settings;
+pub use settings::{
+    SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
+};
 pub use window::WindowSpec;
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
+pub use key_codec::{EncodedKeys, KeyData, KeyEncoder, KeyError, KeyShape};
 pub use key_group::{DEFAULT_MAX_PARALLELISM, KeyGroup, KeyGroupRange, key_group_of, key_hash};
 
 pub use table::{ColumnKind, ConnectorCatalog, OptionError, TableCapabilities, TableColumn, TableDescriptor};

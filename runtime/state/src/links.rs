@@ -1,0 +1,68 @@
+//! Which entries of a Map or List state belong to which parent: doubly linked lists over slots. Derived from the rows; not persisted.
+
+use crate::resolve::NO_SLOT;
+
+#[derive(Default)]
+pub(crate) struct Links {
+    /// first and last entry of each parent slot
+    ends: Vec<[u32; 2]>,
+    /// the entries before and after each entry
+    neighbours: Vec<[u32; 2]>,
+}
+
+fn grow_to(list: &mut Vec<[u32; 2]>, slot: u32) {
+    if list.len() <= slot as usize {
+        list.resize((slot as usize + 1).max(list.len() * 2), [NO_SLOT; 2]);
+    }
+}
+
+impl Links {
+    pub(crate) fn bytes(&self) -> usize {
+        8 * (self.ends.len() + self.neighbours.len())
+    }
+
+    /// Adds `entry` behind the others of `parent`.
+    pub(crate) fn append(&mut self, parent: u32, entry: u32) {
+        assert!(parent != NO_SLOT, "an entry is added under a parent that does not exist");
+        grow_to(&mut self.ends, parent);
+        grow_to(&mut self.neighbours, entry);
+        let ends = &mut self.ends[parent as usize];
+        let last = ends[1];
+        ends[1] = entry;
+        if last == NO_SLOT {
+            ends[0] = entry;
+        } else {
+            self.neighbours[last as usize][1] = entry;
+        }
+        self.neighbours[entry as usize] = [last, NO_SLOT];
+    }
+
+    /// Takes `entry` out; false if it is not there.
+    pub(crate) fn remove(&mut self, parent: u32, entry: u32) -> bool {
+        let [before, after] = std::mem::replace(&mut self.neighbours[entry as usize], [NO_SLOT; 2]);
+        let ends = &mut self.ends[parent as usize];
+        if before == NO_SLOT && ends[0] != entry {
+            return false;
+        }
+        match before {
+            NO_SLOT => ends[0] = after,
+            before => self.neighbours[before as usize][1] = after,
+        }
+        match after {
+            NO_SLOT => ends[1] = before,
+            after => self.neighbours[after as usize][0] = before,
+        }
+        true
+    }
+
+    /// The entries of `parent`, in the order in which they were appended.
+    pub(crate) fn entries(&self, parent: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.ends.get(parent as usize).map_or(NO_SLOT, |ends| ends[0]);
+        let next = |&entry: &u32| Some(self.neighbours[entry as usize][1]).filter(|&next| next != NO_SLOT);
+        std::iter::successors(Some(first).filter(|&first| first != NO_SLOT), next)
+    }
+
+    pub(crate) fn first(&self, parent: u32) -> Option<u32> {
+        self.entries(parent).next()
+    }
+}

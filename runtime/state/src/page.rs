@@ -1,0 +1,148 @@
+//! Memory for rows: pages of one size, cut out of blocks that the kernel may back with huge pages.
+
+use parking_lot::Mutex;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::collections::BTreeSet;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+const BLOCK_BYTES: usize = 2 << 20;
+
+/// Hands out pages of one size and takes them back, from any thread.
+pub(crate) struct PagePool {
+    page_bytes: usize,
+    pages_per_block: usize,
+    blocks: Mutex<Blocks>,
+}
+
+#[derive(Default)]
+struct Blocks {
+    all: Vec<Option<Block>>,
+    with_space: BTreeSet<usize>,
+    /// blocks of which no page is handed out
+    empty: usize,
+}
+
+struct Block {
+    start: NonNull<u8>,
+    free: Vec<u16>,
+}
+
+// The pool owns the blocks, and a page is used by whoever it was handed to.
+unsafe impl Send for Blocks {}
+
+/// A page of rows. It is written only while it has one owner, which [`Arc::get_mut`] tells.
+pub(crate) struct Page {
+    start: NonNull<u8>,
+    block: usize,
+    index: u16,
+    pool: Arc<PagePool>,
+}
+
+// SAFETY: a page is plain memory; `RowStore` writes through it only after `Arc::get_mut` showed that no snapshot holds
+// it, and snapshots only read.
+unsafe impl Send for Page {}
+unsafe impl Sync for Page {}
+
+impl PagePool {
+    pub(crate) fn new(page_bytes: usize) -> Arc<Self> {
+        let pages_per_block = (BLOCK_BYTES / page_bytes).max(1);
+        Arc::new(PagePool { page_bytes, pages_per_block, blocks: Mutex::default() })
+    }
+
+    fn block_layout(&self) -> Layout {
+        let bytes = (self.pages_per_block * self.page_bytes).next_multiple_of(4096);
+        let align = if bytes >= BLOCK_BYTES / 2 { BLOCK_BYTES } else { 4096 };
+        Layout::from_size_align(bytes, align).expect("a block's size is far below the limit of a layout")
+    }
+
+    /// A page whose bytes are initialised, to what is not said.
+    pub(crate) fn page(self: &Arc<Self>) -> Arc<Page> {
+        let mut guard = self.blocks.lock();
+        let blocks = &mut *guard;
+        let block = match blocks.with_space.first() {
+            Some(&block) => block,
+            None => {
+                let vacant = blocks.all.iter().position(Option::is_none);
+                let index = vacant.unwrap_or_else(|| {
+                    blocks.all.push(None);
+                    blocks.all.len() - 1
+                });
+                blocks.all[index] = Some(self.new_block());
+                blocks.with_space.insert(index);
+                blocks.empty += 1;
+                index
+            }
+        };
+        let entry = blocks.all[block].as_mut().expect("a block with space exists");
+        blocks.empty -= usize::from(entry.free.len() == self.pages_per_block);
+        let index = entry.free.pop().expect("a block with space has a free page");
+        if entry.free.is_empty() {
+            blocks.with_space.remove(&block);
+        }
+        // SAFETY: `index` is below `pages_per_block`, so the page lies within the block.
+        let start = unsafe { entry.start.add(usize::from(index) * self.page_bytes) };
+        Arc::new(Page { start, block, index, pool: self.clone() })
+    }
+
+    fn new_block(&self) -> Block {
+        let layout = self.block_layout();
+        // SAFETY: the layout is not empty.
+        let start = unsafe { alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        crate::huge::advise(start.as_ptr(), layout.size());
+        Block { start, free: (0..self.pages_per_block as u16).rev().collect() }
+    }
+
+    fn give_back(&self, block: usize, index: u16) {
+        let mut guard = self.blocks.lock();
+        let blocks = &mut *guard;
+        let entry = blocks.all[block].as_mut().expect("a block lives as long as its pages");
+        entry.free.push(index);
+        let all_free = entry.free.len() == self.pages_per_block;
+        blocks.with_space.insert(block);
+        blocks.empty += usize::from(all_free);
+        // Windows come and go: a quarter of the memory is kept for the next one.
+        if all_free && blocks.empty > 2 + blocks.all.len() / 4 {
+            let entry = blocks.all[block].take().expect("was there a moment ago");
+            blocks.with_space.remove(&block);
+            blocks.empty -= 1;
+            // SAFETY: allocated with the same layout, and none of its pages is in use.
+            unsafe { dealloc(entry.start.as_ptr(), self.block_layout()) };
+        }
+    }
+}
+
+impl Drop for PagePool {
+    fn drop(&mut self) {
+        let layout = self.block_layout();
+        for block in self.blocks.get_mut().all.drain(..).flatten() {
+            // SAFETY: allocated with the same layout; each page holds the pool, so none is left.
+            unsafe { dealloc(block.start.as_ptr(), layout) };
+        }
+    }
+}
+
+impl Page {
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.pool.page_bytes
+    }
+
+    /// A copy of this page.
+    pub(crate) fn duplicate(&self) -> Arc<Page> {
+        let copy = self.pool.page();
+        // SAFETY: both pages have `page_bytes` bytes, and the new one has no other owner.
+        unsafe { std::ptr::copy_nonoverlapping(self.start(), copy.start(), self.pool.page_bytes) };
+        copy
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.pool.give_back(self.block, self.index);
+    }
+}

@@ -1,0 +1,107 @@
+//! Where the parts of an entry lie in its row.
+//!
+//! `[key words, or a handle | last access | fields, the widest first | flags]`, filled up to a multiple of 8 bytes, so
+//! that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is NULL, bit `2 + i`
+//! nullable field `i` is NULL.
+
+use crate::descriptor::FieldKind;
+use weir_types::{KeyShape, SqlField};
+
+/// The form of a key inside a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowKey {
+    /// so many words of eight bytes
+    Words(usize),
+    /// a handle of 16 bytes, see `arena`
+    Bytes,
+}
+
+impl RowKey {
+    pub(crate) fn of(shape: KeyShape) -> RowKey {
+        match shape {
+            KeyShape::Word { .. } => RowKey::Words(1),
+            KeyShape::Fixed2 { .. } => RowKey::Words(2),
+            KeyShape::Fixed3 { .. } => RowKey::Words(3),
+            KeyShape::Bytes => RowKey::Bytes,
+        }
+    }
+
+    /// The key of an entry under a parent: the parent's slot is one more word, or four bytes in front.
+    pub(crate) fn under_parent(self) -> RowKey {
+        match self {
+            RowKey::Words(words) => RowKey::Words(words + 1),
+            RowKey::Bytes => RowKey::Bytes,
+        }
+    }
+
+    pub(crate) fn width(self) -> usize {
+        match self {
+            RowKey::Words(words) => 8 * words,
+            RowKey::Bytes => 16,
+        }
+    }
+}
+
+/// A field's place in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldPlace {
+    pub(crate) kind: FieldKind,
+    pub(crate) offset: usize,
+    /// the flag that says NULL
+    pub(crate) null_flag: Option<Flag>,
+}
+
+/// One bit of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flag {
+    pub(crate) offset: usize,
+    pub(crate) bit: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct RowLayout {
+    pub(crate) key: RowKey,
+    /// milliseconds of the last access
+    pub(crate) last_access: Option<usize>,
+    pub(crate) fields: Vec<FieldPlace>,
+    pub(crate) live: Flag,
+    pub(crate) null_key: Flag,
+    pub(crate) stride: usize,
+    /// a fresh row: live, nullable fields NULL, all others zero
+    pub(crate) template: Vec<u8>,
+}
+
+impl RowLayout {
+    pub(crate) fn new(key: RowKey, fields: &[SqlField], ttl: bool) -> Self {
+        let mut next = key.width();
+        let mut place = |width: usize| {
+            next += width;
+            next - width
+        };
+        let last_access = ttl.then(|| place(8));
+        let kinds: Vec<FieldKind> = fields.iter().map(|field| FieldKind::of(&field.sql_type)).collect();
+        let mut order: Vec<usize> = (0..fields.len()).collect();
+        order.sort_by_key(|&field| std::cmp::Reverse(kinds[field].width()));
+        let mut offsets = vec![0; fields.len()];
+        for field in order {
+            offsets[field] = place(kinds[field].width());
+        }
+        let nullable = fields.iter().filter(|field| field.nullable).count();
+        let flags = place((2 + nullable).div_ceil(8));
+        let flag = |index: usize| Flag { offset: flags + index / 8, bit: 1 << (index % 8) };
+        let mut next_flag = 2;
+        let places = fields.iter().zip(&kinds).zip(&offsets).map(|((field, &kind), &offset)| {
+            let null_flag = field.nullable.then(|| flag(next_flag));
+            next_flag += usize::from(field.nullable);
+            FieldPlace { kind, offset, null_flag }
+        });
+        let fields: Vec<FieldPlace> = places.collect();
+        let stride = next.next_multiple_of(8);
+        let mut template = vec![0; stride];
+        template[flags] = 1;
+        for flag in fields.iter().filter_map(|field| field.null_flag) {
+            template[flag.offset] |= flag.bit;
+        }
+        RowLayout { key, last_access, fields, live: flag(0), null_key: flag(1), stride, template }
+    }
+}

@@ -3,12 +3,13 @@
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressLine};
 use crate::render::{ResultMode, ResultPrinter, print_table};
+use arrow::datatypes::TimeUnit;
 use std::io::Write;
 use std::time::Duration;
 use weir_planner::{ClientCommand, Planned, Planner, Statement, TextTable};
-use weir_runtime::types::text::{LocalDateTime, TimeZone, datetime};
-use weir_runtime::types::{JobGraph, OperatorSpec, RuntimeEnv, Watermark};
-use weir_runtime::{Engine, JobHandle, ProductionEnv};
+use weir_runtime::types::text::{LocalDateTime, TimeZone, UnknownTimeZone, datetime};
+use weir_runtime::types::{JobGraph, OperatorSpec, RuntimeEnv};
+use weir_runtime::{Engine, JobHandle, JobOutcome, ProductionEnv};
 
 /// How often the progress line is drawn.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -30,6 +31,50 @@ pub struct Session {
 struct BackgroundJob {
     name: String,
     handle: JobHandle,
+    ends: Ends,
+    /// its failure has been told
+    told: bool,
+}
+
+/// Which operators of a job, in the graph's order, rows come in at and go out at.
+#[derive(Debug, Clone)]
+struct Ends {
+    sources: Vec<usize>,
+    sinks: Vec<usize>,
+}
+
+impl Ends {
+    fn of(graph: &JobGraph) -> Ends {
+        let places = |wanted: fn(&OperatorSpec) -> bool| {
+            let nodes = graph.nodes.iter().enumerate();
+            nodes.filter(|(_, node)| wanted(&node.spec)).map(|(place, _)| place).collect()
+        };
+        Ends {
+            sources: places(|spec| matches!(spec, OperatorSpec::Source(_) | OperatorSpec::Values(_))),
+            sinks: places(|spec| matches!(spec, OperatorSpec::Sink(_) | OperatorSpec::Collect)),
+        }
+    }
+
+    fn progress(&self, handle: &JobHandle, elapsed: Duration) -> Progress {
+        let reports = handle.metrics();
+        let watermark = self.sinks.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.watermark);
+        Progress {
+            rows_in: self.sources.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.rows_out).sum(),
+            rows_out: self.sinks.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.rows_in).sum(),
+            watermark: watermark.min().and_then(watermark_text),
+            elapsed,
+        }
+    }
+}
+
+/// `2015-07-14 23:50:00.000`; `None` before the first watermark and after the last.
+fn watermark_text(ms: i64) -> Option<String> {
+    if ms == i64::MIN || ms == i64::MAX {
+        return None;
+    }
+    let mut text = Vec::new();
+    datetime::append_timestamp(&mut text, LocalDateTime::of_units(ms, TimeUnit::Millisecond), b' ', 3);
+    String::from_utf8(text).ok()
 }
 
 /// Whether more statements may follow.
@@ -44,7 +89,7 @@ impl Session {
         let production = ProductionEnv::default();
         let env = production.env();
         let engine = Engine::new(env.clone());
-        let mut planner = Planner::new(engine.connectors());
+        let mut planner = Planner::new(engine.connectors(), env.clone());
         for (key, value) in settings {
             planner.settings_mut().set(key, value).map_err(|error| Failure::User(error.to_string()))?;
         }
@@ -66,7 +111,11 @@ impl Session {
     }
 
     pub fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
-        match self.planner.plan(statement)? {
+        let planned = self.planner.plan(statement)?;
+        for warning in self.planner.take_warnings() {
+            eprintln!("warning: {warning}");
+        }
+        match planned {
             Planned::Done(message) => {
                 if self.interactive {
                     println!("[INFO] {message}");
@@ -124,20 +173,21 @@ impl Session {
     fn insert(&mut self, graph: JobGraph) -> Result<(), Failure> {
         let name = graph.name.clone();
         let waits = self.is_bounded(&graph) || self.planner.settings().dml_sync();
+        let ends = Ends::of(&graph);
         let handle = self.engine.submit(graph)?;
         if waits {
             let production = self.production.clone();
-            return production.block_on(self.watch(&handle));
+            return production.block_on(self.watch(&handle, &ends));
         }
         if self.interactive {
-            println!("[INFO] Submitted. Job ID: {}", handle.id());
+            println!("[INFO] Submitted. Job ID: {}", handle.job_id());
         }
-        self.jobs.push(BackgroundJob { name, handle });
+        self.jobs.push(BackgroundJob { name, handle, ends, told: false });
         Ok(())
     }
 
     /// Waits for a job, draws its progress, and cancels it on Ctrl-C.
-    async fn watch(&self, handle: &JobHandle) -> Result<(), Failure> {
+    async fn watch(&self, handle: &JobHandle, ends: &Ends) -> Result<(), Failure> {
         let mut line = ProgressLine::new();
         let started = self.env.clock.monotonic();
         loop {
@@ -155,25 +205,14 @@ impl Session {
                     return Err(Failure::Interrupted);
                 }
                 () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
-                    line.draw(&self.progress(handle, started));
+                    line.draw(&ends.progress(handle, self.elapsed_since(started)));
                 }
             }
         }
     }
 
-    fn progress(&self, handle: &JobHandle, started: Duration) -> Progress {
-        let totals = handle.totals();
-        let watermark = match totals.watermark {
-            Watermark::NONE => None,
-            Watermark::MAX => Some("end of input".to_string()),
-            Watermark(ms) => {
-                let mut text = Vec::new();
-                datetime::append_timestamp(&mut text, LocalDateTime::from_millis(ms), 3);
-                Some(String::from_utf8_lossy(&text).into_owned())
-            }
-        };
-        let elapsed = self.env.clock.monotonic().saturating_sub(started);
-        Progress { rows_in: totals.rows_in, rows_out: totals.rows_out, watermark, elapsed }
+    fn elapsed_since(&self, started: Duration) -> Duration {
+        self.env.clock.monotonic().saturating_sub(started)
     }
 
     fn result_mode(&self) -> Result<ResultMode, Failure> {
@@ -181,7 +220,7 @@ impl Session {
             return Ok(ResultMode::Json);
         }
         let name = self.planner.settings().result_mode();
-        ResultMode::parse(&name).ok_or_else(|| {
+        ResultMode::parse(name).ok_or_else(|| {
             Failure::User(format!(
                 "'sql-client.execution.result-mode' is '{name}': expected 'tableau', 'table' or 'changelog'"
             ))
@@ -190,27 +229,33 @@ impl Session {
 
     fn query(&mut self, graph: JobGraph) -> Result<(), Failure> {
         let zone: TimeZone =
-            graph.settings.time_zone.parse().map_err(|error| Failure::User(format!("{error}")))?;
+            graph.settings.time_zone.parse().map_err(|error: UnknownTimeZone| Failure::User(error.to_string()))?;
         let width = self.planner.settings().max_column_width().unwrap_or(MAX_COLUMN_WIDTH);
         let mode = self.result_mode()?;
         let schema = graph.nodes.last().map(|node| node.schema.clone());
         let schema = schema.ok_or_else(|| Failure::Job("the query has no operators".into()))?;
-        let mut printer = ResultPrinter::new(mode, &schema, zone, width);
-        let handle = self.engine.submit(graph)?;
+        let mut printer = ResultPrinter::new(mode, &schema, zone, width)?;
+        let ends = Ends::of(&graph);
+        let mut handle = self.engine.submit(graph)?;
         let production = self.production.clone();
-        production.block_on(self.show(&handle, &mut printer))
+        production.block_on(self.show(&mut handle, &ends, &mut printer))
     }
 
     /// Prints a query's rows as they come; Ctrl-C stops the query and ends the output properly.
-    async fn show(&self, handle: &JobHandle, printer: &mut ResultPrinter) -> Result<(), Failure> {
-        let mut results = handle.take_results().ok_or_else(|| Failure::Job("the query has no result".into()))?;
+    async fn show(
+        &self,
+        handle: &mut JobHandle,
+        ends: &Ends,
+        printer: &mut ResultPrinter,
+    ) -> Result<(), Failure> {
+        let mut results = handle.results().ok_or_else(|| Failure::Job("the query has no result".into()))?;
         let mut line = ProgressLine::new();
         let started = self.env.clock.monotonic();
         printer.begin(&mut std::io::stdout().lock())?;
         let mut stopped = false;
         loop {
             tokio::select! {
-                batch = results.recv() => {
+                batch = results.next() => {
                     let Some(batch) = batch else { break };
                     line.clear();
                     if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
@@ -224,7 +269,7 @@ impl Session {
                     break;
                 }
                 () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
-                    line.draw(&self.progress(handle, started));
+                    line.draw(&ends.progress(handle, self.elapsed_since(started)));
                 }
             }
         }
@@ -245,7 +290,7 @@ impl Session {
         let production = self.production.clone();
         let mut first = Ok(());
         for job in std::mem::take(&mut self.jobs) {
-            let result = production.block_on(self.watch(&job.handle));
+            let result = production.block_on(self.watch(&job.handle, &job.ends));
             let interrupted = matches!(result, Err(Failure::Interrupted));
             if first.is_ok() {
                 first = result.map_err(|failure| match failure {
@@ -263,9 +308,10 @@ impl Session {
     /// Failures of background jobs since the last call, for the prompt to tell.
     pub fn failed_jobs(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
-        for job in &mut self.jobs {
-            if let Some(Err(error)) = job.handle.result_once() {
-                failures.push(format!("job {} ({}) failed: {error}", job.handle.id(), job.name));
+        for job in self.jobs.iter_mut().filter(|job| !job.told) {
+            if let Some(Err(error)) = job.handle.outcome() {
+                failures.push(format!("job {} ({}) failed: {error}", job.handle.job_id(), job.name));
+                job.told = true;
             }
         }
         failures
@@ -273,14 +319,20 @@ impl Session {
 
     fn show_jobs(&self) -> Result<(), Failure> {
         let row = |job: &BackgroundJob| {
-            vec![Some(job.handle.id().to_string()), Some(job.name.clone()), Some(job.handle.status().to_string())]
+            let status = match job.handle.outcome() {
+                None => "RUNNING",
+                Some(Err(_)) => "FAILED",
+                Some(Ok(summary)) if summary.outcome == JobOutcome::Cancelled => "CANCELED",
+                Some(Ok(_)) => "FINISHED",
+            };
+            vec![Some(job.handle.job_id().to_string()), Some(job.name.clone()), Some(status.to_string())]
         };
         let columns = ["job id", "job name", "status"].map(str::to_string).to_vec();
         self.print_rows(&TextTable { columns, rows: self.jobs.iter().map(row).collect() })
     }
 
     fn stop_job(&mut self, id: &str) -> Result<(), Failure> {
-        let Some(job) = self.jobs.iter().find(|job| job.handle.id().to_string() == id) else {
+        let Some(job) = self.jobs.iter().find(|job| job.handle.job_id() == id) else {
             return Err(Failure::User(format!("stop job '{id}': there is no such job; SHOW JOBS lists them")));
         };
         job.handle.cancel();

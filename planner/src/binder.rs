@@ -36,6 +36,14 @@ pub enum JobRoot {
     Sink { table: Arc<CatalogTable>, overwrite: bool, query: BoundQuery, values: Vec<SinkValue> },
 }
 
+/// A job, and what its author should know before running it.
+#[derive(Clone, Debug)]
+pub struct PlannedJob {
+    pub graph: JobGraph,
+    /// such as state that grows without a bound, with the clause that keeps it
+    pub warnings: Vec<String>,
+}
+
 /// Implemented by `query/`.
 pub trait Binder: Send + Sync {
     /// A computed column or a watermark over `columns`. The field carries type, nullability and time attribute
@@ -56,7 +64,7 @@ pub trait Binder: Send + Sync {
         roots: Vec<JobRoot>,
         name: String,
         sql: &str,
-    ) -> Result<JobGraph, PlanError>;
+    ) -> Result<PlannedJob, PlanError>;
 
     /// The text of EXPLAIN.
     fn explain(

@@ -8,6 +8,8 @@
 //! | `catalog` | tables and views of the session, with their types resolved |
 //! | `statements` | what each statement does, except for queries |
 //! | `binder` | what statements ask of queries |
+//! | `query` | queries: names and types, windows, plans to jobs, EXPLAIN |
+//! | `functions` | Flink's expressions: types, casts, arithmetic, scalar functions |
 //!
 //! Every error points into the text where it can. This room deliberately does not know any connector, format or
 //! operator: tables are checked through [`ConnectorCatalog`](weir_types::ConnectorCatalog), and a job is only
@@ -16,9 +18,11 @@
 mod binder;
 mod catalog;
 mod error;
+mod interim;
 mod parser;
 mod planner;
+mod statements;
 
 pub use error::{PlanError, PlanErrorKind, Position};
-pub use parser::{ClientCommand, ExplainDetail, Statement};
-pub use planner::{Planned, Planner, TextTable};
+pub use parser::{ClientCommand, Completeness, ExplainDetail, Statement, completeness};
+pub use planner::{Planned, Planner, TextTable, is_complete};

@@ -1,14 +1,18 @@
 //! The session that statements run in.
 
-use crate::PlanError;
-use crate::catalog::Session;
-use crate::parser::{ClientCommand, Statement};
+use crate::binder::Binder;
+use crate::catalog::{CatalogEntry, Session};
+use crate::parser::{self, ClientCommand, Completeness, Statement};
+use crate::{PlanError, statements};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_types::{ConnectorCatalog, JobGraph, Settings};
+use weir_types::{ConnectorCatalog, JobGraph, RuntimeEnv, Settings};
 
 /// Plans the statements of one session, one after another; keeps its tables, views and settings.
 pub struct Planner {
     session: Session,
+    binder: Arc<dyn Binder>,
+    warnings: Vec<String>,
 }
 
 /// What becomes of a statement.
@@ -37,18 +41,32 @@ pub struct TextTable {
 }
 
 impl Planner {
-    pub fn new(connectors: Arc<dyn ConnectorCatalog>) -> Self {
-        Planner { session: Session::new(connectors) }
+    /// `env` gives functions such as `NOW()` and `RAND()` their clock and randomness when the job runs.
+    pub fn new(connectors: Arc<dyn ConnectorCatalog>, env: RuntimeEnv) -> Self {
+        Planner::with_binder(Session::new(connectors, env), Arc::new(crate::interim::QueryBinder::new()))
+    }
+
+    pub(crate) fn with_binder(session: Session, binder: Arc<dyn Binder>) -> Self {
+        Planner { session, binder, warnings: vec![] }
     }
 
     /// The statements of a script. Nothing is looked up yet.
-    pub fn parse(&self, _text: &str) -> Result<Vec<Statement>, PlanError> {
-        Err(PlanError::not_supported("statements"))
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>, PlanError> {
+        parser::parse(text)
     }
 
     /// Carries out what changes the session, and plans what is to be run.
     pub fn plan(&mut self, statement: &Statement) -> Result<Planned, PlanError> {
-        Err(PlanError::not_supported(statement.text()))
+        let planned = statements::plan(&mut self.session, self.binder.as_ref(), statement);
+        let (planned, warnings) = planned.map_err(|error| error.with_source(&statement.source))?;
+        self.warnings.extend(warnings);
+        Ok(planned)
+    }
+
+    /// What the statements planned since the last call should let their author know, such as state that grows without a
+    /// bound.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     pub fn settings(&self) -> &Settings {
@@ -58,4 +76,31 @@ impl Planner {
     pub fn settings_mut(&mut self) -> &mut Settings {
         &mut self.session.settings
     }
+
+    /// Words of the language that a prompt may complete, in capitals.
+    pub fn keywords(&self) -> Vec<String> {
+        parser::keywords().into_iter().map(String::from).collect()
+    }
+
+    /// Names of all functions.
+    pub fn function_names(&self) -> Vec<String> {
+        self.binder.function_names()
+    }
+
+    /// Names of tables and views.
+    pub fn table_names(&self) -> Vec<String> {
+        self.session.catalog.entries().map(|entry| entry.name().to_string()).collect()
+    }
+
+    /// Names of the columns of all tables and views, each once.
+    pub fn column_names(&self) -> Vec<String> {
+        let schemas = self.session.catalog.entries().map(CatalogEntry::schema);
+        let names = schemas.flat_map(|schema| schema.fields().iter().map(|field| field.name().clone()));
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// False if `text` ends in the middle of a statement, a string or a comment.
+pub fn is_complete(text: &str) -> bool {
+    parser::completeness(text) != Completeness::Incomplete
 }

@@ -2,10 +2,12 @@
 
 use super::{CatalogTable, CatalogView};
 use crate::PlanError;
+use crate::parser::split_name;
 use sqlparser::ast::{self, ObjectName};
+use sqlparser::tokenizer::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{ConnectorCatalog, Settings};
+use weir_types::{ConnectorCatalog, RuntimeEnv, Settings};
 
 /// What statements of one session share.
 #[derive(Clone)]
@@ -13,6 +15,8 @@ pub struct Session {
     pub catalog: Catalog,
     pub settings: Settings,
     pub connectors: Arc<dyn ConnectorCatalog>,
+    /// clock and randomness of functions, when the job runs
+    pub env: RuntimeEnv,
 }
 
 /// A table or a view.
@@ -93,8 +97,8 @@ impl Catalog {
 }
 
 impl Session {
-    pub fn new(connectors: Arc<dyn ConnectorCatalog>) -> Self {
-        Session { catalog: Catalog::default(), settings: Settings::default(), connectors }
+    pub fn new(connectors: Arc<dyn ConnectorCatalog>, env: RuntimeEnv) -> Self {
+        Session { catalog: Catalog::default(), settings: Settings::default(), connectors, env }
     }
 
     /// The table or view that `name` means: `t`, `default_database.t` or `default_catalog.default_database.t`, where
@@ -106,9 +110,27 @@ impl Session {
 
     /// As [`Session::resolve`], for the last part of a name whose catalog and database are the default ones.
     pub fn resolve_local(&self, name: &str) -> Result<CatalogEntry, PlanError> {
-        match self.catalog.get(name) {
-            Some(entry) => Ok(entry.clone()),
-            None => Err(unknown(name, self.catalog.entries().map(CatalogEntry::name))),
+        let (plain, hint) = match split_name(name) {
+            Some((plain, hint)) => (plain, hint),
+            None => (name, vec![]),
+        };
+        let entry = match self.catalog.get(plain) {
+            Some(entry) => entry.clone(),
+            None => return Err(unknown(plain, self.catalog.entries().map(CatalogEntry::name))),
+        };
+        match entry {
+            entry if hint.is_empty() => Ok(entry),
+            CatalogEntry::Table(table) => {
+                let mut options = table.descriptor.options.clone();
+                options.extend(hint);
+                let table = table.with_options(self, options, &[], Span::empty());
+                let table = table.map_err(|error| error.context("hint OPTIONS"))?;
+                Ok(CatalogEntry::Table(Arc::new(table)))
+            }
+            CatalogEntry::View(_) => {
+                let message = format!("'{plain}' is a view: OPTIONS goes with a table");
+                Err(PlanError::invalid(message))
+            }
         }
     }
 }
@@ -135,4 +157,11 @@ pub(crate) fn local_name(name: &ObjectName) -> Result<&ast::Ident, PlanError> {
         return Err(PlanError::invalid(message).at(database.span));
     }
     Ok(local)
+}
+
+/// `name` is `[catalog.]database`, which must be the one that there is.
+pub(crate) fn check_database(name: &ObjectName) -> Result<(), PlanError> {
+    let mut qualified = name.clone();
+    qualified.0.push(ast::ObjectNamePart::Identifier(ast::Ident::new("_")));
+    local_name(&qualified).map(|_| ())
 }

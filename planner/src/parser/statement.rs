@@ -1,0 +1,388 @@
+//! One statement: which it is, and the forms that are not DDL.
+
+use super::ast::*;
+use super::error::convert;
+use super::hints::Hints;
+use super::script::{Script, is_blank};
+use crate::PlanError;
+use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query};
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+
+/// Parses the statement that `tokens` of `script` are.
+pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Statement, PlanError> {
+    let result = Hints::read(tokens).and_then(|hints| {
+        let mut parser = StatementParser::new(script, tokens);
+        let mut kind = parser.statement()?;
+        parser.expect_end()?;
+        hints.apply(&mut kind)?;
+        Ok(kind)
+    });
+    let kind = result.map_err(|error| error.with_source(&script.source))?;
+    // A piece has at least one token.
+    let (first, last) = (tokens[0].span, tokens[tokens.len() - 1].span);
+    let range = (script.byte(first.start), script.byte(last.end));
+    Ok(Statement::new(kind, script.source.clone(), range, first.start.line))
+}
+
+/// Reads one statement; sqlparser reads the queries and expressions in it.
+pub(super) struct StatementParser<'a> {
+    pub(super) parser: Parser<'a>,
+    pub(super) script: &'a Script,
+    tokens: &'a [TokenWithSpan],
+}
+
+impl<'a> StatementParser<'a> {
+    fn new(script: &'a Script, tokens: &'a [TokenWithSpan]) -> Self {
+        let parser = Parser::new(&super::dialect::FlinkDialect).with_tokens_with_locations(tokens.to_vec());
+        StatementParser { parser, script, tokens }
+    }
+
+    fn statement(&mut self) -> Result<StatementKind, PlanError> {
+        let first = self.parser.peek_token();
+        let Token::Word(word) = &first.token else {
+            return match first.token {
+                Token::LParen => Ok(StatementKind::Query(self.query()?)),
+                _ => Err(self.unexpected("a statement")),
+            };
+        };
+        match word.value.to_uppercase().as_str() {
+            "SELECT" | "WITH" | "VALUES" => Ok(StatementKind::Query(self.query()?)),
+            "CREATE" => self.create(),
+            "DROP" => self.drop_statement(),
+            "ALTER" => self.alter(),
+            "INSERT" => Ok(StatementKind::Insert(Box::new(self.insert()?))),
+            "EXECUTE" => self.execute(),
+            "STATEMENT" | "BEGIN" => self.statement_set(),
+            "SET" => self.set(),
+            "RESET" => self.reset(),
+            "SHOW" => self.show(),
+            "DESCRIBE" | "DESC" => self.describe(),
+            "USE" => self.use_statement(),
+            "EXPLAIN" => self.explain(),
+            "STOP" => self.stop(),
+            "QUIT" | "EXIT" => self.client(ClientCommand::Quit),
+            "CLEAR" => self.client(ClientCommand::Clear),
+            "HELP" => self.client(ClientCommand::Help),
+            "ADD" | "REMOVE" | "ANALYZE" | "CALL" | "COMPILE" | "DELETE" | "LOAD" | "UNLOAD" | "TRUNCATE"
+            | "UPDATE" | "MERGE" => {
+                let what = self.leading_words(2);
+                Err(PlanError::not_supported(what).at(first.span))
+            }
+            other => {
+                let known = super::KEYWORDS_OF_STATEMENTS.iter().copied();
+                let nearest = crate::error::nearest(other, known);
+                let message = format!("no statement begins with '{}'{nearest}", word.value);
+                Err(PlanError::syntax(message).at(first.span))
+            }
+        }
+    }
+
+    fn client(&mut self, command: ClientCommand) -> Result<StatementKind, PlanError> {
+        self.parser.advance_token();
+        Ok(StatementKind::Client(command))
+    }
+
+    /// `EXECUTE STATEMENT SET BEGIN .. END`, `EXECUTE INSERT ..`, `EXECUTE SELECT ..`
+    fn execute(&mut self) -> Result<StatementKind, PlanError> {
+        let execute = self.expect_word("EXECUTE")?;
+        if self.peek_word("STATEMENT") || self.peek_word("INSERT") || self.peek_query() {
+            return self.statement();
+        }
+        if self.peek_word("PLAN") || self.peek_word("JOB") || self.peek_word("IMMEDIATE") {
+            let what = format!("EXECUTE {}", self.parser.peek_token_ref().token);
+            return Err(PlanError::not_supported(what).at(execute));
+        }
+        Err(self.unexpected("STATEMENT SET, INSERT or SELECT after EXECUTE"))
+    }
+
+    /// `STATEMENT SET BEGIN insert; .. END`, or the older `BEGIN STATEMENT SET; insert; .. END`
+    fn statement_set(&mut self) -> Result<StatementKind, PlanError> {
+        let old = self.word("BEGIN");
+        let start = self.expect_word("STATEMENT")?;
+        self.expect_word("SET")?;
+        match old {
+            true => self.expect(&Token::SemiColon)?,
+            false => self.expect_word("BEGIN")?,
+        };
+        let mut inserts = vec![];
+        while !self.word("END") {
+            if self.parser.consume_token(&Token::SemiColon) {
+                continue;
+            }
+            self.word("EXECUTE");
+            if !self.peek_word("INSERT") {
+                return Err(self.unexpected("INSERT or END in a STATEMENT SET"));
+            }
+            inserts.push(self.insert()?);
+            if !self.peek_word("END") {
+                self.expect(&Token::SemiColon)?;
+            }
+        }
+        match inserts.is_empty() {
+            true => Err(PlanError::invalid("a STATEMENT SET without an INSERT has nothing to do").at(start)),
+            false => Ok(StatementKind::StatementSet(inserts)),
+        }
+    }
+
+    /// `INSERT INTO|OVERWRITE t [PARTITION (k = v, ..)] [(columns)] query`
+    fn insert(&mut self) -> Result<Insert, PlanError> {
+        self.expect_word("INSERT")?;
+        let overwrite = self.word("OVERWRITE");
+        match overwrite {
+            true => {
+                self.word("INTO");
+            }
+            false => {
+                self.expect_word("INTO")?;
+            }
+        }
+        self.word("TABLE");
+        let table = self.name()?;
+        let mut partition = vec![];
+        if self.word("PARTITION") {
+            self.expect(&Token::LParen)?;
+            loop {
+                let column = self.ident()?;
+                self.expect(&Token::Eq)?;
+                partition.push((column, self.expr()?));
+                if !self.parser.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+            self.expect(&Token::RParen)?;
+        }
+        let mut columns = vec![];
+        if self.parser.peek_token_ref().token == Token::LParen && !self.query_follows_paren() {
+            columns = self.idents()?;
+        }
+        if !self.peek_query() && self.parser.peek_token_ref().token != Token::LParen {
+            return Err(self.unexpected("SELECT, WITH or VALUES"));
+        }
+        Ok(Insert { table, overwrite, partition, columns, query: self.query()? })
+    }
+
+    /// After the parenthesis that is next: does a query follow, perhaps after further parentheses?
+    fn query_follows_paren(&self) -> bool {
+        let ahead = (0..).map(|n| self.parser.peek_nth_token(n));
+        let first = ahead.into_iter().find(|token| token.token != Token::LParen);
+        first.is_some_and(|token| {
+            ["SELECT", "WITH", "VALUES"].iter().any(|word| super::script::is_word(&token, word))
+        })
+    }
+
+    /// `EXPLAIN [PLAN FOR | detail, ..] statement`
+    fn explain(&mut self) -> Result<StatementKind, PlanError> {
+        let start = self.expect_word("EXPLAIN")?;
+        let mut details = vec![];
+        if self.word("PLAN") {
+            self.expect_word("FOR")?;
+        } else {
+            while let Some(detail) = self.explain_detail() {
+                details.push(detail);
+                if !self.parser.consume_token(&Token::Comma) {
+                    break;
+                }
+            }
+        }
+        if details.contains(&ExplainDetail::Checkpoint)
+            && (self.peek_word("FOR")
+                || matches!(self.parser.peek_token_ref().token, Token::SingleQuotedString(_)))
+        {
+            return Err(PlanError::not_supported("EXPLAIN CHECKPOINT of a stored checkpoint").at(start));
+        }
+        let at = self.parser.peek_token().span;
+        let statement = self.statement()?;
+        match statement {
+            StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_) => {
+                Ok(StatementKind::Explain(Explain { details, statement: Box::new(statement) }))
+            }
+            _ => Err(PlanError::invalid("EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET").at(at)),
+        }
+    }
+
+    fn explain_detail(&mut self) -> Option<ExplainDetail> {
+        let details = [
+            ("ESTIMATED_COST", ExplainDetail::EstimatedCost),
+            ("CHANGELOG_MODE", ExplainDetail::ChangelogMode),
+            ("PLAN_ADVICE", ExplainDetail::PlanAdvice),
+            ("JSON_EXECUTION_PLAN", ExplainDetail::JsonExecutionPlan),
+            ("CHECKPOINT", ExplainDetail::Checkpoint),
+        ];
+        details.into_iter().find(|(word, _)| self.word(word)).map(|(_, detail)| detail)
+    }
+
+    /// `STOP JOB 'id'`
+    fn stop(&mut self) -> Result<StatementKind, PlanError> {
+        self.expect_word("STOP")?;
+        self.expect_word("JOB")?;
+        let id = self.string()?.value;
+        let with = self.parser.peek_token().span;
+        match self.word("WITH") {
+            true => Err(PlanError::not_supported(format!("STOP JOB {}", self.rest_from(with))).at(with)),
+            false => Ok(StatementKind::Client(ClientCommand::StopJob { id })),
+        }
+    }
+}
+
+/// The pieces that statements are made of.
+impl StatementParser<'_> {
+    /// Takes the next token if it is this word, not in backticks, in any case.
+    pub(super) fn word(&mut self, word: &str) -> bool {
+        let found = self.peek_word(word);
+        if found {
+            self.parser.advance_token();
+        }
+        found
+    }
+
+    /// Takes all of `words` or none.
+    pub(super) fn words(&mut self, words: &[&str]) -> bool {
+        let found = words
+            .iter()
+            .enumerate()
+            .all(|(n, word)| super::script::is_word(self.parser.peek_nth_token_ref(n), word));
+        if found {
+            words.iter().for_each(|_| self.parser.advance_token());
+        }
+        found
+    }
+
+    pub(super) fn peek_word(&self, word: &str) -> bool {
+        super::script::is_word(self.parser.peek_token_ref(), word)
+    }
+
+    pub(super) fn peek_query(&self) -> bool {
+        ["SELECT", "WITH", "VALUES"].iter().any(|word| self.peek_word(word))
+    }
+
+    pub(super) fn expect_word(&mut self, word: &str) -> Result<Span, PlanError> {
+        let span = self.parser.peek_token_ref().span;
+        match self.word(word) {
+            true => Ok(span),
+            false => Err(self.unexpected(word)),
+        }
+    }
+
+    pub(super) fn expect(&mut self, token: &Token) -> Result<Span, PlanError> {
+        let span = self.parser.peek_token_ref().span;
+        match self.parser.consume_token(token) {
+            true => Ok(span),
+            false => Err(self.unexpected(&format!("`{token}`"))),
+        }
+    }
+
+    pub(super) fn expect_end(&self) -> Result<(), PlanError> {
+        match self.parser.peek_token_ref().token {
+            Token::EOF => Ok(()),
+            _ => Err(self.unexpected("the end of the statement")),
+        }
+    }
+
+    /// The next token is not `expected`.
+    pub(super) fn unexpected(&self, expected: &str) -> PlanError {
+        let token = self.parser.peek_token_ref();
+        match &token.token {
+            Token::EOF => {
+                PlanError::syntax(format!("expected {expected}, but the statement ends")).at(self.end())
+            }
+            found => PlanError::syntax(format!("expected {expected}, found {found}")).at(token.span),
+        }
+    }
+
+    fn end(&self) -> Span {
+        let last = self.tokens.iter().rev().find(|token| !is_blank(token));
+        last.map_or(Span::empty(), |token| Span::new(token.span.end, token.span.end))
+    }
+
+    /// The text from `span` to the end of the statement.
+    pub(super) fn rest_from(&self, span: Span) -> &str {
+        self.script.text(span, self.end())
+    }
+
+    /// The first `count` words of the statement, in capitals.
+    fn leading_words(&self, count: usize) -> String {
+        let words = self.tokens.iter().filter(|token| !is_blank(token)).take(count);
+        words.map(|token| token.token.to_string().to_uppercase()).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(super) fn convert(&self, error: ParserError) -> PlanError {
+        convert(error, self.tokens)
+    }
+
+    pub(super) fn string(&mut self) -> Result<Text, PlanError> {
+        let token = self.parser.peek_token();
+        let value = match token.token {
+            Token::SingleQuotedString(value) | Token::UnicodeStringLiteral(value) => value,
+            _ => return Err(self.unexpected("a string in single quotes")),
+        };
+        self.parser.advance_token();
+        Ok(Text { value, span: token.span })
+    }
+
+    pub(super) fn ident(&mut self) -> Result<Ident, PlanError> {
+        match &self.parser.peek_token_ref().token {
+            Token::Word(_) => self.parser.parse_identifier().map_err(|error| self.convert(error)),
+            _ => Err(self.unexpected("a name")),
+        }
+    }
+
+    /// `(a, b, ..)`
+    pub(super) fn idents(&mut self) -> Result<Vec<Ident>, PlanError> {
+        self.expect(&Token::LParen)?;
+        let mut idents = vec![self.ident()?];
+        while self.parser.consume_token(&Token::Comma) {
+            idents.push(self.ident()?);
+        }
+        self.expect(&Token::RParen)?;
+        Ok(idents)
+    }
+
+    /// `[[catalog.]database.]name`
+    pub(super) fn name(&mut self) -> Result<ObjectName, PlanError> {
+        let mut parts = vec![ObjectNamePart::Identifier(self.ident()?)];
+        while self.parser.consume_token(&Token::Period) {
+            parts.push(ObjectNamePart::Identifier(self.ident()?));
+        }
+        Ok(ObjectName(parts))
+    }
+
+    pub(super) fn expr(&mut self) -> Result<Expr, PlanError> {
+        self.parser.parse_expr().map_err(|error| self.convert(error))
+    }
+
+    pub(super) fn query(&mut self) -> Result<Box<Query>, PlanError> {
+        self.parser.parse_query().map_err(|error| self.convert(error))
+    }
+
+    /// A query and its text.
+    pub(super) fn query_with_text(&mut self) -> Result<(Box<Query>, String), PlanError> {
+        let start = self.parser.peek_token().span;
+        let query = self.query()?;
+        let end = self.parser.get_current_token().span;
+        Ok((query, self.script.text(start, end).to_string()))
+    }
+
+    /// `('k' = 'v', ..)`
+    pub(super) fn properties(&mut self) -> Result<Vec<Property>, PlanError> {
+        self.expect(&Token::LParen)?;
+        let mut properties: Vec<Property> = vec![];
+        if self.parser.consume_token(&Token::RParen) {
+            return Ok(properties);
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(&Token::Eq)?;
+            let value = self.string()?;
+            if properties.iter().any(|property| property.key.value == key.value) {
+                return Err(PlanError::invalid(format!("option '{}' is given twice", key.value)).at(key.span));
+            }
+            properties.push(Property { key, value });
+            if !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.expect(&Token::RParen)?;
+        Ok(properties)
+    }
+}

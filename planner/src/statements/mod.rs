@@ -1,0 +1,161 @@
+//! What each statement does, except for what its queries mean.
+
+mod ddl;
+mod describe;
+mod insert;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use crate::binder::{Binder, JobRoot, PlannedJob};
+use crate::catalog::{CATALOG, DATABASE, Session, check_database};
+use crate::parser::{Property, Statement, StatementKind, Text, UseStatement};
+use crate::planner::{Planned, TextTable};
+use crate::{PlanError, parser};
+use sqlparser::ast::Query;
+
+pub(crate) use describe::columns_table;
+
+/// What Flink's client says when a statement has nothing to show.
+pub(crate) const DONE: &str = "Execute statement succeeded.";
+
+/// Plans one statement. The warnings say what its author should know before it runs.
+pub(crate) fn plan(
+    session: &mut Session,
+    binder: &dyn Binder,
+    statement: &Statement,
+) -> Result<(Planned, Vec<String>), PlanError> {
+    let sql = statement.text();
+    let planned = match &statement.kind {
+        StatementKind::CreateTable(create) => return ddl::create_table(session, binder, create, sql),
+        StatementKind::CreateView(create) => ddl::create_view(session, binder, create)?,
+        StatementKind::Drop(drop) => ddl::drop_entry(session, drop)?,
+        StatementKind::AlterTable(alter) => ddl::alter_table(session, alter)?,
+        StatementKind::AlterView(alter) => ddl::alter_view(session, binder, alter)?,
+        StatementKind::Query(query) => {
+            let roots = vec![collect(session, binder, query)?];
+            let job = binder.lower(session, roots, job_name(session, "collect".into()), sql)?;
+            return Ok((Planned::Query(job.graph), job.warnings));
+        }
+        StatementKind::Insert(insert) => {
+            let root = insert::bind_insert(session, binder, insert)?;
+            return lower_inserts(session, binder, vec![root], sql);
+        }
+        StatementKind::StatementSet(inserts) => {
+            let roots = inserts.iter().map(|insert| insert::bind_insert(session, binder, insert));
+            return lower_inserts(session, binder, roots.collect::<Result<_, _>>()?, sql);
+        }
+        StatementKind::Explain(explain) => {
+            let roots = roots_of(session, binder, &explain.statement)?;
+            Planned::Text(binder.explain(session, roots, &explain.details)?)
+        }
+        StatementKind::Set(properties) if properties.is_empty() => settings_table(session),
+        StatementKind::Set(properties) => set(session, properties)?,
+        StatementKind::Reset(key) => reset(session, key.as_ref())?,
+        StatementKind::Show(show) => show::show(session, binder, show)?,
+        StatementKind::Describe(name) => describe::describe(session, name)?,
+        StatementKind::Use(name) => use_statement(name)?,
+        StatementKind::Client(command) => Planned::Client(command.clone()),
+    };
+    Ok((planned, vec![]))
+}
+
+fn collect(session: &Session, binder: &dyn Binder, query: &Query) -> Result<JobRoot, PlanError> {
+    Ok(JobRoot::Collect { query: binder.bind_query(session, query)? })
+}
+
+fn roots_of(
+    session: &Session,
+    binder: &dyn Binder,
+    statement: &StatementKind,
+) -> Result<Vec<JobRoot>, PlanError> {
+    match statement {
+        StatementKind::Query(query) => Ok(vec![collect(session, binder, query)?]),
+        StatementKind::Insert(insert) => Ok(vec![insert::bind_insert(session, binder, insert)?]),
+        StatementKind::StatementSet(inserts) => {
+            inserts.iter().map(|insert| insert::bind_insert(session, binder, insert)).collect()
+        }
+        _ => Err(PlanError::internal("EXPLAIN of a statement without a query")),
+    }
+}
+
+/// The job of one or more INSERTs, named as Flink names it.
+fn lower_inserts(
+    session: &Session,
+    binder: &dyn Binder,
+    roots: Vec<JobRoot>,
+    sql: &str,
+) -> Result<(Planned, Vec<String>), PlanError> {
+    let names = roots.iter().map(|root| match root {
+        JobRoot::Sink { table, .. } => format!("{CATALOG}.{DATABASE}.{}", table.descriptor.name),
+        JobRoot::Collect { .. } => "collect".into(),
+    });
+    let name = format!("insert-into_{}", names.collect::<Vec<_>>().join(","));
+    let PlannedJob { graph, warnings } = binder.lower(session, roots, job_name(session, name), sql)?;
+    Ok((Planned::Job(graph), warnings))
+}
+
+fn job_name(session: &Session, name: String) -> String {
+    session.settings.get("pipeline.name").map_or(name, str::to_string)
+}
+
+fn set(session: &mut Session, properties: &[Property]) -> Result<Planned, PlanError> {
+    for Property { key, value } in properties {
+        let result = session.settings.set(&key.value, &value.value);
+        result.map_err(|error| {
+            let span = match error {
+                weir_types::SettingError::Value { .. } => value.span,
+                _ => key.span,
+            };
+            setting_error(error).at(span)
+        })?;
+    }
+    Ok(Planned::Done(DONE.into()))
+}
+
+fn setting_error(error: weir_types::SettingError) -> PlanError {
+    match error {
+        weir_types::SettingError::NotBuilt { key } => PlanError::not_supported(format!("setting '{key}'")),
+        error => PlanError::invalid(error.to_string()),
+    }
+}
+
+fn reset(session: &mut Session, key: Option<&Text>) -> Result<Planned, PlanError> {
+    match key {
+        Some(key) => {
+            let result = session.settings.reset(&key.value);
+            result.map_err(|error| setting_error(error).at(key.span))?;
+        }
+        None => session.settings.reset_all(),
+    }
+    Ok(Planned::Done(DONE.into()))
+}
+
+fn settings_table(session: &Session) -> Planned {
+    let entries = session.settings.entries();
+    let rows =
+        entries.iter().map(|(key, value)| vec![Some(key.to_string()), Some(value.to_string())]).collect();
+    Planned::Rows(TextTable { columns: vec!["key".into(), "value".into()], rows })
+}
+
+/// There is one catalog with one database: naming it is all that USE can do.
+fn use_statement(name: &UseStatement) -> Result<Planned, PlanError> {
+    match name {
+        UseStatement::Database(database) => check_database(database)?,
+        UseStatement::Catalog(catalog) if catalog.value == CATALOG => {}
+        UseStatement::Catalog(catalog) => {
+            let message = format!("catalog '{}' does not exist, the only one is '{CATALOG}'", catalog.value);
+            return Err(PlanError::invalid(message).at(catalog.span));
+        }
+    }
+    Ok(Planned::Done(DONE.into()))
+}
+
+impl Statement {
+    /// True if EXPLAIN can show how it runs.
+    pub fn is_query_or_insert(&self) -> bool {
+        use parser::StatementKind as Kind;
+        matches!(self.kind, Kind::Query(_) | Kind::Insert(_) | Kind::StatementSet(_))
+    }
+}

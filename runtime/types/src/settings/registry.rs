@@ -1,0 +1,229 @@
+//! The settings that are known.
+
+use super::SettingDefinition;
+use super::SettingSupport::{self, Honoured, NotBuilt, OnlyDefault};
+use super::SettingType::{self, Boolean, Bytes, Choice, Duration, Integer, Text, TimeZone};
+
+/// Every known setting, grouped by what it is about.
+pub fn registered_settings() -> &'static [SettingDefinition] {
+    SETTINGS
+}
+
+const fn setting(
+    key: &'static str,
+    setting_type: SettingType,
+    default: &'static str,
+    description: &'static str,
+) -> SettingDefinition {
+    SettingDefinition {
+        key,
+        old_keys: &[],
+        setting_type,
+        default: Some(default),
+        support: Honoured,
+        description,
+    }
+}
+
+const fn unset(key: &'static str, setting_type: SettingType, description: &'static str) -> SettingDefinition {
+    SettingDefinition { key, old_keys: &[], setting_type, default: None, support: Honoured, description }
+}
+
+const fn not_built(
+    key: &'static str,
+    old_keys: &'static [&'static str],
+    setting_type: SettingType,
+) -> SettingDefinition {
+    SettingDefinition { key, old_keys, setting_type, default: None, support: NotBuilt, description: "" }
+}
+
+const fn only_default(
+    key: &'static str,
+    setting_type: SettingType,
+    default: &'static str,
+    reason: &'static str,
+) -> SettingDefinition {
+    let support = SettingSupport::OnlyDefault(reason);
+    SettingDefinition { key, old_keys: &[], setting_type, default: Some(default), support, description: "" }
+}
+
+const fn or_old(definition: SettingDefinition, old_keys: &'static [&'static str]) -> SettingDefinition {
+    SettingDefinition { old_keys, ..definition }
+}
+
+const MAX_PARALLELISM: i64 = 32_768;
+const NO_TTL: &str = "idle state is not dropped yet";
+
+const SETTINGS: &[SettingDefinition] = &[
+    // The job.
+    unset("pipeline.name", Text, "name of the next jobs, where progress and errors show one"),
+    setting("parallelism.default", Integer(1, MAX_PARALLELISM), "1", "subtasks of each operator"),
+    setting(
+        "table.exec.resource.default-parallelism",
+        Integer(-1, MAX_PARALLELISM),
+        "-1",
+        "the same for SQL jobs, and stronger; -1 leaves it to `parallelism.default`",
+    ),
+    setting(
+        "pipeline.max-parallelism",
+        Integer(1, MAX_PARALLELISM),
+        "128",
+        "number of key groups: the most subtasks that a job's state can ever be dealt out to",
+    ),
+    setting(
+        "pipeline.batch-timeout",
+        Duration,
+        "100 ms",
+        "how long a lone row may wait for others before it is handed on; Weir's own",
+    ),
+    SettingDefinition {
+        support: OnlyDefault("every job here is a stream; a bounded input ends it"),
+        ..or_old(
+            setting("execution.runtime-mode", Choice(&["streaming", "batch", "automatic"]), "streaming", ""),
+            &["execution.type"],
+        )
+    },
+    or_old(
+        only_default(
+            "pipeline.operator-chaining.enabled",
+            Boolean,
+            "true",
+            "neighbours without an exchange always share a task",
+        ),
+        &["pipeline.operator-chaining"],
+    ),
+    // Time.
+    setting(
+        "table.local-time-zone",
+        TimeZone,
+        "UTC",
+        "zone of the session: how TIMESTAMP_LTZ becomes text or TIMESTAMP, and where its windows are aligned",
+    ),
+    setting(
+        "pipeline.auto-watermark-interval",
+        Duration,
+        "200 ms",
+        "how far a watermark must rise to be sent on; 0: after each row, exactly",
+    ),
+    setting(
+        "table.exec.source.idle-timeout",
+        Duration,
+        "0 ms",
+        "a source that is silent for so long no longer holds watermarks back; 0: never",
+    ),
+    // State.
+    SettingDefinition {
+        support: OnlyDefault(NO_TTL),
+        ..setting("table.exec.state.ttl", Duration, "0 ms", "")
+    },
+    // The client.
+    setting(
+        "sql-client.execution.result-mode",
+        Choice(&["table", "changelog", "tableau"]),
+        "table",
+        "how the REPL shows the result of a SELECT",
+    ),
+    or_old(
+        setting(
+            "table.display.max-column-width",
+            Integer(1, 1_000_000),
+            "30",
+            "characters of a column that is shown, at most",
+        ),
+        &["sql-client.display.max-column-width"],
+    ),
+    setting("sql-client.verbose", Boolean, "false", "show errors with everything that is known about them"),
+    or_old(
+        setting("table.dml-sync", Boolean, "false", "in the REPL, wait for the end of an INSERT"),
+        &["execution.attached"],
+    ),
+    // What Flink has and Weir does by itself, or not at all.
+    only_default("table.sql-dialect", Choice(&["default", "hive"]), "default", "there is one dialect"),
+    only_default(
+        "table.exec.mini-batch.enabled",
+        Boolean,
+        "false",
+        "rows are always worked on in batches; `pipeline.batch-timeout` bounds their delay",
+    ),
+    only_default("table.exec.mini-batch.allow-latency", Duration, "0 ms", "use `pipeline.batch-timeout`"),
+    only_default(
+        "table.exec.mini-batch.size",
+        Integer(-1, i64::MAX),
+        "-1",
+        "batches have a size of their own",
+    ),
+    only_default(
+        "table.optimizer.agg-phase-strategy",
+        Choice(&["AUTO", "ONE_PHASE", "TWO_PHASE"]),
+        "AUTO",
+        "the planner decides",
+    ),
+    only_default(
+        "table.optimizer.distinct-agg.split.enabled",
+        Boolean,
+        "false",
+        "there is no split aggregation",
+    ),
+    only_default(
+        "table.exec.sink.not-null-enforcer",
+        Choice(&["ERROR", "DROP"]),
+        "ERROR",
+        "a NULL for a NOT NULL column fails the job",
+    ),
+    only_default(
+        "table.exec.sink.type-length-enforcer",
+        Choice(&["IGNORE", "TRIM_PAD", "ERROR"]),
+        "IGNORE",
+        "lengths of CHAR, VARCHAR, BINARY and VARBINARY are not enforced on writing",
+    ),
+    only_default(
+        "table.exec.sink.upsert-materialize",
+        Choice(&["AUTO", "NONE", "FORCE"]),
+        "AUTO",
+        "the planner decides",
+    ),
+    only_default(
+        "table.exec.legacy-cast-behaviour",
+        Choice(&["DISABLED", "ENABLED"]),
+        "DISABLED",
+        "casts that cannot be done fail the job",
+    ),
+    not_built("table.exec.emit.early-fire.enabled", &[], Boolean),
+    not_built("table.exec.emit.early-fire.delay", &[], Duration),
+    not_built("table.exec.emit.late-fire.enabled", &[], Boolean),
+    not_built("table.exec.emit.late-fire.delay", &[], Duration),
+    not_built("table.exec.emit.allow-lateness", &[], Duration),
+    // Checkpoints.
+    not_built("execution.checkpointing.interval", &[], Duration),
+    not_built("execution.checkpointing.mode", &[], Choice(&["EXACTLY_ONCE", "AT_LEAST_ONCE"])),
+    not_built("execution.checkpointing.timeout", &[], Duration),
+    not_built("execution.checkpointing.min-pause", &[], Duration),
+    not_built("execution.checkpointing.max-concurrent-checkpoints", &[], Integer(1, i64::MAX)),
+    not_built("execution.checkpointing.tolerable-failed-checkpoints", &[], Integer(0, i64::MAX)),
+    not_built("execution.checkpointing.unaligned.enabled", &["execution.checkpointing.unaligned"], Boolean),
+    not_built("execution.checkpointing.aligned-checkpoint-timeout", &[], Duration),
+    not_built("execution.checkpointing.incremental", &["state.backend.incremental"], Boolean),
+    not_built(
+        "execution.checkpointing.num-retained",
+        &["state.checkpoints.num-retained"],
+        Integer(1, i64::MAX),
+    ),
+    not_built("execution.checkpointing.externalized-checkpoint-retention", &[], Text),
+    not_built("execution.checkpointing.dir", &["state.checkpoints.dir"], Text),
+    not_built("execution.checkpointing.savepoint-dir", &["state.savepoints.dir"], Text),
+    not_built("execution.state-recovery.path", &["execution.savepoint.path"], Text),
+    not_built(
+        "execution.state-recovery.ignore-unclaimed-state",
+        &["execution.savepoint.ignore-unclaimed-state"],
+        Boolean,
+    ),
+    SettingDefinition {
+        support: OnlyDefault("RocksDB is not built yet"),
+        ..or_old(
+            setting("state.backend.type", Choice(&["hashmap", "rocksdb"]), "hashmap", ""),
+            &["state.backend"],
+        )
+    },
+    not_built("state.backend.rocksdb.memory.managed", &[], Bytes),
+    not_built("restart-strategy.type", &["restart-strategy"], Text),
+];

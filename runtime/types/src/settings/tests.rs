@@ -1,0 +1,106 @@
+use super::*;
+use std::collections::BTreeSet;
+
+fn set(key: &str, value: &str) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    settings.set(key, value).map_err(|error| error.to_string())?;
+    Ok(settings)
+}
+
+/// A default that its own check refuses would make `SET` of it an error, and a key that is listed twice ambiguous.
+#[test]
+fn the_registry_agrees_with_itself() {
+    let mut keys = BTreeSet::new();
+    for definition in registered_settings() {
+        for key in definition.old_keys.iter().chain([&definition.key]) {
+            assert!(keys.insert(*key), "{key} is there twice");
+        }
+        if let Some(default) = definition.default {
+            assert_eq!(normalise(definition, default).as_deref(), Ok(default), "{}", definition.key);
+        }
+        if definition.support == SettingSupport::Honoured {
+            assert!(!definition.description.is_empty(), "{}", definition.key);
+        }
+    }
+}
+
+#[test]
+fn defaults_are_those_of_job_settings() {
+    assert_eq!(Settings::default().job_settings(), JobSettings::default());
+}
+
+#[test]
+fn values_reach_the_job() {
+    let mut settings = Settings::default();
+    settings.set("parallelism.default", " 3 ").unwrap();
+    settings.set("pipeline.batch-timeout", "1 s").unwrap();
+    settings.set("table.local-time-zone", "Europe/Berlin").unwrap();
+    settings.set("table.exec.source.idle-timeout", "2 min").unwrap();
+    let job = settings.job_settings();
+    assert_eq!((job.parallelism, job.batch_timeout_ms, job.source_idle_timeout_ms), (3, 1000, 120_000));
+    assert_eq!(&*job.time_zone, "Europe/Berlin");
+    settings.set("table.exec.resource.default-parallelism", "2").unwrap();
+    assert_eq!(settings.job_settings().parallelism, 2);
+    settings.reset("parallelism.default").unwrap();
+    settings.reset("table.exec.resource.default-parallelism").unwrap();
+    assert_eq!(settings.job_settings().parallelism, 1);
+}
+
+#[test]
+fn old_names_work_and_the_new_one_is_printed() {
+    let mut settings = Settings::default();
+    let definition = settings.set("sql-client.display.max-column-width", "40").unwrap();
+    assert_eq!(definition.key, "table.display.max-column-width");
+    assert_eq!(settings.get("table.display.max-column-width"), Some("40"));
+    assert_eq!(settings.get("sql-client.display.max-column-width"), Some("40"));
+    assert!(settings.entries().contains(&("table.display.max-column-width", "40")));
+    assert!(!settings.entries().iter().any(|(key, _)| key.starts_with("sql-client.display")));
+}
+
+#[test]
+fn wrong_values_say_what_is_expected() {
+    let error = |key, value| set(key, value).unwrap_err();
+    assert_eq!(
+        error("parallelism.default", "0"),
+        "setting 'parallelism.default': '0' is not a whole number from 1 to 32768"
+    );
+    assert_eq!(
+        error("sql-client.execution.result-mode", "pretty"),
+        "setting 'sql-client.execution.result-mode': 'pretty' is not one of 'table', 'changelog', 'tableau'"
+    );
+    assert!(error("table.local-time-zone", "Mars/Base").contains("'Mars/Base' is not a time zone"));
+    assert!(error("pipeline.batch-timeout", "soon").contains("'soon' is not a duration"));
+    assert_eq!(
+        error("sql-client.verbose", "yes"),
+        "setting 'sql-client.verbose': 'yes' is neither 'true' nor 'false'"
+    );
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    assert_eq!(
+        set("paralelism.default", "2").unwrap_err(),
+        "unknown setting 'paralelism.default', did you mean 'parallelism.default'?"
+    );
+    assert_eq!(set("foo", "2").unwrap_err(), "unknown setting 'foo'");
+}
+
+#[test]
+fn what_is_not_built_is_refused_and_defaults_are_accepted() {
+    assert_eq!(
+        set("execution.checkpointing.interval", "10 s").unwrap_err(),
+        "not supported yet: setting 'execution.checkpointing.interval'"
+    );
+    assert!(set("execution.runtime-mode", "STREAMING").is_ok());
+    assert!(set("execution.runtime-mode", "batch").unwrap_err().contains("only 'streaming' is"));
+    assert!(set("table.exec.mini-batch.enabled", "false").is_ok());
+    assert!(
+        set("table.exec.mini-batch.enabled", "true").unwrap_err().contains("always worked on in batches")
+    );
+}
+
+#[test]
+fn choices_are_kept_in_one_spelling() {
+    let settings = set("sql-client.execution.result-mode", "TABLEAU").unwrap();
+    assert_eq!(settings.get("sql-client.execution.result-mode"), Some("tableau"));
+}

@@ -1,0 +1,37 @@
+//! What writes a format.
+
+use crate::FormatError;
+use weir_types::ChangelogBatch;
+
+/// Turns batches of one schema into records.
+///
+/// Guarantees: the bytes are those of Flink. Row kinds that the format cannot write are an error, since the planner
+/// does not let them come here. On an error `out` may hold rows before the one at fault.
+pub trait Encoder: Send {
+    /// Appends each row and a line feed.
+    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError>;
+
+    /// Appends each row without a line feed, and where it ends in `out` to `ends`.
+    fn encode_records(
+        &mut self,
+        batch: &ChangelogBatch,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<(), FormatError>;
+}
+
+/// What follows a row.
+pub(crate) enum RowEnd<'a> {
+    LineFeed,
+    Recorded(&'a mut Vec<usize>),
+}
+
+impl RowEnd<'_> {
+    #[inline]
+    pub(crate) fn row(&mut self, out: &mut Vec<u8>) {
+        match self {
+            RowEnd::LineFeed => out.push(b'\n'),
+            RowEnd::Recorded(ends) => ends.push(out.len()),
+        }
+    }
+}

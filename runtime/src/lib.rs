@@ -1,1 +1,63 @@
-//! Placeholder.
+//! The engine: deploys a job graph, runs it, checkpoints it, and ends it.
+//!
+//! Read first: [`Engine`] (takes jobs), [`JobHandle`] (what one holds of a job that runs), and the driver loop in
+//! `subtask.rs`, which owns the protocol for every operator, source and sink.
+//!
+//! From a graph to a run: `plan.rs` cuts the graph into chains and exchanges, `deploy.rs` makes the subtasks, `task.rs`
+//! runs one and says how it ended, `job.rs` listens to all of them and executes what the coordinator decides.
+//! Inside a subtask, `head.rs` is where input comes from, `chain.rs` the operators, `edge.rs` the ways out.
+//!
+//! Invariants:
+//! - Operators are called from one place, and never while a batch is on its way between two of them and a barrier passes.
+//! - Awaits stand at the edges only: sources, exchanges, sinks, storage. What is awaited may be dropped: that is how a
+//!   job is cancelled.
+//! - A job ends once. Its first error wins; every other task is stopped, and output that no checkpoint covers is
+//!   removed. Output becomes visible only with a [`weir_checkpoint::CommitPermit`].
+//!
+//! This room deliberately does not know SQL, and no operator, connector or state backend by name.
+
+mod engine;
+mod handle;
+
+mod components;
+mod deploy;
+mod plan;
+
+mod job;
+mod job_event;
+mod snapshot;
+mod state;
+mod task;
+
+mod alarm;
+mod alignment;
+mod chain;
+mod edge;
+mod exchange;
+mod head;
+mod mailbox;
+mod partition;
+mod subtask;
+mod valve;
+
+mod env;
+mod error;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+
+pub use engine::Engine;
+pub use handle::{JobHandle, JobOutcome, JobSummary, OperatorReport, ResultReceiver};
+
+pub use components::Components;
+pub use env::ProductionEnv;
+pub use error::RuntimeError;
+
+pub use weir_checkpoint::{CheckpointStorage, InMemoryCheckpointStorage};
+pub use weir_connectors::{Connectors, JsonRows};
+pub use weir_types::{
+    ChangelogBatch, ConnectorCatalog, ErrorKind, JobError, JobGraph, JobSettings, OperatorMetricsSnapshot,
+    RowKind, RowKinds, RuntimeEnv, SqlField, SqlType,
+};
+
+/// The shared vocabulary, for those who depend on this room alone.
+pub use weir_types as types;

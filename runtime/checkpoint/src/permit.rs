@@ -1,0 +1,34 @@
+//! The right to commit.
+
+use weir_types::{CheckpointId, OperatorId};
+
+/// What one sink operator's subtask has written and nobody sees yet; in the connector's own encoding.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Committables {
+    pub operator: OperatorId,
+    pub committables: Vec<String>,
+}
+
+/// Says that a checkpoint is complete and what it covers. Only the coordinator makes one, and only after storage has
+/// taken the checkpoint (or when the job has come to its end); committing consumes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CommitPermit {
+    checkpoint: Option<CheckpointId>,
+    committables: Vec<Committables>,
+}
+
+impl CommitPermit {
+    pub(crate) fn new(checkpoint: Option<CheckpointId>, committables: Vec<Committables>) -> Self {
+        CommitPermit { checkpoint, committables }
+    }
+
+    /// The checkpoint that is complete; `None` at the end of a job without checkpoints.
+    pub fn checkpoint(&self) -> Option<CheckpointId> {
+        self.checkpoint
+    }
+
+    /// What may be committed now.
+    pub fn into_committables(self) -> Vec<Committables> {
+        self.committables
+    }
+}

@@ -1,0 +1,205 @@
+//! Bounded channels between the subtasks of two operators.
+//!
+//! A consumer has one [`Gate`] with a queue for each producer. Elements of one channel stay in order. A channel is
+//! bounded by the bytes of its batches: a sender waits while its queue holds `capacity_bytes` or more, so that a
+//! channel never holds more than that and one batch. Barriers, watermarks and ends never wait, so that a checkpoint
+//! cannot be held up by a full channel's sender; consecutive watermarks in a queue become one.
+
+use crate::mailbox::Mailbox;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use weir_types::{Barrier, ChangelogBatch, StreamElement};
+
+/// Bytes that a batch takes besides its values: the arrays' own structures.
+const BATCH_OVERHEAD_BYTES: usize = 256;
+const COLUMN_OVERHEAD_BYTES: usize = 128;
+
+/// The input of one subtask.
+pub(crate) struct Gate {
+    capacity_bytes: usize,
+    state: Mutex<GateState>,
+}
+
+struct GateState {
+    channels: Vec<Channel>,
+    consumer: Option<Waker>,
+    /// the consumer has gone
+    closed: bool,
+}
+
+struct Channel {
+    queue: VecDeque<(StreamElement, usize)>,
+    bytes: usize,
+    /// a sender that waits for room
+    sender: Option<Waker>,
+    producer: Arc<Mailbox>,
+}
+
+/// The reader has gone: what is sent to it is dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+impl Gate {
+    pub(crate) fn new(capacity_bytes: usize) -> Self {
+        let state = GateState { channels: Vec::new(), consumer: None, closed: false };
+        Gate { capacity_bytes: capacity_bytes.max(1), state: Mutex::new(state) }
+    }
+
+    /// Adds a channel; `producer` hears when the gate closes.
+    pub(crate) fn connect(gate: &Arc<Gate>, producer: Arc<Mailbox>) -> ChannelSender {
+        let mut state = gate.state.lock();
+        let channel = state.channels.len();
+        state.channels.push(Channel { queue: VecDeque::new(), bytes: 0, sender: None, producer });
+        ChannelSender { gate: gate.clone(), channel }
+    }
+}
+
+/// The sending end of one channel.
+pub(crate) struct ChannelSender {
+    gate: Arc<Gate>,
+    channel: usize,
+}
+
+impl ChannelSender {
+    /// Waits for room if `element` is a batch.
+    pub(crate) async fn send(&self, element: StreamElement) -> Result<(), Closed> {
+        let mut element = Some(element);
+        poll_fn(|cx| self.poll_send(&mut element, cx)).await
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.state.lock().closed
+    }
+
+    fn poll_send(&self, slot: &mut Option<StreamElement>, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let bytes = match slot {
+            Some(StreamElement::Batch(batch)) => batch_bytes(batch),
+            _ => 0,
+        };
+        let mut state = self.gate.state.lock();
+        if state.closed {
+            return Poll::Ready(Err(Closed));
+        }
+        let channel = &mut state.channels[self.channel];
+        if bytes > 0 && channel.bytes >= self.gate.capacity_bytes {
+            channel.sender = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(element) = slot.take() {
+            channel.bytes += bytes;
+            match (channel.queue.back_mut(), element) {
+                (Some((StreamElement::Watermark(last), _)), StreamElement::Watermark(next)) => *last = next,
+                (_, element) => channel.queue.push_back((element, bytes)),
+            }
+        }
+        let consumer = state.consumer.take();
+        drop(state);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The receiving end of a gate. Dropping it tells the producers that nobody reads any more.
+pub(crate) struct GateReader {
+    gate: Arc<Gate>,
+    /// channels that wait for others to deliver a barrier
+    blocked: Vec<bool>,
+    /// where the next look begins: channels take turns
+    next: usize,
+}
+
+impl GateReader {
+    /// All channels must be connected already.
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        let channels = gate.state.lock().channels.len();
+        GateReader { gate, blocked: vec![false; channels], next: 0 }
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.blocked.len()
+    }
+
+    /// Leaves `channel` alone until [`GateReader::unblock_all`].
+    pub(crate) fn block(&mut self, channel: usize) {
+        self.blocked[channel] = true;
+    }
+
+    pub(crate) fn unblock_all(&mut self) {
+        self.blocked.fill(false);
+    }
+
+    /// The next element of a channel that is not blocked, and the channel.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(usize, StreamElement)> {
+        let mut state = self.gate.state.lock();
+        let count = self.blocked.len();
+        for step in 0..count {
+            let index = if self.next + step < count { self.next + step } else { self.next + step - count };
+            if self.blocked[index] {
+                continue;
+            }
+            let channel = &mut state.channels[index];
+            let Some((element, bytes)) = channel.queue.pop_front() else { continue };
+            self.next = if index + 1 == count { 0 } else { index + 1 };
+            channel.bytes -= bytes;
+            let sender = if channel.bytes < self.gate.capacity_bytes { channel.sender.take() } else { None };
+            drop(state);
+            if let Some(sender) = sender {
+                sender.wake();
+            }
+            return Poll::Ready((index, element));
+        }
+        state.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// A barrier that stands first in a channel that is not blocked. Nothing else is taken.
+    pub(crate) fn take_barrier(&mut self) -> Option<(usize, Barrier)> {
+        let mut state = self.gate.state.lock();
+        for (index, channel) in state.channels.iter_mut().enumerate() {
+            if self.blocked[index] {
+                continue;
+            }
+            if let Some((StreamElement::Barrier(barrier), _)) = channel.queue.front() {
+                let barrier = *barrier;
+                channel.queue.pop_front();
+                return Some((index, barrier));
+            }
+        }
+        None
+    }
+}
+
+impl Drop for GateReader {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.closed = true;
+        let channels = std::mem::take(&mut state.channels);
+        drop(state);
+        for channel in channels {
+            if let Some(sender) = channel.sender {
+                sender.wake();
+            }
+            channel.producer.output_closed();
+        }
+    }
+}
+
+/// Bytes that `batch` keeps alive in a queue, about: the values of its rows, whatever buffers they are slices of.
+pub(crate) fn batch_bytes(batch: &ChangelogBatch) -> usize {
+    let rows = batch.rows();
+    let kinds = batch.kinds().map_or(0, |kinds| kinds.len());
+    let mut bytes = BATCH_OVERHEAD_BYTES + kinds;
+    for column in rows.columns() {
+        let values = column.to_data().get_slice_memory_size();
+        bytes += COLUMN_OVERHEAD_BYTES + values.unwrap_or_else(|_| column.get_array_memory_size());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

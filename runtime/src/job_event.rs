@@ -1,0 +1,67 @@
+//! What tasks tell their job.
+
+use crate::RuntimeError;
+use tokio::sync::oneshot;
+use weir_checkpoint::{SubtaskSnapshot, TaskId};
+use weir_connectors::Committable;
+use weir_types::{CheckpointId, JobError, OperatorId};
+
+pub(crate) enum JobEvent {
+    /// A sink has closed what it wrote.
+    Prepared {
+        covered_by: CheckpointId,
+        operator: OperatorId,
+        committables: Vec<Committable>,
+    },
+    Acknowledged {
+        task: TaskId,
+        checkpoint: CheckpointId,
+        snapshot: SubtaskSnapshot,
+    },
+    /// The asynchronous part of a snapshot failed.
+    Declined {
+        task: TaskId,
+        checkpoint: CheckpointId,
+        reason: String,
+    },
+    /// The last word of a task.
+    Ended {
+        task: TaskId,
+        outcome: TaskOutcome,
+    },
+    Stored {
+        checkpoint: CheckpointId,
+    },
+    StoreFailed {
+        checkpoint: CheckpointId,
+        reason: String,
+    },
+    Committed {
+        result: Result<(), JobError>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) enum TaskOutcome {
+    Finished,
+    Cancelled,
+    Failed(RuntimeError),
+}
+
+/// An answer to a checkpoint that is on its way.
+pub(crate) struct Acknowledgement(oneshot::Receiver<()>);
+
+impl Acknowledgement {
+    pub(crate) fn new(sent: oneshot::Receiver<()>) -> Self {
+        Acknowledgement(sent)
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.0.is_terminated() && self.0.is_empty()
+    }
+
+    /// Waits until the job has the answer, or until it is clear that none comes.
+    pub(crate) async fn done(self) {
+        let _ = self.0.await;
+    }
+}

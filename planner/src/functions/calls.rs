@@ -1,0 +1,2 @@
+use super::definition::Function;
+pub(super) static FUNCTIONS: &[Function] = &[];

@@ -1,0 +1,160 @@
+//! Literals: their types are read off their text.
+
+use super::syntax::{function, text};
+use datafusion_common::{Result, plan_err};
+use sqlparser::ast::{
+    DataType, DateTimeField, Expr, Interval, TimezoneInfo, TypedString, UnaryOperator, Value, ValueWithSpan,
+};
+use weir_types::SqlType;
+use weir_types::text::parse;
+
+/// `TIMESTAMP '..'`, `DATE '..'`, `TIME '..'`: as precise as they are written.
+pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
+    let Some(written) = literal.value.clone().into_string() else {
+        return plan_err!("a {} literal is a string", literal.data_type);
+    };
+    let fraction = written.rsplit_once('.').map_or(0, |(_, digits)| digits.len().min(9) as u8);
+    let (sql_type, valid) = match &literal.data_type {
+        DataType::Date => (SqlType::Date, parse::iso_date(written.as_bytes()).is_some()),
+        DataType::Time(..) => (SqlType::Time(fraction), parse::cast_time(&written).is_some()),
+        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            (SqlType::Timestamp(fraction), parse::cast_timestamp(&written).is_some())
+        }
+        other => return plan_err!("there are no literals of type {other}: use CAST('{written}' AS {other})"),
+    };
+    if !valid {
+        return plan_err!("'{written}' is not a {} literal", literal.data_type);
+    }
+    Ok(function("$CAST", vec![text(written), text(sql_type.to_string())]))
+}
+
+/// Numbers in scientific notation or without a digit before the point, and escaped text.
+pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
+    match &value.value {
+        Value::Number(number, _) if number.contains(['e', 'E']) => {
+            Ok(Some(function("$CAST", vec![text(number.clone()), text("DOUBLE")])))
+        }
+        Value::Number(number, _) if number.starts_with('.') => {
+            let digits = number.len() - 1;
+            if digits > 38 {
+                return plan_err!("{number} has more than 38 digits");
+            }
+            Ok(Some(function(
+                "$CAST",
+                vec![text(number.clone()), text(format!("DECIMAL({digits}, {digits})"))],
+            )))
+        }
+        Value::UnicodeStringLiteral(written) => {
+            value.value = Value::SingleQuotedString(written.clone());
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Months or milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Months(i64),
+    Millis(i64),
+}
+
+/// One field of an interval: its place in `1-2` or `1 02:03:04.5`, and its length.
+fn field_length(field: &DateTimeField) -> Option<(usize, Length)> {
+    use DateTimeField as F;
+    Some(match field {
+        F::Year | F::Years => (0, Length::Months(12)),
+        F::Quarter => (1, Length::Months(3)),
+        F::Month | F::Months => (1, Length::Months(1)),
+        F::Week(None) | F::Weeks => (2, Length::Millis(7 * 86_400_000)),
+        F::Day | F::Days => (2, Length::Millis(86_400_000)),
+        F::Hour | F::Hours => (3, Length::Millis(3_600_000)),
+        F::Minute | F::Minutes => (4, Length::Millis(60_000)),
+        F::Second | F::Seconds => (5, Length::Millis(1000)),
+        _ => return None,
+    })
+}
+
+const FIELDS: [Length; 6] = [
+    Length::Months(12),
+    Length::Months(1),
+    Length::Millis(86_400_000),
+    Length::Millis(3_600_000),
+    Length::Millis(60_000),
+    Length::Millis(1000),
+];
+
+/// An interval in one unit: months or seconds. What is not a literal stays as it is.
+pub(super) fn normalise_interval(interval: &mut Interval) -> Result<()> {
+    let (written, negated) = match &*interval.value {
+        Expr::Value(value) => (value.clone().into_string(), false),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
+            Expr::Value(value) => (value.clone().into_string(), true),
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let (Some(written), Some(leading)) = (written, interval.leading_field.clone()) else { return Ok(()) };
+    let Some(length) = interval_length(&written, &leading, interval.last_field.as_ref()) else {
+        let last = interval.last_field.as_ref().map_or(String::new(), |last| format!(" TO {last}"));
+        return plan_err!("'{written}' is not an interval of {leading}{last}");
+    };
+    let sign = if negated { -1 } else { 1 };
+    let (value, field) = match length {
+        Length::Months(months) => ((sign * months).to_string(), DateTimeField::Month),
+        Length::Millis(millis) => {
+            let (minus, millis) = (if sign * millis < 0 { "-" } else { "" }, millis.unsigned_abs());
+            (format!("{minus}{}.{:03}", millis / 1000, millis % 1000), DateTimeField::Second)
+        }
+    };
+    *interval.value = text(value);
+    interval.leading_field = Some(field);
+    interval.leading_precision = None;
+    interval.last_field = None;
+    interval.fractional_seconds_precision = None;
+    Ok(())
+}
+
+/// `None`: the text is not of the form that the fields ask for.
+fn interval_length(written: &str, leading: &DateTimeField, last: Option<&DateTimeField>) -> Option<Length> {
+    let (first, unit) = field_length(leading)?;
+    let (sign, digits) = match written.trim().strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, written.trim().strip_prefix('+').unwrap_or(written.trim())),
+    };
+    let Some(last) = last else {
+        return match unit {
+            Length::Months(months) => Some(Length::Months(sign * digits.parse::<i64>().ok()? * months)),
+            Length::Millis(millis) => Some(Length::Millis(sign * scaled(digits, millis, first == 5)?)),
+        };
+    };
+    let (last, _) = field_length(last)?;
+    let parts: Vec<&str> = digits.split(['-', ' ', ':']).collect();
+    if last < first || parts.len() != last - first + 1 {
+        return None;
+    }
+    let (mut months, mut millis) = (0, 0);
+    for (part, place) in parts.into_iter().zip(first..) {
+        match FIELDS[place] {
+            Length::Months(unit) => months += part.parse::<i64>().ok()? * unit,
+            Length::Millis(unit) => millis += scaled(part, unit, place == 5)?,
+        }
+    }
+    Some(if last < 2 { Length::Months(sign * months) } else { Length::Millis(sign * millis) })
+}
+
+/// A number of units; only seconds have a fraction.
+fn scaled(digits: &str, unit_ms: i64, fraction: bool) -> Option<i64> {
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    if !part.is_empty() && !fraction {
+        return None;
+    }
+    let whole = whole.parse::<i64>().ok()?.checked_mul(unit_ms)?;
+    let mut millis = 0;
+    for place in 0..3 {
+        let digit =
+            part.as_bytes().get(place).map_or(Some(0), |byte| char::from(*byte).to_digit(10).map(i64::from));
+        millis = millis * 10 + digit?;
+    }
+    whole.checked_add(millis)
+}

@@ -1,0 +1,246 @@
+//! One expression at a time.
+
+use super::super::type_text::sql_type_of;
+use super::literals;
+use crate::parser::bare;
+use datafusion_common::{Result, plan_err};
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
+    JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    UnaryOperator, Value, ValueWithSpan, Values,
+};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Span;
+
+/// The name of the table function that stands for VALUES.
+pub(in crate::functions) const VALUES: &str = "$VALUES";
+
+pub(super) fn text(value: impl Into<String>) -> Expr {
+    Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value.into()), span: Span::empty() })
+}
+
+fn boolean(value: bool) -> Expr {
+    Expr::Value(ValueWithSpan { value: Value::Boolean(value), span: Span::empty() })
+}
+
+pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![bare(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(unnamed).collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+fn unnamed(argument: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))
+}
+
+/// The placeholder that stays behind while an expression is moved.
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::Identifier(Ident::new("")))
+}
+
+fn taken(expr: &mut Box<Expr>) -> Expr {
+    take(expr)
+}
+
+/// Rewrites one expression whose parts are rewritten already.
+pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    let rewritten = match expr {
+        Expr::Cast { kind, expr, data_type, format: None, .. } => {
+            let name = match kind {
+                CastKind::TryCast | CastKind::SafeCast => "$TRY_CAST",
+                _ => "$CAST",
+            };
+            function(name, vec![taken(expr), text(sql_type_of(data_type)?.to_string())])
+        }
+        Expr::TypedString(literal) => literals::typed(literal)?,
+        Expr::Interval(interval) => return literals::normalise_interval(interval),
+        Expr::Value(value) => match literals::value(value)? {
+            Some(rewritten) => rewritten,
+            None => return Ok(()),
+        },
+        Expr::Case { operand, conditions, else_result, .. } => {
+            case(operand.as_mut().map(taken), conditions, else_result.as_mut().map(taken))
+        }
+        Expr::Floor { expr, field } => match unit(field)? {
+            Some(unit) => function("$FLOOR", vec![taken(expr), text(unit)]),
+            None => return Ok(()),
+        },
+        Expr::Ceil { expr, field } => match unit(field)? {
+            Some(unit) => function("$CEIL", vec![taken(expr), text(unit)]),
+            None => return Ok(()),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
+            Expr::Value(_) | Expr::Interval(_) => return Ok(()),
+            _ => function("$NEGATE", vec![taken(expr)]),
+        },
+        Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => overlaps(left, right)?,
+        Expr::Tuple(members) => function("ROW", std::mem::take(members)),
+        Expr::Function(call) => return rewrite_call(call),
+        _ => return Ok(()),
+    };
+    *expr = rewritten;
+    Ok(())
+}
+
+/// `CASE x WHEN a ..` is `CASE WHEN x = a ..`.
+fn case(operand: Option<Expr>, conditions: &mut Vec<CaseWhen>, otherwise: Option<Expr>) -> Expr {
+    let mut arguments = Vec::with_capacity(conditions.len() * 2 + 1);
+    for CaseWhen { condition, result } in std::mem::take(conditions) {
+        arguments.push(match &operand {
+            Some(operand) => Expr::BinaryOp {
+                left: Box::new(operand.clone()),
+                op: BinaryOperator::Eq,
+                right: Box::new(condition),
+            },
+            None => condition,
+        });
+        arguments.push(result);
+    }
+    let null = Expr::Value(ValueWithSpan { value: Value::Null, span: Span::empty() });
+    arguments.push(otherwise.unwrap_or(null));
+    function("$CASE", arguments)
+}
+
+fn unit(kind: &CeilFloorKind) -> Result<Option<String>> {
+    match kind {
+        CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => Ok(None),
+        CeilFloorKind::DateTimeField(unit) => Ok(Some(unit.to_string().to_uppercase())),
+        CeilFloorKind::Scale(_) => {
+            plan_err!("CEIL and FLOOR take one number: CEIL(x), or a unit: CEIL(t TO DAY)")
+        }
+    }
+}
+
+fn arguments(call: &mut Function) -> Option<&mut FunctionArgumentList> {
+    match &mut call.args {
+        FunctionArguments::List(list) => Some(list),
+        _ => None,
+    }
+}
+
+/// The arguments of a call, moved out, if all of them are plain.
+fn plain_arguments(expr: &mut Expr) -> Option<Vec<Expr>> {
+    let Expr::Function(call) = expr else { return None };
+    let list = arguments(call)?;
+    let plain = |argument: FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    };
+    std::mem::take(&mut list.args).into_iter().map(plain).collect()
+}
+
+fn overlaps(left: &mut Expr, right: &mut Expr) -> Result<Expr> {
+    // The periods are tuples, and those are calls of ROW by now.
+    let periods = (plain_arguments(left), plain_arguments(right));
+    let (Some(mut first), Some(second)) = periods else {
+        return plan_err!("OVERLAPS takes two periods: (start, end) OVERLAPS (start, end)");
+    };
+    first.extend(second);
+    match first.len() {
+        4 => Ok(function("$OVERLAPS", first)),
+        _ => plan_err!("OVERLAPS takes two periods: (start, end) OVERLAPS (start, end)"),
+    }
+}
+
+/// Calls whose first argument is a unit, or that have clauses.
+fn rewrite_call(call: &mut Function) -> Result<()> {
+    let [part] = &call.name.0[..] else { return Ok(()) };
+    let Some(name) = part.as_ident().map(|name| name.value.to_uppercase()) else { return Ok(()) };
+    match name.as_str() {
+        "TIMESTAMPADD" | "TIMESTAMPDIFF" => {
+            let first = arguments(call).and_then(|list| list.args.first_mut());
+            if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) = first
+                && let Expr::Identifier(unit) = expr
+            {
+                *expr = text(unit.value.to_uppercase());
+            }
+        }
+        "JSON_OBJECT" | "JSON_ARRAY" => json_constructor(call, &name)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `$JSON_OBJECT(null_on_null, k, v, ..)`, `$JSON_ARRAY(null_on_null, v, ..)`.
+fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
+    call.name = ObjectName::from(vec![bare(&format!("${name}"))]);
+    let Some(list) = arguments(call) else { return Ok(()) };
+    let mut null_on_null = name == "JSON_OBJECT";
+    for clause in std::mem::take(&mut list.clauses) {
+        match clause {
+            FunctionArgumentClause::JsonNullClause(JsonNullClause::NullOnNull) => null_on_null = true,
+            FunctionArgumentClause::JsonNullClause(JsonNullClause::AbsentOnNull) => null_on_null = false,
+            clause => return plan_err!("{name} does not take '{clause}'"),
+        }
+    }
+    let mut plain = vec![unnamed(boolean(null_on_null))];
+    for argument in std::mem::take(&mut list.args) {
+        match argument {
+            FunctionArg::Named { name, arg, .. } => {
+                plain.push(unnamed(Expr::Identifier(name)));
+                plain.push(FunctionArg::Unnamed(arg));
+            }
+            FunctionArg::ExprNamed { name, arg, .. } => {
+                plain.push(unnamed(name));
+                plain.push(FunctionArg::Unnamed(arg));
+            }
+            plain_argument => plain.push(plain_argument),
+        }
+    }
+    list.args = plain;
+    Ok(())
+}
+
+/// VALUES, here or in the branches of a set operation, as a select from the call that stands for it.
+pub(super) fn values_to_call(body: &mut SetExpr) -> Result<()> {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            values_to_call(left)?;
+            values_to_call(right)
+        }
+        SetExpr::Values(Values { rows, .. }) => {
+            let rows = std::mem::take(rows).into_iter().map(|row| Expr::Tuple(row.content)).collect();
+            *body = SetExpr::Select(Box::new(select_from_call(rows)?));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `SELECT * FROM $VALUES(row, ..)`
+fn select_from_call(rows: Vec<Expr>) -> Result<Select> {
+    let parsed =
+        Parser::new(&GenericDialect {}).try_with_sql("SELECT * FROM t").and_then(|mut p| p.parse_select());
+    let mut select = parsed.map_err(|error| datafusion_common::DataFusionError::Plan(error.to_string()))?;
+    let mut factor = TableFactor::Table {
+        name: ObjectName::from(vec![bare(VALUES)]),
+        alias: None::<TableAlias>,
+        args: None,
+        with_hints: vec![],
+        version: None,
+        with_ordinality: false,
+        partitions: vec![],
+        json_path: None,
+        sample: None,
+        index_hints: vec![],
+    };
+    if let TableFactor::Table { args, .. } = &mut factor {
+        *args = Some(TableFunctionArgs { args: rows.into_iter().map(unnamed).collect(), settings: None });
+    }
+    select.from = vec![TableWithJoins { relation: factor, joins: vec![] }];
+    select.group_by = GroupByExpr::Expressions(vec![], vec![]);
+    Ok(select)
+}

@@ -2,6 +2,7 @@
 
 use crate::calc::Calc;
 use crate::expand::Expand;
+use crate::group_aggregate::GroupAggregate;
 use crate::limit::Limit;
 use crate::union::Union;
 use crate::values::Values;
@@ -33,7 +34,7 @@ pub fn create_operator(
 fn create(
     node: &OperatorNode,
     inputs: &[SchemaRef],
-    _settings: &JobSettings,
+    settings: &JobSettings,
 ) -> Result<Box<dyn Operator>, OperatorError> {
     let schema = node.schema.clone();
     let input = || {
@@ -50,8 +51,11 @@ fn create(
         OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, schema)),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(spec)),
-        OperatorSpec::WindowAggregate(_) | OperatorSpec::GroupAggregate(_) => {
-            return Err(OperatorError::unsupported("aggregation is not built"));
+        OperatorSpec::GroupAggregate(spec) => {
+            Box::new(GroupAggregate::new(&node.id, spec, input()?, schema, settings)?)
+        }
+        OperatorSpec::WindowAggregate(_) => {
+            return Err(OperatorError::unsupported("window aggregation is not built"));
         }
         OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect => {
             return Err(OperatorError::Internal(format!("{} is run by the runtime itself", node.label)));

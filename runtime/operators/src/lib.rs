@@ -5,11 +5,15 @@
 //! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart
 //! needs outside the state API.
 
+mod accumulators;
 mod calc;
 mod create;
+mod distinct;
 mod error;
 mod event_time;
 mod expand;
+mod group_aggregate;
+mod grouping;
 mod limit;
 mod operator;
 mod union;
@@ -17,6 +21,11 @@ mod values;
 mod watermark;
 mod window;
 mod window_table_function;
+
+#[cfg(test)]
+mod event_script;
+#[cfg(test)]
+mod tests;
 
 pub use create::create_operator;
 pub use error::OperatorError;

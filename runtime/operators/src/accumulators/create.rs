@@ -1,0 +1,242 @@
+//! From an aggregate call to its accumulator.
+
+use super::bytes::{Bytes, BytesKernel, ResultForm, ValueCodec, inner_field};
+use super::bytes_kernels::{ARRAY, Concatenated, FIRST_OF_LIST, JOIN, LAST_OF_LIST, Listed, OneOfBytes};
+use super::fixed::{Fixed, Kernel};
+use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
+use super::numeric::{AND, Avg, Bits, Count, FIRST, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR};
+use super::{Accumulator, Native};
+use crate::OperatorError;
+use arrow::datatypes::{DataType, Schema};
+use weir_types::{AggregateCall, AggregateFunction, KeyEncoder, KeyShape, SqlField, SqlType};
+
+type Created = Result<Box<dyn Accumulator>, OperatorError>;
+
+const ONE_ROW: &str =
+    "a scalar subquery gave more than one row where it may give one: aggregate in it, or add LIMIT 1";
+
+/// The accumulator of `call` over an input of `schema`, which carries `-U` and `-D` if `retracts`.
+///
+/// Errors: `Unsupported` for a function or type that is not built, or that cannot take rows back where it must.
+pub(crate) fn create_accumulator(call: &AggregateCall, schema: &Schema, retracts: bool) -> Created {
+    let types: Vec<&DataType> =
+        call.arguments.iter().map(|column| schema.field(*column).data_type()).collect();
+    Builder { call, types, retracts }.build()
+}
+
+struct Builder<'a> {
+    call: &'a AggregateCall,
+    types: Vec<&'a DataType>,
+    retracts: bool,
+}
+
+impl Builder<'_> {
+    fn build(&self) -> Created {
+        use AggregateFunction::*;
+        match self.call.function {
+            Count => Ok(Box::new(
+                Fixed::new(self::Count, self.fields(&[("", SqlType::BigInt)]), self.output()).counting_rows(),
+            )),
+            Sum | Sum0 => self.sum(self.call.function == Sum0),
+            Avg => self.avg(),
+            Min => self.extreme::<MIN, LEAST>(),
+            Max => self.extreme::<MAX, GREATEST>(),
+            FirstValue if self.retracts => self.listed::<FIRST_OF_LIST>(),
+            FirstValue => self.one::<FIRST>(""),
+            LastValue if self.retracts => self.listed::<LAST_OF_LIST>(),
+            LastValue => self.one::<LAST>(""),
+            SingleValue => self.one::<SINGLE>(ONE_ROW),
+            ListAgg if self.retracts => self.listed::<JOIN>(),
+            ListAgg => self.concatenated(),
+            ArrayAgg => self.listed::<ARRAY>(),
+            Collect => self.collect(),
+            StddevPop => self.variance(false, true),
+            StddevSamp => self.variance(true, true),
+            VarPop => self.variance(false, false),
+            VarSamp => self.variance(true, false),
+            BoolAnd | BitAnd => self.bits::<AND>(),
+            BoolOr | BitOr => self.bits::<OR>(),
+            BitXor => self.bits::<XOR>(),
+            JsonObjectAgg { .. } | JsonArrayAgg { .. } => {
+                Err(OperatorError::Unsupported(format!("{} is not supported yet", self.call.function.name())))
+            }
+        }
+    }
+
+    fn output(&self) -> &DataType {
+        self.call.output.data_type()
+    }
+
+    fn argument(&self) -> Result<&DataType, OperatorError> {
+        self.types.first().copied().ok_or_else(|| {
+            OperatorError::Internal(format!("{} lacks its argument", self.call.function.name()))
+        })
+    }
+
+    /// Fields named after the result: `c`, `s.count`.
+    fn fields(&self, fields: &[(&str, SqlType)]) -> Vec<SqlField> {
+        let output = self.call.output.name();
+        let name = |suffix: &str| match suffix {
+            "" => output.clone(),
+            suffix => format!("{output}.{suffix}"),
+        };
+        fields.iter().map(|(suffix, sql_type)| SqlField::new(name(suffix), sql_type.clone(), false)).collect()
+    }
+
+    fn fixed<K: Kernel>(&self, kernel: K, fields: &[(&str, SqlType)]) -> Created {
+        Ok(Box::new(Fixed::new(kernel, self.fields(fields), self.output())))
+    }
+
+    fn refuse(&self, why: &str) -> Created {
+        let types: Vec<String> = self
+            .types
+            .iter()
+            .map(|data_type| {
+                SqlType::of_data_type(data_type).map_or(data_type.to_string(), |t| t.to_string())
+            })
+            .collect();
+        let function = self.call.function.name();
+        Err(OperatorError::Unsupported(format!("{function}({}) {why}", types.join(", "))))
+    }
+
+    fn refuse_type(&self) -> Created {
+        self.refuse("is not supported for this type")
+    }
+
+    /// The type of a word or two that hold a value of this native type.
+    fn word(native: Native) -> SqlType {
+        match native {
+            Native::Float => SqlType::Double,
+            Native::Decimal => SqlType::Decimal { precision: 38, scale: 0 },
+            Native::Int | Native::Bytes => SqlType::BigInt,
+        }
+    }
+
+    fn sum(&self, zero_if_none: bool) -> Created {
+        let single = *self.output() == DataType::Float32;
+        let argument = Native::of(self.argument()?);
+        let fields = [("sum", Self::word(argument)), ("count", SqlType::BigInt)];
+        match argument {
+            Native::Int => self.fixed(Sum::<i64>::new(zero_if_none, false), &fields),
+            Native::Float => self.fixed(Sum::<f64>::new(zero_if_none, single), &fields),
+            Native::Decimal => self.fixed(Sum::<i128>::new(zero_if_none, false), &fields),
+            Native::Bytes => self.refuse_type(),
+        }
+    }
+
+    fn avg(&self) -> Created {
+        let argument = self.argument()?;
+        let native = Native::of(argument);
+        let fields = [("sum", Self::word(native)), ("count", SqlType::BigInt)];
+        match (native, argument, self.output()) {
+            (Native::Int, _, _) => self.fixed(Avg::<i64> { scaling: () }, &fields),
+            (Native::Float, _, _) => self.fixed(Avg::<f64> { scaling: () }, &fields),
+            (Native::Decimal, DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if to >= from => {
+                self.fixed(Avg::<i128> { scaling: u32::from(from.abs_diff(*to)) }, &fields)
+            }
+            _ => self.refuse_type(),
+        }
+    }
+
+    fn variance(&self, sample: bool, square_root: bool) -> Created {
+        let double = [("squares", SqlType::Double), ("sum", SqlType::Double), ("count", SqlType::BigInt)];
+        match (Native::of(self.argument()?), self.output()) {
+            (Native::Float, DataType::Float64 | DataType::Float32) => {
+                self.fixed(Variance { sample, square_root }, &double)
+            }
+            _ => self.refuse("is not supported for this type: cast the argument to DOUBLE"),
+        }
+    }
+
+    fn bits<const OP: u8>(&self) -> Created {
+        if self.retracts {
+            return self.refuse("cannot take rows back, and its input carries updates or deletions");
+        }
+        match Native::of(self.argument()?) {
+            Native::Int => self.fixed(Bits::<OP>, &[("", SqlType::BigInt), ("present", SqlType::BigInt)]),
+            _ => self.refuse_type(),
+        }
+    }
+
+    /// One of the values as it is.
+    fn one<const KEEP: u8>(&self, rule: &'static str) -> Created {
+        let argument = self.argument()?;
+        let native = Native::of(argument);
+        let fields = self.fields(&[("", Self::word(native)), ("seen", SqlType::BigInt)]);
+        let output = self.output();
+        Ok(match native {
+            Native::Int => Box::new(Fixed::new(One::<i64, KEEP>::new(), fields, output).with_rule(rule)),
+            Native::Float => Box::new(Fixed::new(One::<f64, KEEP>::new(), fields, output).with_rule(rule)),
+            Native::Decimal => Box::new(Fixed::new(One::<i128, KEEP>::new(), fields, output).with_rule(rule)),
+            Native::Bytes => {
+                let codec = ValueCodec::new(argument)?;
+                return self.bytes(OneOfBytes::<KEEP>, vec![codec.clone()], ResultForm::Value(codec), rule);
+            }
+        })
+    }
+
+    fn bytes<K: BytesKernel + 'static>(
+        &self,
+        kernel: K,
+        arguments: Vec<ValueCodec>,
+        form: ResultForm,
+        rule: &'static str,
+    ) -> Created {
+        let mut fields = self.fields(&[("", SqlType::BYTES)]);
+        if K::WORDS == 1 {
+            fields.extend(self.fields(&[("seen", SqlType::BigInt)]));
+        }
+        let ignores_nulls = self.call.function != AggregateFunction::ArrayAgg;
+        Ok(Box::new(Bytes { kernel, fields, arguments, form, ignores_nulls, rule }))
+    }
+
+    fn extreme<const KEEP: u8, const FORM: u8>(&self) -> Created {
+        if !self.retracts {
+            return self.one::<KEEP>("");
+        }
+        let argument = self.argument()?;
+        // Fixed widths are found by bisection; the key codec's encoding of them is ordered as they are.
+        let width = match KeyEncoder::new(std::slice::from_ref(argument))
+            .map_err(|error| OperatorError::Unsupported(error.to_string()))?
+            .shape()
+        {
+            KeyShape::Word { width, .. } => Some(usize::from(width) + 1),
+            KeyShape::Fixed2 { width } | KeyShape::Fixed3 { width } => Some(usize::from(width)),
+            KeyShape::Bytes => None,
+        };
+        let codec = ValueCodec::new(argument)?;
+        let form = ResultForm::Value(codec.clone());
+        match width {
+            Some(width) => self.bytes(FixedExtreme::<KEEP> { width }, vec![codec], form, ""),
+            None => self.bytes(Multiset::<FORM>, vec![codec], form, ""),
+        }
+    }
+
+    fn listed<const FORM: u8>(&self) -> Created {
+        let codecs =
+            self.types.iter().map(|data_type| ValueCodec::new(data_type)).collect::<Result<Vec<_>, _>>()?;
+        self.argument()?;
+        let first = codecs[0].clone();
+        let form = match FORM {
+            ARRAY => ResultForm::Array(first, inner_field(self.output())?),
+            _ => ResultForm::Value(first),
+        };
+        self.bytes(Listed::<FORM>, codecs, form, "")
+    }
+
+    fn concatenated(&self) -> Created {
+        if self.types.iter().any(|data_type| **data_type != DataType::Utf8) {
+            return self.refuse("takes STRING arguments: cast to STRING");
+        }
+        self.argument()?;
+        let codec = ValueCodec::new(&DataType::Utf8)?;
+        let codecs = vec![codec.clone(); self.types.len()];
+        self.bytes(Concatenated, codecs, ResultForm::Value(codec), "")
+    }
+
+    fn collect(&self) -> Created {
+        let codec = ValueCodec::new(self.argument()?)?;
+        let form = ResultForm::Multiset(codec.clone(), inner_field(self.output())?);
+        self.bytes(Multiset::<WHOLE>, vec![codec], form, "")
+    }
+}

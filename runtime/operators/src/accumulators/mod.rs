@@ -1,0 +1,101 @@
+//! The aggregate functions, over rows of the groups that a batch touches.
+//!
+//! Read first: [`Accumulator`], [`Changes`], [`GroupRows`]. An accumulator computes with one aggregate's columns of all
+//! groups at once; group, window and session aggregation share it. It knows neither keys nor state.
+
+mod bytes;
+mod bytes_kernels;
+mod columns;
+mod create;
+mod fixed;
+mod multiset;
+mod numeric;
+mod rows;
+mod set;
+
+use columns::Native;
+use create::create_accumulator;
+pub(crate) use rows::GroupRows;
+pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, and, filter_bits, valid_rows};
+
+use crate::OperatorError;
+use arrow::array::ArrayRef;
+use arrow::buffer::BooleanBuffer;
+use weir_types::SqlField;
+
+/// What a batch does to its groups, as one aggregate sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Changes<'a> {
+    /// the group of each row, a row of [`GroupRows`]
+    pub(crate) groups: &'a [u32],
+    /// the rows that count: what the filter, DISTINCT and NULL arguments leave; `None`: all
+    pub(crate) selected: Option<BooleanBuffer>,
+    /// where the input retracts
+    pub(crate) retractions: Option<Retractions<'a>>,
+}
+
+/// How the rows of a batch that carries `-U` and `-D` count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retractions<'a> {
+    /// the row takes back an earlier one
+    pub(crate) retracts: &'a [bool],
+    /// the group is gone after this row: its accumulators start anew
+    pub(crate) resets: &'a [bool],
+}
+
+/// Where an accumulator's part of a [`GroupRows`] row begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) word: usize,
+    pub(crate) value: usize,
+}
+
+/// One aggregate function over one type.
+///
+/// A part of a row that is all zeros is an accumulator that has seen nothing. Rows of a batch count in their order.
+pub(crate) trait Accumulator: Send {
+    /// What is kept per group. Strings and bytes take one byte string of a row, DECIMAL two words, all others one.
+    fn fields(&self) -> &[SqlField];
+
+    /// True if rows with a NULL among the arguments do not count.
+    fn ignores_nulls(&self) -> bool {
+        true
+    }
+
+    /// An upper bound, roughly, of the bytes that the result for group `row` takes; 0 for results of fixed width.
+    fn result_bytes(&self, _place: Place, _rows: &GroupRows, _row: usize) -> usize {
+        0
+    }
+
+    /// Counts the rows in.
+    fn update(
+        &self,
+        place: Place,
+        rows: &mut GroupRows,
+        arguments: &[ArrayRef],
+        changes: &Changes<'_>,
+    ) -> Result<(), OperatorError>;
+
+    /// Counts the rows in and tells the result before and after each: at `2 * i` and `2 * i + 1` of the column. Sets
+    /// `changed[i]` where the two differ. The result after a row that resets its group is not defined.
+    fn trace(
+        &self,
+        place: Place,
+        rows: &mut GroupRows,
+        arguments: &[ArrayRef],
+        changes: &Changes<'_>,
+        changed: &mut [bool],
+    ) -> Result<ArrayRef, OperatorError>;
+
+    /// Adds what row `i` of `from` has seen to row `into[i]` of `rows`, behind what that has seen. Both have the same layout.
+    fn merge(
+        &self,
+        place: Place,
+        rows: &mut GroupRows,
+        into: &[u32],
+        from: &GroupRows,
+    ) -> Result<(), OperatorError>;
+
+    /// The result of each row.
+    fn emit(&self, place: Place, rows: &GroupRows) -> Result<ArrayRef, OperatorError>;
+}

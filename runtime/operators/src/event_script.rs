@@ -1,0 +1,273 @@
+//! Event scripts: small tables of changes, watermarks and clock times in, and what an operator emits for them.
+//!
+//! A script in `tests-data/` has the input's columns, the events, a line `----` and what is expected:
+//!
+//! ```text
+//! input k STRING, v BIGINT
+//! +I a 5
+//! watermark 1000
+//! time 250
+//! recover
+//! ----
+//! +I a 5
+//! ```
+//!
+//! `WEIR_UPDATE_EXPECTED=1` rewrites what is expected. Each script runs with several sizes of batches, and all must give
+//! the same rows in the same order.
+
+use crate::{Operator, OperatorContext, Output, OutputElement, Progress};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use weir_state::{KeyedStateBackend, OperatorStateBackend};
+use weir_types::{
+    BoxFuture, ChangelogBatch, Clock, KeyGroupRange, OperatorMetrics, RowKind, RowKinds, SqlType,
+    SubtaskIndex, Watermark,
+};
+
+/// A clock that stands still until it is set.
+#[derive(Default)]
+pub(crate) struct ManualClock(AtomicI64);
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.now_ms().unsigned_abs())
+    }
+
+    fn sleep(&self, _duration: Duration) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// The type that a script calls `name`; parameters as in SQL, without spaces.
+pub(crate) fn sql_type(name: &str) -> SqlType {
+    let precision = |text: &str| text.trim_end_matches(')').parse::<u8>().unwrap();
+    match name.split_once('(') {
+        Some(("TIMESTAMP", digits)) => SqlType::Timestamp(precision(digits)),
+        Some(("TIMESTAMP_LTZ", digits)) => SqlType::TimestampLtz(precision(digits)),
+        Some(("DECIMAL", digits)) => {
+            let (digits, scale) = digits.split_once(',').unwrap();
+            SqlType::Decimal { precision: precision(digits), scale: precision(scale) as i8 }
+        }
+        Some(other) => panic!("type {other:?} in a script"),
+        None => match name {
+            "STRING" => SqlType::STRING,
+            "BYTES" => SqlType::BYTES,
+            "BOOLEAN" => SqlType::Boolean,
+            "TINYINT" => SqlType::TinyInt,
+            "SMALLINT" => SqlType::SmallInt,
+            "INT" => SqlType::Int,
+            "BIGINT" => SqlType::BigInt,
+            "FLOAT" => SqlType::Float,
+            "DOUBLE" => SqlType::Double,
+            "DATE" => SqlType::Date,
+            other => panic!("type {other} in a script"),
+        },
+    }
+}
+
+/// `k STRING, v BIGINT NOT_NULL` as a schema.
+pub(crate) fn schema(columns: &str) -> SchemaRef {
+    let fields: Vec<Field> = columns
+        .split(", ")
+        .map(|column| {
+            let mut words = column.split_whitespace();
+            let (name, data_type) = (words.next().unwrap(), words.next().unwrap());
+            sql_type(data_type).to_field(name, words.next().is_none())
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Rows of text, `NULL` for NULL, as a batch. A timestamp that is a number is milliseconds.
+pub(crate) fn batch(schema: &SchemaRef, rows: &[(RowKind, Vec<&str>)]) -> ChangelogBatch {
+    let columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(column, field)| {
+            let texts: StringArray =
+                rows.iter().map(|(_, values)| Some(values[column]).filter(|text| *text != "NULL")).collect();
+            let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+            let numbers = cast_with_options(&texts, &arrow::datatypes::DataType::Int64, &options);
+            match (field.data_type(), numbers) {
+                (arrow::datatypes::DataType::Timestamp(_, _), Ok(numbers)) => {
+                    let millis = SqlType::Timestamp(3).data_type();
+                    let millis = cast_with_options(&numbers, &millis, &options).unwrap();
+                    cast_with_options(&millis, field.data_type(), &options).unwrap()
+                }
+                (data_type, _) => cast_with_options(&texts, data_type, &options).unwrap(),
+            }
+        })
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options).unwrap();
+    let kinds: RowKinds = rows.iter().map(|(kind, _)| *kind).collect();
+    let has_kinds = kinds.iter().any(|kind| kind != RowKind::Insert);
+    ChangelogBatch::new(batch, has_kinds.then_some(kinds))
+}
+
+/// `+I a 5` for each row.
+pub(crate) fn lines(batch: &ChangelogBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("NULL").with_timestamp_format(Some("%H:%M:%S%.3f"));
+    let formatters: Vec<ArrayFormatter<'_>> = batch
+        .rows()
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+        .collect();
+    (0..batch.num_rows())
+        .map(|row| {
+            let values: Vec<String> = formatters.iter().map(|column| column.value(row).to_string()).collect();
+            format!("{} {}", batch.kind(row), values.join(" "))
+        })
+        .collect()
+}
+
+/// An operator with all that a driver gives it.
+pub(crate) struct Harness {
+    make: Box<dyn Fn() -> Box<dyn Operator>>,
+    operator: Box<dyn Operator>,
+    pub(crate) context: OperatorContext,
+    clock: Arc<ManualClock>,
+    pub(crate) output: Vec<OutputElement>,
+}
+
+pub(crate) fn context(clock: Arc<ManualClock>, batch_rows: usize) -> OperatorContext {
+    OperatorContext {
+        subtask: SubtaskIndex(0),
+        parallelism: 1,
+        batch_rows,
+        clock,
+        metrics: Arc::new(OperatorMetrics::default()),
+        keyed: KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128),
+        operator_state: OperatorStateBackend::new(),
+    }
+}
+
+impl Harness {
+    pub(crate) fn new(batch_rows: usize, make: impl Fn() -> Box<dyn Operator> + 'static) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let mut context = context(clock.clone(), batch_rows);
+        let mut operator = make();
+        operator.open(&mut context).unwrap();
+        Harness { make: Box::new(make), operator, context, clock, output: Vec::new() }
+    }
+
+    fn finish(&mut self, mut progress: Progress, mut output: Output) {
+        while progress == Progress::More {
+            progress = self.operator.resume(&mut self.context, &mut output).unwrap();
+        }
+        self.output.append(&mut output.elements);
+    }
+
+    pub(crate) fn batch(&mut self, batch: ChangelogBatch) {
+        let mut output = Output::default();
+        self.operator.on_batch(0, batch, &mut self.context, &mut output).unwrap();
+        self.output.append(&mut output.elements);
+    }
+
+    pub(crate) fn watermark(&mut self, watermark: Watermark) {
+        let mut output = Output::default();
+        let progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
+        self.finish(progress, output);
+    }
+
+    /// Sets the clock, and runs the timers that are due.
+    pub(crate) fn time(&mut self, now_ms: i64) {
+        self.clock.0.store(now_ms, Ordering::Relaxed);
+        self.context.keyed.set_time(now_ms);
+        if self.operator.next_processing_timer(&self.context).is_some_and(|timer| timer <= now_ms) {
+            let mut output = Output::default();
+            let progress = self.operator.on_processing_time(now_ms, &mut self.context, &mut output).unwrap();
+            self.finish(progress, output);
+        }
+    }
+
+    pub(crate) fn end(&mut self) {
+        let mut output = Output::default();
+        let progress = self.operator.on_end_of_input(&mut self.context, &mut output).unwrap();
+        self.finish(progress, output);
+    }
+
+    /// What was emitted so far, as lines.
+    pub(crate) fn lines(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        for element in self.output.drain(..) {
+            match element {
+                OutputElement::Batch(batch) => all.extend(lines(&batch)),
+                OutputElement::Watermark(watermark) => all.push(format!("watermark {watermark}")),
+                OutputElement::Idle(idle) => all.push(format!("idle {idle}")),
+            }
+        }
+        all
+    }
+
+    pub(crate) fn recreate(&self) -> Box<dyn Operator> {
+        (self.make)()
+    }
+}
+
+/// Runs `tests-data/<name>.txt` with the operator that `make` makes for its input's schema.
+pub(crate) fn run_script(name: &str, make: impl Fn(&SchemaRef) -> Box<dyn Operator> + Clone + 'static) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests-data").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (events, expected) = text.split_once("----\n").unwrap_or((&text, ""));
+    if std::env::var_os("WEIR_UPDATE_EXPECTED").is_some() {
+        let actual = run_events(events, usize::MAX, make.clone());
+        std::fs::write(&path, format!("{events}----\n{actual}")).unwrap();
+        return;
+    }
+    for batch_rows in [usize::MAX, 1, 2, 3] {
+        let actual = run_events(events, batch_rows, make.clone());
+        assert_eq!(actual, expected, "{name} with batches of {batch_rows} rows");
+    }
+}
+
+fn run_events(
+    events: &str,
+    batch_rows: usize,
+    make: impl Fn(&SchemaRef) -> Box<dyn Operator> + 'static,
+) -> String {
+    let mut events = events.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let input =
+        schema(events.next().and_then(|line| line.strip_prefix("input ")).expect("a line `input ..`"));
+    let for_operator = input.clone();
+    let mut harness = Harness::new(batch_rows.min(8192), move || make(&for_operator));
+    let mut rows: Vec<(RowKind, Vec<&str>)> = Vec::new();
+    for event in events {
+        let mut words = event.split_whitespace();
+        let first = words.next().unwrap_or("");
+        let kinds = [RowKind::Insert, RowKind::UpdateBefore, RowKind::UpdateAfter, RowKind::Delete];
+        if let Some(kind) = kinds.into_iter().find(|kind| kind.short() == first) {
+            rows.push((kind, words.collect()));
+            if rows.len() >= batch_rows {
+                harness.batch(batch(&input, &std::mem::take(&mut rows)));
+            }
+            continue;
+        }
+        if !rows.is_empty() {
+            harness.batch(batch(&input, &std::mem::take(&mut rows)));
+        }
+        match (first, words.next()) {
+            ("watermark", Some("max")) => harness.watermark(Watermark::MAX),
+            ("watermark", Some(time)) => harness.watermark(Watermark(time.parse().unwrap())),
+            ("time", Some(time)) => harness.time(time.parse().unwrap()),
+            ("end", None) => harness.end(),
+            _ => panic!("event {event:?}"),
+        }
+    }
+    if !rows.is_empty() {
+        harness.batch(batch(&input, &rows));
+    }
+    harness.lines().into_iter().map(|line| line + "\n").collect()
+}

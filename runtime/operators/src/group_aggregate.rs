@@ -1,0 +1,349 @@
+//! GROUP BY without windows: a changelog of the groups' rows.
+
+use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions, and};
+use crate::calc::batch_of;
+use crate::distinct::{DistinctMaps, sql_field};
+use crate::grouping::Grouping;
+use crate::{Operator, OperatorContext, OperatorError, Output};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::take;
+use arrow::datatypes::{Schema, SchemaRef};
+use weir_state::{Namespace, NamespaceKind, Slots, StateDescriptor, StateId};
+use weir_types::{
+    ChangelogBatch, GroupAggregateSpec, JobSettings, OperatorId, RowKind, RowKinds, SqlField, SqlType,
+};
+
+/// Results of one step take about so many bytes at most, where they have no fixed width.
+const RESULT_BYTES: usize = 16 << 20;
+
+/// Emits, row by row of its input, what becomes of the row's group: `+I` for its first row, `-U` and `+U` where the results
+/// change, `-D` when the last row is taken back, and nothing where the results stay as they were. A row that takes back from a group
+/// that is not there is dropped: the group's state has expired.
+///
+/// Equal to Flink's at parallelism 1, row for row. With a time to live the results are emitted even if they stay the same,
+/// so that downstream state lives on, also as in Flink.
+pub(crate) struct GroupAggregate {
+    name: String,
+    spec: GroupAggregateSpec,
+    input: SchemaRef,
+    schema: SchemaRef,
+    set: AccumulatorSet,
+    ttl_ms: Option<u64>,
+    states: Option<States>,
+    scratch: Scratch,
+}
+
+struct States {
+    groups: StateId,
+    distincts: DistinctMaps,
+}
+
+/// Memory that is kept from batch to batch.
+struct Scratch {
+    found: Slots,
+    grouping: Grouping,
+    rows: GroupRows,
+}
+
+/// What happens to the group of a row with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Insert,
+    Update,
+    Delete,
+    /// a retraction for a group that is not there
+    Skip,
+}
+
+impl GroupAggregate {
+    pub(crate) fn new(
+        id: &OperatorId,
+        spec: &GroupAggregateSpec,
+        input: SchemaRef,
+        schema: SchemaRef,
+        settings: &JobSettings,
+    ) -> Result<Self, OperatorError> {
+        let count = SqlField::new("rows", SqlType::BigInt, false);
+        let leading = if spec.input_retracts { vec![count] } else { Vec::new() };
+        let set = AccumulatorSet::new(&spec.aggregates, &input, spec.input_retracts, leading)?;
+        let rows = set.new_rows();
+        Ok(GroupAggregate {
+            name: id.to_string(),
+            spec: spec.clone(),
+            input,
+            schema,
+            set,
+            ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
+            states: None,
+            scratch: Scratch { found: Slots::default(), grouping: Grouping::default(), rows },
+        })
+    }
+
+    /// The slot of each row's group. Without keys there is one group, which is looked up once.
+    fn resolve(
+        &mut self,
+        rows: &RecordBatch,
+        context: &mut OperatorContext,
+        groups: StateId,
+    ) -> Result<(), OperatorError> {
+        let count = if self.spec.keys.is_empty() { 1 } else { rows.num_rows() };
+        let columns: Vec<ArrayRef> = self.spec.keys.iter().map(|key| rows.column(*key).clone()).collect();
+        let keys = context.keyed.encoder(groups).encode(&columns, count)?;
+        context.keyed.resolve(groups, Namespace::Void, &keys, &mut self.scratch.found);
+        if self.spec.keys.is_empty() {
+            let slot = self.scratch.found.slots[0];
+            self.scratch.found.slots.resize(rows.num_rows(), slot);
+        }
+        Ok(())
+    }
+
+    /// Counts rows `start..start + len` of `batch` in and emits what follows from them.
+    fn process(
+        &mut self,
+        batch: &ChangelogBatch,
+        start: usize,
+        len: usize,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let part = batch.slice(start, len);
+        let States { groups: state, distincts } =
+            self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
+        let Scratch { found, grouping, rows } = &mut self.scratch;
+        let slots = &found.slots[start..start + len];
+        if self.spec.keys.is_empty() {
+            grouping.all_in_one(slots[0], len);
+        } else {
+            grouping.group(slots);
+        }
+        self.set.load(&context.keyed.rows(*state, Namespace::Void), &grouping.slots, rows);
+        let mut exists = match self.spec.input_retracts {
+            true => (0..rows.len()).map(|row| rows.part(row, 0, 1)[0] != 0).collect(),
+            false => grouping.existing(&found.created, start),
+        };
+        let plan = match self.spec.input_retracts {
+            true => Plan::with_retractions(&part, &grouping.groups, &mut exists, rows),
+            false => Plan::append_only(&grouping.groups, &mut exists),
+        };
+        let retractions = self
+            .spec
+            .input_retracts
+            .then_some(Retractions { retracts: &plan.retracts, resets: &plan.resets });
+        let fresh = distincts.note(
+            &mut context.keyed,
+            Namespace::Void,
+            slots,
+            part.rows(),
+            plan.considered.as_ref(),
+            retractions,
+        )?;
+        let mut changed = vec![self.ttl_ms.is_some(); len];
+        let mut columns = Vec::with_capacity(self.set.members().len());
+        for member in self.set.members() {
+            let selected = match member.distinct {
+                Some((map, bit)) => Some(fresh[map][bit].clone()),
+                None => and(AccumulatorSet::selection(member, part.rows())?, plan.considered.clone()),
+            };
+            let changes = Changes { groups: &grouping.groups, selected, retractions };
+            let arguments = AccumulatorSet::arguments(member, part.rows());
+            let Member { accumulator, place, .. } = member;
+            columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
+        }
+        self.set.store(rows, &grouping.slots, &mut context.keyed.rows(*state, Namespace::Void));
+        if self.spec.input_retracts {
+            let gone = grouping.slots.iter().zip(&exists).filter(|(_, exists)| !**exists);
+            let gone: Vec<u32> = gone.map(|(slot, _)| *slot).collect();
+            if !gone.is_empty() {
+                context.keyed.delete(*state, Namespace::Void, &gone);
+            }
+        }
+        self.emit(part.rows(), &plan.steps, &changed, columns, output)
+    }
+
+    /// `results` have the values before and after row `i` at `2 * i` and `2 * i + 1`.
+    fn emit(
+        &self,
+        rows: &RecordBatch,
+        steps: &[Step],
+        changed: &[bool],
+        results: Vec<ArrayRef>,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let mut places = Vec::with_capacity(2 * steps.len());
+        let mut kinds = Vec::with_capacity(2 * steps.len());
+        for (row, (step, changed)) in steps.iter().zip(changed).enumerate() {
+            let (before, after) = (2 * row as u32, 2 * row as u32 + 1);
+            match step {
+                Step::Insert => {
+                    places.push(after);
+                    kinds.push(RowKind::Insert);
+                }
+                Step::Update if *changed => {
+                    if self.spec.emit_update_before {
+                        places.push(before);
+                        kinds.push(RowKind::UpdateBefore);
+                    }
+                    places.push(after);
+                    kinds.push(RowKind::UpdateAfter);
+                }
+                Step::Delete => {
+                    places.push(before);
+                    kinds.push(RowKind::Delete);
+                }
+                Step::Update | Step::Skip => {}
+            }
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
+        let all_in_order = places.len() == 2 * steps.len();
+        let input_rows = UInt32Array::from_iter_values(places.iter().map(|place| place / 2));
+        let count = places.len();
+        let places = UInt32Array::from(places);
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for key in &self.spec.keys {
+            let all_rows = all_inserts && count == steps.len();
+            let column = rows.column(*key);
+            columns.push(if all_rows { column.clone() } else { take(column, &input_rows, None)? });
+        }
+        for column in results {
+            columns.push(if all_in_order { column } else { take(&column, &places, None)? });
+        }
+        let kinds = (!all_inserts).then(|| RowKinds::from(kinds));
+        output.batch(ChangelogBatch::new(batch_of(self.schema.clone(), columns, count)?, kinds));
+        Ok(())
+    }
+
+    /// How many of the rows from `start` to count in at once, so that results fit in memory.
+    fn step_rows(&mut self, start: usize, rows: usize, context: &mut OperatorContext) -> usize {
+        let Some(States { groups, .. }) = &self.states else { return rows - start };
+        if !self.set.has_bytes() {
+            return rows - start;
+        }
+        self.scratch.grouping.group(&self.scratch.found.slots[start..rows]);
+        let state = context.keyed.rows(*groups, Namespace::Void);
+        self.set.load(&state, &self.scratch.grouping.slots, &mut self.scratch.rows);
+        let widest = self.set.result_bytes(&self.scratch.rows).max(64);
+        (RESULT_BYTES / (2 * widest)).clamp(1, rows - start)
+    }
+}
+
+/// What each row of a batch does to its group.
+struct Plan {
+    steps: Vec<Step>,
+    /// the rows that count; `None`: all
+    considered: Option<BooleanBuffer>,
+    retracts: Vec<bool>,
+    resets: Vec<bool>,
+}
+
+impl Plan {
+    fn append_only(groups: &[u32], exists: &mut [bool]) -> Plan {
+        let steps = groups.iter().map(|group| match std::mem::replace(&mut exists[*group as usize], true) {
+            true => Step::Update,
+            false => Step::Insert,
+        });
+        Plan { steps: steps.collect(), considered: None, retracts: Vec::new(), resets: Vec::new() }
+    }
+
+    /// Keeps the number of rows of each group in the first word of its row.
+    fn with_retractions(
+        batch: &ChangelogBatch,
+        groups: &[u32],
+        exists: &mut [bool],
+        rows: &mut GroupRows,
+    ) -> Plan {
+        let mut plan = Plan {
+            steps: Vec::with_capacity(groups.len()),
+            considered: None,
+            retracts: Vec::with_capacity(groups.len()),
+            resets: Vec::with_capacity(groups.len()),
+        };
+        let mut skips = false;
+        for (row, group) in groups.iter().enumerate() {
+            let retracts = batch.kind(row).is_retraction();
+            let existed = &mut exists[*group as usize];
+            let count = &mut rows.part_mut(*group as usize, 0, 1)[0];
+            let step = if retracts && !*existed {
+                skips = true;
+                Step::Skip
+            } else {
+                *count = if retracts { count.wrapping_sub(1) } else { count.wrapping_add(1) };
+                match (*existed, *count) {
+                    (true, 0) => Step::Delete,
+                    (true, _) => Step::Update,
+                    (false, _) => Step::Insert,
+                }
+            };
+            *existed = !matches!(step, Step::Delete) && (*existed || step == Step::Insert);
+            plan.steps.push(step);
+            plan.retracts.push(retracts);
+            plan.resets.push(step == Step::Delete);
+        }
+        if skips {
+            let steps = &plan.steps;
+            plan.considered = Some(BooleanBuffer::collect_bool(steps.len(), |row| steps[row] != Step::Skip));
+        }
+        plan
+    }
+}
+
+/// The key columns of an aggregation as fields of its state.
+pub(crate) fn key_fields(keys: &[usize], input: &Schema) -> Result<Vec<SqlField>, OperatorError> {
+    keys.iter().map(|key| sql_field(input, *key)).collect()
+}
+
+impl Operator for GroupAggregate {
+    fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
+        let keys = key_fields(&self.spec.keys, &self.input)?;
+        let descriptor = StateDescriptor::value(
+            format!("{}/accumulators", self.name),
+            keys,
+            NamespaceKind::Void,
+            self.set.fields().to_vec(),
+        );
+        let groups = context.keyed.register(descriptor.with_ttl_ms(self.ttl_ms))?;
+        let name = format!("{}/distinct", self.name);
+        let distincts = DistinctMaps::register(
+            &mut context.keyed,
+            groups,
+            &name,
+            &self.set,
+            &self.input,
+            self.spec.input_retracts,
+        )?;
+        self.states = Some(States { groups, distincts });
+        Ok(())
+    }
+
+    fn on_batch(
+        &mut self,
+        _input: usize,
+        batch: ChangelogBatch,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let groups = match &self.states {
+            Some(states) => states.groups,
+            None => return Err(OperatorError::internal("an operator was not opened")),
+        };
+        self.resolve(batch.rows(), context, groups)?;
+        let (mut rest, mut start) = (batch, 0);
+        loop {
+            let len = self.step_rows(start, rest.num_rows(), context);
+            self.process(&rest, start, len, context, output)?;
+            start += len;
+            if start == rest.num_rows() {
+                return Ok(());
+            }
+            // The step may have deleted groups that the other rows found.
+            if self.spec.input_retracts {
+                rest = rest.slice(start, rest.num_rows() - start);
+                start = 0;
+                self.resolve(rest.rows(), context, groups)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Aggregate functions as the binder sees them: names and result types. They are lowered to
+//! [`AggregateFunction`]; none of them is ever executed by DataFusion.
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::{Result, not_impl_err, plan_err};
+use datafusion_expr::expr::{AggregateFunction as AggregateExpr, AggregateFunctionParams};
+use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr};
+use datafusion_expr::{udaf_default_display_name, udaf_default_schema_name};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::{AggregateFunction, SqlField, SqlType};
+
+/// Users' names, and what they mean.
+const FUNCTIONS: [(&str, AggregateFunction); 17] = [
+    ("COUNT", AggregateFunction::Count),
+    ("SUM", AggregateFunction::Sum),
+    ("SUM0", AggregateFunction::Sum0),
+    ("AVG", AggregateFunction::Avg),
+    ("MIN", AggregateFunction::Min),
+    ("MAX", AggregateFunction::Max),
+    ("STDDEV_POP", AggregateFunction::StddevPop),
+    ("STDDEV_SAMP", AggregateFunction::StddevSamp),
+    ("STDDEV", AggregateFunction::StddevSamp),
+    ("VAR_POP", AggregateFunction::VarPop),
+    ("VAR_SAMP", AggregateFunction::VarSamp),
+    ("VARIANCE", AggregateFunction::VarSamp),
+    ("FIRST_VALUE", AggregateFunction::FirstValue),
+    ("LAST_VALUE", AggregateFunction::LastValue),
+    ("LISTAGG", AggregateFunction::ListAgg),
+    ("COLLECT", AggregateFunction::Collect),
+    ("ARRAY_AGG", AggregateFunction::ArrayAgg),
+];
+
+/// All aggregate functions by their names in lower case.
+pub(super) fn registry() -> BTreeMap<String, Arc<AggregateUDF>> {
+    let entry = |(name, function): &(&'static str, AggregateFunction)| {
+        let udf = TypedAggregate::new(name, *function, false);
+        (name.to_lowercase(), Arc::new(AggregateUDF::new_from_impl(udf)))
+    };
+    FUNCTIONS.iter().map(entry).collect()
+}
+
+/// An aggregate function that knows its type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct TypedAggregate {
+    name: &'static str,
+    pub function: AggregateFunction,
+    /// No group is ever without a row that counts, so that a result over a NOT NULL argument is NOT NULL.
+    pub never_empty: bool,
+    signature: Signature,
+}
+
+impl TypedAggregate {
+    fn new(name: &'static str, function: AggregateFunction, never_empty: bool) -> Self {
+        TypedAggregate {
+            name,
+            function,
+            never_empty,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+
+    /// The same function over groups that have at least one row that counts.
+    pub fn over_groups(&self) -> AggregateUDF {
+        AggregateUDF::new_from_impl(TypedAggregate::new(self.name, self.function, true))
+    }
+
+    fn result(&self, arguments: &[SqlField]) -> Result<SqlField> {
+        let (sql_type, nullable) = match (self.function, arguments) {
+            (AggregateFunction::Count, [] | [_]) => (SqlType::BigInt, false),
+            (AggregateFunction::Count, _) => {
+                return not_impl_err!("not supported yet: COUNT with several arguments");
+            }
+            (AggregateFunction::ListAgg, [value] | [value, _]) if value.sql_type.is_string() => {
+                (SqlType::STRING, value.nullable || !self.never_empty)
+            }
+            (AggregateFunction::Collect, [value]) => {
+                (SqlType::Multiset(Box::new(SqlField::new("key", value.sql_type.clone(), value.nullable))), false)
+            }
+            (AggregateFunction::ArrayAgg, [value]) => {
+                (SqlType::Array(Box::new(SqlField::new("item", value.sql_type.clone(), value.nullable))), true)
+            }
+            (function, [value]) => {
+                let Some(sql_type) = result_type(function, &value.sql_type) else {
+                    return self.refuse(arguments);
+                };
+                let keeps_null = value.nullable || !self.never_empty;
+                (sql_type, keeps_null && function != AggregateFunction::Sum0)
+            }
+            _ => return self.refuse(arguments),
+        };
+        Ok(SqlField::new(self.name, sql_type, nullable))
+    }
+
+    fn refuse(&self, arguments: &[SqlField]) -> Result<SqlField> {
+        let types: Vec<String> = arguments.iter().map(|argument| argument.sql_type.to_string()).collect();
+        plan_err!("cannot apply {} to ({})", self.name, types.join(", "))
+    }
+}
+
+/// The type of a function of one argument; `None` where it takes no such argument.
+fn result_type(function: AggregateFunction, argument: &SqlType) -> Option<SqlType> {
+    use AggregateFunction::*;
+    match function {
+        Sum | Sum0 => match argument {
+            SqlType::Decimal { scale, .. } => Some(SqlType::Decimal { precision: 38, scale: *scale }),
+            _ => argument.is_numeric().then(|| argument.clone()),
+        },
+        // Flink derives these from the type of a quotient, for variances too: STDDEV_POP of INT is INT.
+        Avg | StddevPop | StddevSamp | VarPop | VarSamp => match argument {
+            SqlType::Decimal { scale, .. } => {
+                Some(SqlType::Decimal { precision: 38, scale: (*scale).max(6) })
+            }
+            _ => argument.is_numeric().then(|| argument.clone()),
+        },
+        Min | Max => match argument {
+            SqlType::Null
+            | SqlType::Binary(_)
+            | SqlType::Varbinary(_)
+            | SqlType::Array(_)
+            | SqlType::Map(..)
+            | SqlType::Multiset(_)
+            | SqlType::Row(_) => None,
+            _ => Some(argument.clone()),
+        },
+        FirstValue | LastValue => (*argument != SqlType::Null).then(|| argument.clone()),
+        _ => None,
+    }
+}
+
+impl AggregateUDFImpl for TypedAggregate {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(arg_types.to_vec())
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        not_impl_err!("{} is typed by its fields", self.name)
+    }
+
+    fn return_field(&self, arg_fields: &[FieldRef]) -> Result<FieldRef> {
+        let mut arguments = Vec::with_capacity(arg_fields.len());
+        for field in arg_fields {
+            let Some(sql_type) = SqlType::of_field(field) else {
+                return plan_err!("{} has no argument of type {}", self.name, field.data_type());
+            };
+            arguments.push(SqlField::new(field.name(), sql_type, field.is_nullable()));
+        }
+        let result = self.result(&arguments)?;
+        Ok(Arc::new(result.sql_type.to_field(self.name, result.nullable)))
+    }
+
+    fn is_nullable(&self) -> bool {
+        !matches!(self.function, AggregateFunction::Count | AggregateFunction::Sum0)
+    }
+
+    fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        Ok(with_star(udaf_default_schema_name(self, params)?, params))
+    }
+
+    fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        Ok(with_star(udaf_default_display_name(self, params)?, params))
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        not_impl_err!("{} is executed by the operators", self.name)
+    }
+
+    fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        not_impl_err!("{} is executed by the operators", self.name)
+    }
+}
+
+/// `COUNT()` written as users write it.
+fn with_star(name: String, params: &AggregateFunctionParams) -> String {
+    if params.args.is_empty() { name.replacen("()", "(*)", 1) } else { name }
+}
+
+/// Gives COUNT(*) and COUNT of a constant no argument: both count rows.
+#[derive(Debug)]
+pub(super) struct AggregatePlanner;
+
+impl ExprPlanner for AggregatePlanner {
+    fn plan_aggregate(&self, raw: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
+        let counts = raw.func.inner().as_ref().downcast_ref::<TypedAggregate>();
+        let is_count = counts.is_some_and(|typed| typed.function == AggregateFunction::Count);
+        #[expect(deprecated, reason = "what the SQL planner makes of a star")]
+        let counts_rows = match &raw.args[..] {
+            [Expr::Wildcard { .. }] => true,
+            [Expr::Literal(value, _)] => !value.is_null(),
+            _ => false,
+        };
+        if !is_count || !counts_rows || raw.distinct {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let RawAggregateExpr { func, filter, order_by, null_treatment, .. } = raw;
+        let call = AggregateExpr::new_udf(func, vec![], false, filter, order_by, null_treatment);
+        Ok(PlannerResult::Planned(Expr::AggregateFunction(call)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(name: &str, argument: SqlType, nullable: bool) -> Option<(String, bool)> {
+        let function = registry()[name].clone();
+        let field = function.return_field(&[Arc::new(argument.to_field("x", nullable))]).ok()?;
+        Some((SqlType::of_field(&field).unwrap().to_string(), field.is_nullable()))
+    }
+
+    #[test]
+    fn results_have_the_types_of_flink() {
+        let decimal = SqlType::Decimal { precision: 10, scale: 2 };
+        assert_eq!(typed("avg", SqlType::Int, true), Some(("INT".into(), true)));
+        assert_eq!(typed("avg", decimal.clone(), true), Some(("DECIMAL(38, 6)".into(), true)));
+        assert_eq!(typed("sum", decimal, true), Some(("DECIMAL(38, 2)".into(), true)));
+        assert_eq!(typed("sum", SqlType::TinyInt, false), Some(("TINYINT".into(), true)));
+        assert_eq!(typed("count", SqlType::STRING, true), Some(("BIGINT".into(), false)));
+        assert_eq!(typed("max", SqlType::Varchar(7), true), Some(("VARCHAR(7)".into(), true)));
+        assert_eq!(typed("collect", SqlType::Int, true), Some(("MULTISET<INT>".into(), false)));
+        assert_eq!(typed("sum", SqlType::STRING, true), None);
+    }
+
+    #[test]
+    fn groups_that_are_never_empty_give_not_null() {
+        let sum = TypedAggregate::new("SUM", AggregateFunction::Sum, false).over_groups();
+        let of = |nullable| sum.return_field(&[Arc::new(SqlType::Int.to_field("x", nullable))]).unwrap();
+        assert!(!of(false).is_nullable());
+        assert!(of(true).is_nullable());
+    }
+}

@@ -1,0 +1,138 @@
+//! The text of a query to a logical plan with types, time attributes and all names resolved.
+
+use crate::PlanError;
+use crate::catalog::Session;
+use crate::functions::{FlinkAnalyzer, analyze_expr, desugar_expr, desugar_query};
+use crate::query::aggregates::TypedAggregate;
+use crate::query::context::{Functions, PlanningContext};
+use crate::query::error::plan_error;
+use crate::query::expand::rewrite_grouping_sets;
+use crate::query::group_window::rewrite_group_window;
+use crate::query::origin::{expr_origin, time_attribute_of};
+use crate::query::origin::Origin;
+use crate::query::refuse::{check_expr, check_query};
+use crate::query::syntax::normalize;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, DFSchema, Result};
+use datafusion_expr::expr::AggregateFunction as AggregateExpr;
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion_optimizer::AnalyzerRule;
+use datafusion_optimizer::analyzer::Analyzer;
+use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion_sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
+use sqlparser::ast;
+use std::sync::Arc;
+use weir_types::TimeAttribute;
+
+fn parser_options() -> ParserOptions {
+    ParserOptions::new()
+        .with_parse_float_as_decimal(true)
+        .with_enable_ident_normalization(false)
+        .with_map_string_types_to_utf8view(false)
+        .with_collect_spans(true)
+        .with_default_null_ordering(NullOrdering::NullsMin)
+}
+
+/// The plan of `query` before types are settled: what a view puts in its place.
+pub(super) fn raw_plan(
+    session: &Session,
+    functions: &Functions,
+    query: &ast::Query,
+    view_depth: usize,
+) -> Result<LogicalPlan, PlanError> {
+    check_query(query)?;
+    let mut query = query.clone();
+    normalize(&mut query)?;
+    desugar_query(&mut query).map_err(plan_error)?;
+    let context = PlanningContext::new(session, functions, view_depth);
+    let planner = SqlToRel::new_with_options(&context, parser_options());
+    let statement = ast::Statement::Query(Box::new(query));
+    let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
+    rewrite_windows(plan).map_err(plan_error)
+}
+
+/// Replaces the older windows and grouping sets by what they stand for.
+pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up(|plan| {
+        let LogicalPlan::Aggregate(aggregate) = &plan else {
+            // Columns below may have become NOT NULL or the like.
+            return Ok(Transformed::no(plan));
+        };
+        let replaced = match rewrite_group_window(aggregate)? {
+            Some(replaced) => Some(replaced),
+            None => rewrite_grouping_sets(aggregate)?,
+        };
+        Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes))
+    })?;
+    match rewritten.transformed {
+        true => Ok(rewritten.data.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data),
+        false => Ok(rewritten.data),
+    }
+}
+
+/// Settles all types.
+pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(FlinkAnalyzer::new(functions.scalar.clone())), Arc::new(TypeCoercion::new())];
+    let plan = plan.transform_up(never_empty_groups)?.data;
+    let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
+    Ok(plan.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
+}
+
+/// With keys and without a FILTER a group has at least one row: its MAX over NOT NULL is NOT NULL.
+fn never_empty_groups(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Aggregate(mut aggregate) = plan else { return Ok(Transformed::no(plan)) };
+    if aggregate.group_expr.is_empty() {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+    }
+    for expr in &mut aggregate.aggr_expr {
+        let Expr::AggregateFunction(AggregateExpr { func, params }) = expr else { continue };
+        if let Some(typed) = func.inner().as_ref().downcast_ref::<TypedAggregate>()
+            && params.filter.is_none()
+        {
+            *func = Arc::new(typed.over_groups());
+        }
+    }
+    Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// The columns of a plan's result, marked with the time that they carry.
+pub(super) fn result_schema(plan: &LogicalPlan) -> SchemaRef {
+    let fields = plan.schema().iter().map(|(table, field)| {
+        let column = Column::new(table.cloned(), field.name());
+        Arc::new(TimeAttribute::mark(time_attribute_of(plan, &column), field))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
+}
+
+/// An expression over columns of a table: a computed column or a watermark.
+pub(super) fn bind_expr(
+    session: &Session,
+    functions: &Functions,
+    columns: &Schema,
+    expr: &ast::Expr,
+) -> Result<(Expr, FieldRef), PlanError> {
+    check_expr(expr)?;
+    let mut expr = expr.clone();
+    desugar_expr(&mut expr).map_err(plan_error)?;
+    let context = PlanningContext::new(session, functions, 0);
+    let planner = SqlToRel::new_with_options(&context, parser_options());
+    let bind = || -> Result<(Expr, Field)> {
+        let schema = DFSchema::try_from(columns.clone())?;
+        let expr = planner.sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
+        let expr = analyze_expr(&functions.scalar, expr, &schema)?;
+        let field = expr.to_field(&schema)?.1.as_ref().clone();
+        Ok((expr, field))
+    };
+    let (expr, field) = bind().map_err(plan_error)?;
+    let attribute = match &expr {
+        Expr::Column(column) => columns.field_with_name(&column.name).ok().and_then(TimeAttribute::of),
+        expr => match expr_origin(&LogicalPlan::default(), expr) {
+            Some(Origin::Time(attribute)) => Some(attribute),
+            _ => None,
+        },
+    };
+    Ok((expr, Arc::new(TimeAttribute::mark(attribute, &field))))
+}

@@ -1,0 +1,186 @@
+//! Which row kinds each edge carries: what sources produce, what operators make of it, what sinks accept, and who needs
+//! `-U`.
+
+use crate::PlanError;
+use crate::query::lower::Facts;
+use datafusion_physical_expr::expressions::Column;
+use weir_types::{CalcSpec, ChangelogMode, GroupAggregateSpec, OperatorNode, OperatorSpec, RowKind};
+
+/// Settles the modes of all nodes, which are in topological order.
+pub(super) fn infer_changelog(nodes: &mut [OperatorNode], facts: &mut [Facts]) -> Result<(), PlanError> {
+    settle(nodes, facts)?;
+    for node in 0..nodes.len() {
+        facts[node].upsert_key = upsert_key(nodes, facts, node);
+    }
+    leave_out_update_before(nodes, facts)?;
+    settle(nodes, facts)?;
+    (0..nodes.len()).try_for_each(|node| check_sink(nodes, facts, node))
+}
+
+fn settle(nodes: &mut [OperatorNode], facts: &[Facts]) -> Result<(), PlanError> {
+    for node in 0..nodes.len() {
+        let input = input_mode(nodes, node);
+        nodes[node].changelog = produced(&mut nodes[node], &facts[node], input)?;
+    }
+    Ok(())
+}
+
+/// All that comes in; `[I]` without inputs.
+fn input_mode(nodes: &[OperatorNode], node: usize) -> ChangelogMode {
+    let inputs = nodes[node].inputs.iter().map(|input| nodes[input.node.0].changelog);
+    inputs.fold(ChangelogMode::INSERT_ONLY, ChangelogMode::union)
+}
+
+/// What a node makes of its input.
+fn produced(node: &mut OperatorNode, facts: &Facts, input: ChangelogMode) -> Result<ChangelogMode, PlanError> {
+    let retracts = !input.is_insert_only();
+    match &mut node.spec {
+        OperatorSpec::Source(source) => {
+            let mode = facts.connector.unwrap_or(ChangelogMode::INSERT_ONLY);
+            if mode.contains(RowKind::UpdateAfter) && !mode.contains(RowKind::UpdateBefore) {
+                let table = &source.table.name;
+                return Err(PlanError::not_supported(format!("reading table '{table}', a source of upserts")));
+            }
+            Ok(mode)
+        }
+        OperatorSpec::Values(_) => Ok(ChangelogMode::INSERT_ONLY),
+        OperatorSpec::WindowAggregate(spec) => {
+            spec.input_retracts = retracts;
+            Ok(ChangelogMode::INSERT_ONLY)
+        }
+        OperatorSpec::GroupAggregate(spec) => {
+            spec.input_retracts = retracts;
+            Ok(group_mode(spec))
+        }
+        OperatorSpec::WindowTableFunction(_) | OperatorSpec::Limit(_) if retracts => {
+            Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
+        }
+        _ => Ok(input),
+    }
+}
+
+fn group_mode(spec: &GroupAggregateSpec) -> ChangelogMode {
+    let mut mode = ChangelogMode::INSERT_ONLY;
+    if spec.input_retracts {
+        mode = mode.union(ChangelogMode::of(&[RowKind::Delete]));
+    }
+    // A group without aggregates is its key, which never changes.
+    if !spec.aggregates.is_empty() {
+        mode = mode.union(ChangelogMode::of(&[RowKind::UpdateAfter]));
+        if spec.emit_update_before {
+            mode = mode.union(ChangelogMode::of(&[RowKind::UpdateBefore]));
+        }
+    }
+    mode
+}
+
+/// The columns by which updates of a node are told apart.
+fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Vec<usize>> {
+    if nodes[node].changelog.is_insert_only() {
+        return None;
+    }
+    let below = || facts[nodes[node].inputs.first()?.node.0].upsert_key.clone();
+    match &nodes[node].spec {
+        OperatorSpec::GroupAggregate(spec) => Some((0..spec.keys.len()).collect()),
+        OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
+            let place = |key: usize| {
+                projection.iter().position(|expr| {
+                    expr.as_ref().downcast_ref::<Column>().is_some_and(|column| column.index() == key)
+                })
+            };
+            below()?.into_iter().map(place).collect()
+        }
+        OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
+        _ => None,
+    }
+}
+
+/// Aggregations emit `-U` only if somebody downstream needs it.
+fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Result<(), PlanError> {
+    let mut needed = vec![false; nodes.len()];
+    for node in (0..nodes.len()).rev() {
+        let wants = match &nodes[node].spec {
+            OperatorSpec::Sink(_) => sink_wants(nodes, facts, node)?,
+            // A condition judges the row before an update by itself: without it a row that no longer fits would stay.
+            OperatorSpec::Calc(calc) => calc.filter.is_some() || needed[node],
+            OperatorSpec::Watermark(_) | OperatorSpec::Expand(_) | OperatorSpec::Union => needed[node],
+            _ => true,
+        };
+        for input in nodes[node].inputs.clone() {
+            needed[input.node.0] |= wants;
+        }
+        if let OperatorSpec::GroupAggregate(spec) = &mut nodes[node].spec {
+            spec.emit_update_before = needed[node];
+        }
+    }
+    Ok(())
+}
+
+fn sink_wants(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<bool, PlanError> {
+    let accepts = facts[node].connector.unwrap_or(ChangelogMode::ALL);
+    let input = input_mode(nodes, node);
+    if accepts.contains(RowKind::UpdateBefore) || !input.contains(RowKind::UpdateAfter) {
+        return Ok(true);
+    }
+    if !accepts.contains(RowKind::UpdateAfter) {
+        return Ok(true);
+    }
+    let OperatorSpec::Sink(sink) = &nodes[node].spec else { return Ok(true) };
+    let name = &sink.table.name;
+    if sink.table.primary_key.is_empty() {
+        return Err(PlanError::invalid(format!(
+            "table sink '{name}' takes updates by key: declare its PRIMARY KEY (..) NOT ENFORCED"
+        )));
+    }
+    let key = facts[nodes[node].inputs[0].node.0].upsert_key.clone();
+    let columns = |places: Vec<usize>| -> Vec<String> {
+        places.into_iter().map(|place| nodes[node].schema.field(place).name().clone()).collect()
+    };
+    let by_key = key.map(columns);
+    let matches = by_key.as_ref().is_some_and(|key| key.iter().all(|column| sink.table.primary_key.contains(column)));
+    if matches {
+        return Ok(false);
+    }
+    let by = by_key.map_or_else(|| "no key".to_string(), |key| format!("({})", key.join(", ")));
+    Err(PlanError::not_supported(format!(
+        "writing updates to table sink '{name}' by its primary key ({}), while the query updates rows by {by}: make them \
+         the same",
+        sink.table.primary_key.join(", ")
+    )))
+}
+
+fn check_sink(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<(), PlanError> {
+    let OperatorSpec::Sink(sink) = &nodes[node].spec else { return Ok(()) };
+    let accepts = facts[node].connector.unwrap_or(ChangelogMode::ALL);
+    let input = input_mode(nodes, node);
+    if accepts.contains_all(input) {
+        return Ok(());
+    }
+    let lacks = |kind| input.contains(kind) && !accepts.contains(kind);
+    let changes = match (lacks(RowKind::UpdateAfter), lacks(RowKind::Delete)) {
+        (true, true) => "update and delete changes",
+        (false, true) => "delete changes",
+        (true, false) => "update changes",
+        (false, false) => {
+            return Err(PlanError::not_supported(format!(
+                "a table sink that takes updates without the row before them ('{}'), fed by rows that others need with it",
+                sink.table.name
+            )));
+        }
+    };
+    let label = &nodes[producer(nodes, node)].label;
+    Err(PlanError::invalid(format!(
+        "table sink '{}' doesn't support consuming {changes} which is produced by node {label}: group by a window, whose \
+         result is final, or write to a sink that takes changes",
+        sink.table.name
+    )))
+}
+
+/// The nearest node above which rows are only inserted.
+fn producer(nodes: &[OperatorNode], node: usize) -> usize {
+    let changing = nodes[node].inputs.iter().find(|input| !nodes[input.node.0].changelog.is_insert_only());
+    match changing {
+        Some(input) => producer(nodes, input.node.0),
+        None => node,
+    }
+}

@@ -1,0 +1,84 @@
+//! DataFusion's errors as errors of this room.
+
+use crate::{PlanError, PlanErrorKind, Position};
+use datafusion_common::{DataFusionError, SchemaError};
+
+/// What went wrong, in this room's words, with the place where DataFusion knows it.
+pub(super) fn plan_error(error: DataFusionError) -> PlanError {
+    let position = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| Position {
+        line: span.start.line,
+        column: span.start.column,
+        length: match span.start.line == span.end.line {
+            true => span.end.column.saturating_sub(span.start.column).max(1),
+            false => 1,
+        },
+    });
+    translate(&error).at_position(position)
+}
+
+fn translate(error: &DataFusionError) -> PlanError {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<PlanError>() {
+            Some(error) => error.clone(),
+            None => PlanError::internal(inner.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => translate(inner),
+        DataFusionError::Shared(inner) => translate(inner),
+        DataFusionError::Collection(errors) => match errors.first() {
+            Some(first) => plan_error_of(first),
+            None => PlanError::internal(error.to_string()),
+        },
+        DataFusionError::NotImplemented(message) => {
+            let message = message_of(message);
+            match message.strip_prefix("not supported yet: ") {
+                Some(what) => PlanError::not_supported(what),
+                None => PlanError::not_supported(message),
+            }
+        }
+        DataFusionError::Internal(message) => PlanError::internal(message_of(message)),
+        DataFusionError::SchemaError(schema, _) => schema_error(schema),
+        DataFusionError::ArrowError(arrow, _) => PlanError::invalid(arrow.to_string()),
+        other => PlanError::invalid(message_of(&other.message())),
+    }
+}
+
+fn plan_error_of(error: &DataFusionError) -> PlanError {
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let position = span.map(|span| Position { line: span.start.line, column: span.start.column, length: 1 });
+    translate(error).at_position(position)
+}
+
+/// Without the backtrace, beginning with a small letter.
+fn message_of(message: &str) -> String {
+    let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(message).trim();
+    let message = message.trim_end_matches('.');
+    let mut chars = message.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => message.to_string(),
+    }
+}
+
+fn schema_error(error: &SchemaError) -> PlanError {
+    let message = match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let name = field.name.as_str();
+            let known = valid_fields.iter().map(|column| column.name.as_str());
+            format!("column '{name}' does not exist{}", crate::error::nearest(name, known))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            format!("column '{}' is ambiguous: write the table before it", field.name)
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            format!("there are two columns '{name}': give one of them another name")
+        }
+    };
+    PlanError::new(PlanErrorKind::Invalid, message)
+}
+
+/// An error of this room on its way through DataFusion.
+pub(super) fn external(error: PlanError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

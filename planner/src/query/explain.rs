@@ -1,0 +1,197 @@
+//! EXPLAIN: the plan as it was understood, as it was optimised, and the operators that carry it out.
+
+use crate::query::lower::{Facts, Lowered};
+use crate::{ExplainDetail, PlanError};
+use serde_json::json;
+use std::fmt::Write;
+use weir_types::{Exchange, NodeIndex, OperatorNode, OperatorSpec, Parallelism};
+
+/// The text of EXPLAIN for one statement.
+pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<String, PlanError> {
+    for detail in details {
+        match detail {
+            ExplainDetail::ChangelogMode | ExplainDetail::JsonExecutionPlan => {}
+            ExplainDetail::EstimatedCost => return Err(PlanError::not_supported("EXPLAIN ESTIMATED_COST")),
+            ExplainDetail::PlanAdvice => return Err(PlanError::not_supported("EXPLAIN PLAN_ADVICE")),
+            ExplainDetail::Checkpoint => return Err(PlanError::not_supported("EXPLAIN CHECKPOINT")),
+        }
+    }
+    let mut text = String::from("== Abstract Syntax Tree ==\n");
+    for (plan, _) in &lowered.plans {
+        text.push_str(&format!("{}\n\n", plan.display_indent()));
+    }
+    text.push_str("== Optimized Logical Plan ==\n");
+    for (_, optimized) in &lowered.plans {
+        text.push_str(&format!("{}\n\n", optimized.display_indent()));
+    }
+    text.push_str("== Optimized Execution Plan ==\n");
+    text.push_str(&operators(lowered, details.contains(&ExplainDetail::ChangelogMode)));
+    for warning in &lowered.job.warnings {
+        text.push_str(&format!("\nwarning: {warning}\n"));
+    }
+    if details.contains(&ExplainDetail::JsonExecutionPlan) {
+        text.push_str("\n== Physical Execution Plan ==\n");
+        text.push_str(&json_plan(&lowered.job.graph.nodes));
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The operators from the sinks down to the sources, inputs indented. What several operators read is written once and
+/// then referred to, as Flink does it.
+fn operators(lowered: &Lowered, with_changelog: bool) -> String {
+    let nodes = &lowered.job.graph.nodes;
+    let mut readers = vec![0; nodes.len()];
+    for input in nodes.iter().flat_map(|node| &node.inputs) {
+        readers[input.node.0] += 1;
+    }
+    let mut tree = Tree {
+        nodes,
+        facts: &lowered.facts,
+        shared: readers.iter().map(|readers| *readers > 1).collect(),
+        reuse: vec![None; nodes.len()],
+        next_reuse: 1,
+        with_changelog,
+        text: String::new(),
+    };
+    let mut roots = 0;
+    for (place, node) in nodes.iter().enumerate() {
+        if let OperatorSpec::Sink(_) | OperatorSpec::Collect = node.spec {
+            if roots > 0 {
+                tree.text.push('\n');
+            }
+            tree.node(NodeIndex(place), "", "");
+            roots += 1;
+        }
+    }
+    tree.text
+}
+
+struct Tree<'a> {
+    nodes: &'a [OperatorNode],
+    facts: &'a [Facts],
+    shared: Vec<bool>,
+    reuse: Vec<Option<usize>>,
+    next_reuse: usize,
+    with_changelog: bool,
+    text: String,
+}
+
+impl Tree<'_> {
+    /// `first` stands before the node's line, `rest` before those below it.
+    fn node(&mut self, index: NodeIndex, first: &str, rest: &str) {
+        let node = &self.nodes[index.0];
+        if let Some(reuse) = self.reuse[index.0] {
+            self.line(first, &format!("Reused(reference_id=[{reuse}])"));
+            return;
+        }
+        let mut label = self.with_mode(&node.label, index);
+        if self.shared[index.0] {
+            self.reuse[index.0] = Some(self.next_reuse);
+            label.push_str(&format!("(reuse_id=[{}])", self.next_reuse));
+            self.next_reuse += 1;
+        }
+        self.line(first, &label);
+        let inputs = &node.inputs;
+        if let Some(state) = &self.facts[index.0].state {
+            let bar = if inputs.is_empty() { " " } else { "|" };
+            self.line(rest, &format!("{bar}  state: {}, until {}", state.keeps, bound_text(state)));
+        }
+        for (place, input) in inputs.iter().enumerate() {
+            let last = place + 1 == inputs.len();
+            let (branch, below) = if last { ("+- ", "   ") } else { (":- ", ":  ") };
+            let (first, mut rest) = (format!("{rest}{branch}"), format!("{rest}{below}"));
+            match distribution(&input.exchange, &self.nodes[input.node.0]) {
+                Some(exchange) => {
+                    let exchange = self.with_mode(&exchange, input.node);
+                    self.line(&first, &exchange);
+                    let first = format!("{rest}+- ");
+                    rest.push_str("   ");
+                    self.node(input.node, &first, &rest);
+                }
+                None => self.node(input.node, &first, &rest),
+            }
+        }
+    }
+
+    fn line(&mut self, before: &str, line: &str) {
+        let _ = writeln!(self.text, "{before}{line}");
+    }
+
+    /// The label with the mode of what comes out of it; a sink shows what it takes.
+    fn with_mode(&self, label: &str, index: NodeIndex) -> String {
+        if !self.with_changelog {
+            return label.to_string();
+        }
+        let node = &self.nodes[index.0];
+        let mode = match node.spec {
+            OperatorSpec::Sink(_) | OperatorSpec::Collect => "NONE".to_string(),
+            _ => node.changelog.to_string().trim_matches(['[', ']']).to_string(),
+        };
+        match label.strip_suffix(')') {
+            Some(open) => format!("{open}, changelogMode=[{mode}])"),
+            None => format!("{label}(changelogMode=[{mode}])"),
+        }
+    }
+}
+
+fn bound_text(state: &crate::query::lower::StateNote) -> &str {
+    &state.bound
+}
+
+/// The exchange as an operator of its own; `None` where rows stay in their subtask.
+fn distribution(exchange: &Exchange, from: &OperatorNode) -> Option<String> {
+    let how = match exchange {
+        Exchange::Forward => return None,
+        Exchange::Hash(keys) if keys.is_empty() => "single".to_string(),
+        Exchange::Hash(keys) => {
+            let names: Vec<&str> = keys.iter().map(|key| from.schema.field(*key).name().as_str()).collect();
+            format!("hash[{}]", names.join(", "))
+        }
+        Exchange::Rebalance => "rebalance".to_string(),
+        Exchange::Broadcast => "broadcast".to_string(),
+    };
+    Some(format!("Exchange(distribution=[{how}])"))
+}
+
+/// The job in the form that Flink's plan visualiser reads.
+fn json_plan(nodes: &[OperatorNode]) -> String {
+    let node = |(place, node): (usize, &OperatorNode)| {
+        let pact = match node.spec {
+            OperatorSpec::Source(_) | OperatorSpec::Values(_) => "Data Source",
+            OperatorSpec::Sink(_) | OperatorSpec::Collect => "Data Sink",
+            _ => "Operator",
+        };
+        let strategy = |exchange: &Exchange| match exchange {
+            Exchange::Forward => "FORWARD",
+            Exchange::Hash(keys) if keys.is_empty() => "GLOBAL",
+            Exchange::Hash(_) => "HASH",
+            Exchange::Rebalance => "REBALANCE",
+            Exchange::Broadcast => "BROADCAST",
+        };
+        let inputs = node.inputs.iter().enumerate().map(|(side, input)| {
+            json!({
+                "id": input.node.0 + 1,
+                "ship_strategy": strategy(&input.exchange),
+                "side": if side == 0 { "first" } else { "second" },
+            })
+        });
+        let mut entry = json!({
+            "id": place + 1,
+            "type": node.id.to_string(),
+            "pact": pact,
+            "contents": node.label,
+            "parallelism": match node.parallelism {
+                Parallelism::Default => json!("default"),
+                Parallelism::Fixed(count) => json!(count),
+            },
+        });
+        let inputs: Vec<_> = inputs.collect();
+        if !inputs.is_empty() {
+            entry["predecessors"] = json!(inputs);
+        }
+        entry
+    };
+    let plan = json!({ "nodes": nodes.iter().enumerate().map(node).collect::<Vec<_>>() });
+    serde_json::to_string_pretty(&plan).unwrap_or_default()
+}

@@ -1,0 +1,130 @@
+//! The job under construction: nodes, each once for each meaning.
+
+use datafusion_common::DFSchema;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::{
+    ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism,
+};
+
+/// A node's output under the names that the plan gives to its columns.
+#[derive(Clone, Debug)]
+pub(in crate::query) struct Stream {
+    pub node: NodeIndex,
+    /// as many columns as the node produces, in its order
+    pub schema: Arc<DFSchema>,
+}
+
+/// What is known of a node beyond what the job says of it.
+#[derive(Clone, Debug)]
+pub(in crate::query) struct Facts {
+    /// `group-aggregate`: the first part of the operator's id
+    pub kind: &'static str,
+    /// what the operator's id says beside the kind and the tables: keys, window
+    pub clause: String,
+    /// everything that makes the node what it is, apart from names
+    pub meaning: String,
+    /// names of the tables that rows come from, sorted
+    pub tables: Vec<String>,
+    /// True if the input ends by itself.
+    pub bounded: bool,
+    /// Columns by which updates are told apart; `None` without updates, or where they have no such columns.
+    pub upsert_key: Option<Vec<usize>>,
+    /// what the operator keeps, and what bounds it
+    pub state: Option<StateNote>,
+    /// what the table of a source gives, or that of a sink takes
+    pub connector: Option<ChangelogMode>,
+}
+
+/// The state of an operator in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::query) struct StateNote {
+    /// `one row of accumulators per key and slice`
+    pub keeps: String,
+    /// `until the watermark passes the end of the window`
+    pub bound: String,
+    /// what a warning names if nothing bounds the state: `GROUP BY auction`
+    pub unbounded_clause: Option<String>,
+}
+
+/// A node to be added.
+pub(in crate::query) struct NewNode {
+    pub kind: &'static str,
+    pub clause: String,
+    pub meaning: String,
+    /// False for what is not the same if it is done once for two: sinks, random numbers.
+    pub shareable: bool,
+    pub label: String,
+    pub spec: OperatorSpec,
+    pub inputs: Vec<(NodeIndex, Exchange)>,
+    pub schema: Arc<DFSchema>,
+    pub state: Option<StateNote>,
+    /// from where rows come and whether they end, for a node without inputs
+    pub table: Option<(String, bool)>,
+    /// what the table of a source gives, or that of a sink takes
+    pub connector: Option<ChangelogMode>,
+    /// True for one subtask only.
+    pub single: bool,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::query) struct JobBuilder {
+    pub nodes: Vec<OperatorNode>,
+    pub facts: Vec<Facts>,
+    known: BTreeMap<String, NodeIndex>,
+}
+
+impl JobBuilder {
+    pub fn facts(&self, node: NodeIndex) -> &Facts {
+        &self.facts[node.0]
+    }
+
+    /// Adds a node, or finds the one that does the same already.
+    pub fn add(&mut self, new: NewNode) -> Stream {
+        let schema = new.schema.clone();
+        let key = format!("{}|{:?}|{}", new.kind, new.inputs, new.meaning);
+        if new.shareable
+            && let Some(node) = self.known.get(&key)
+        {
+            return Stream { node: *node, schema };
+        }
+        let node = NodeIndex(self.nodes.len());
+        if new.shareable {
+            self.known.insert(key, node);
+        }
+        let inherited = || new.inputs.iter().map(|(input, _)| self.facts(*input));
+        let mut tables: Vec<String> = inherited().flat_map(|facts| facts.tables.clone()).collect();
+        tables.extend(new.table.iter().map(|(table, _)| table.clone()));
+        tables.sort();
+        tables.dedup();
+        let bounded = inherited().all(|facts| facts.bounded) && new.table.is_none_or(|(_, bounded)| bounded);
+        let forward_from_single = new.inputs.iter().any(|(input, exchange)| {
+            *exchange == Exchange::Forward && self.nodes[input.0].parallelism == Parallelism::Fixed(1)
+        });
+        let single = new.single || forward_from_single;
+        self.facts.push(Facts {
+            kind: new.kind,
+            clause: new.clause,
+            meaning: new.meaning,
+            tables,
+            bounded,
+            upsert_key: None,
+            state: new.state,
+            connector: new.connector,
+        });
+        self.nodes.push(OperatorNode {
+            id: OperatorId::new(""),
+            label: new.label,
+            spec: new.spec,
+            inputs: new.inputs.into_iter().map(|(node, exchange)| Input { node, exchange }).collect(),
+            schema: new.schema.inner().clone(),
+            changelog: ChangelogMode::INSERT_ONLY,
+            parallelism: if single { Parallelism::Fixed(1) } else { Parallelism::Default },
+        });
+        Stream { node, schema }
+    }
+
+    pub fn is_single(&self, node: NodeIndex) -> bool {
+        self.nodes[node.0].parallelism == Parallelism::Fixed(1)
+    }
+}

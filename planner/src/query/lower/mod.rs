@@ -1,0 +1,99 @@
+//! Optimised plans to operators with exchanges between them.
+
+mod aggregate;
+mod builder;
+mod calc;
+mod fuse;
+mod relations;
+mod scan;
+mod sink;
+
+use crate::PlanError;
+use crate::binder::{JobRoot, PlannedJob};
+use crate::catalog::Session;
+use crate::query::changelog::infer_changelog;
+use crate::query::context::Functions;
+use crate::query::error::plan_error;
+use crate::query::identity::name_operators;
+use crate::query::optimize::optimize;
+use builder::JobBuilder;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::LogicalPlan;
+use scan::{SharedScan, shared_scans, uses_event_time};
+use std::sync::Arc;
+use weir_types::JobGraph;
+
+pub(in crate::query) use builder::{Facts, StateNote};
+pub(in crate::query) use sink::root_plan;
+
+/// A job, and what EXPLAIN says beside it.
+pub(in crate::query) struct Lowered {
+    pub job: PlannedJob,
+    pub facts: Vec<Facts>,
+    /// the plan of each root before and after optimisation
+    pub plans: Vec<(LogicalPlan, LogicalPlan)>,
+}
+
+/// What lowering needs at hand.
+pub(in crate::query) struct Lowering<'a> {
+    session: &'a Session,
+    functions: &'a Functions,
+    properties: ExecutionProps,
+    builder: JobBuilder,
+    scans: Vec<SharedScan>,
+    /// False if nothing in the job waits for event time: then there are no watermarks either.
+    event_time: bool,
+}
+
+/// The job of one statement.
+pub(in crate::query) fn lower(
+    session: &Session,
+    functions: &Functions,
+    roots: &[JobRoot],
+    name: String,
+    sql: &str,
+) -> Result<Lowered, PlanError> {
+    let mut plans = vec![];
+    for root in roots {
+        let plan = root_plan(session, functions, root)?;
+        let optimized = optimize(plan.clone()).map_err(plan_error)?;
+        plans.push((plan, optimized));
+    }
+    let optimized: Vec<&LogicalPlan> = plans.iter().map(|(_, optimized)| optimized).collect();
+    let mut properties = ExecutionProps::new();
+    properties.config_options = Some(Arc::new(ConfigOptions::default()));
+    let mut event_time = false;
+    for plan in &optimized {
+        event_time |= uses_event_time(plan).map_err(plan_error)?;
+    }
+    let scans = shared_scans(&optimized).map_err(plan_error)?;
+    let builder = JobBuilder::default();
+    let mut lowering = Lowering { session, functions, properties, builder, scans, event_time };
+    for (root, plan) in roots.iter().zip(&optimized) {
+        let stream = lowering.plan(plan)?;
+        lowering.root(root, plan, stream)?;
+    }
+    let JobBuilder { mut nodes, mut facts, .. } = lowering.builder;
+    infer_changelog(&mut nodes, &mut facts)?;
+    name_operators(&mut nodes, &facts);
+    let settings = session.settings.job_settings();
+    let warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
+    let graph = JobGraph { name, nodes, settings, sql: sql.to_string() };
+    Ok(Lowered { job: PlannedJob { graph, warnings }, facts, plans })
+}
+
+/// What keeps state for ever.
+fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) -> Vec<String> {
+    let unbounded = nodes.iter().zip(facts).filter(|(_, facts)| !facts.bounded && ttl_ms == 0);
+    let clauses = unbounded.filter_map(|(_, facts)| facts.state.as_ref()?.unbounded_clause.as_ref());
+    let warning = |clause: &String| {
+        format!(
+            "the state of {clause} grows without a bound: group by a window, or set 'table.exec.state.ttl' to forget \
+             keys that were idle for so long"
+        )
+    };
+    let mut warnings: Vec<String> = clauses.map(warning).collect();
+    warnings.dedup();
+    warnings
+}

@@ -1,0 +1,332 @@
+//! The other nodes of a plan, one to one.
+
+use super::Lowering;
+use super::builder::{NewNode, StateNote, Stream};
+use super::calc::Output;
+use crate::PlanError;
+use crate::query::error::plan_error;
+use crate::query::expand::Expand;
+use crate::query::origin::time_attribute_of;
+use crate::query::window_function::WindowFunction;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema};
+use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, internal_datafusion_err};
+use datafusion_expr::logical_plan::{FetchType, SkipType};
+use datafusion_expr::{Expr, Limit, LogicalPlan, Projection, SubqueryAlias, Union, Values};
+use datafusion_physical_expr::expressions::{Column as PhysicalColumn, Literal};
+use datafusion_physical_expr::PhysicalExpr;
+use std::sync::Arc;
+use weir_types::{
+    Exchange, ExpandSpec, LimitSpec, OperatorSpec, TimeAttribute, WindowSpec, WindowTableFunctionSpec, WindowTime,
+};
+
+impl Lowering<'_> {
+    /// The stream of a plan. It may have more columns than the plan, and in another order: columns go by their names.
+    pub fn plan(&mut self, plan: &LogicalPlan) -> Result<Stream, PlanError> {
+        let stream = match plan {
+            LogicalPlan::Projection(projection) => self.projection(projection)?,
+            LogicalPlan::Filter(filter) => {
+                let input = self.plan(&filter.input)?;
+                self.calc(&input, Some(&filter.predicate), None).map_err(plan_error)?
+            }
+            LogicalPlan::SubqueryAlias(alias) => self.alias(alias)?,
+            LogicalPlan::TableScan(scan) => return self.scan(scan),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
+            LogicalPlan::Union(union) => self.union(union)?,
+            LogicalPlan::Limit(limit) => self.limit(limit)?,
+            LogicalPlan::Values(values) => self.values(values)?,
+            LogicalPlan::EmptyRelation(empty) => {
+                let rows = if empty.produce_one_row { vec![vec![]] } else { vec![] };
+                self.rows(rows, &empty.schema).map_err(plan_error)?
+            }
+            LogicalPlan::Extension(extension) => {
+                if let Some(window) = WindowFunction::of(plan) {
+                    self.window_function(window)?
+                } else if let Some(expand) = Expand::of(plan) {
+                    self.expand(expand)?
+                } else {
+                    return Err(PlanError::not_supported(extension.node.name()));
+                }
+            }
+            other => return Err(PlanError::not_supported(format!("{}", other.display()))),
+        };
+        mark_times(plan, stream).map_err(plan_error)
+    }
+
+    fn projection(&mut self, projection: &Projection) -> Result<Stream, PlanError> {
+        let (below, filter) = match projection.input.as_ref() {
+            LogicalPlan::Filter(filter) => (&filter.input, Some(&filter.predicate)),
+            _ => (&projection.input, None),
+        };
+        let input = self.plan(below)?;
+        let output = |(expr, (table, field)): (&Expr, (Option<&TableReference>, &Arc<Field>))| Output {
+            table: table.cloned(),
+            name: field.name().clone(),
+            expr: expr.clone(),
+        };
+        let outputs = projection.expr.iter().zip(projection.schema.iter()).map(output).collect();
+        self.calc(&input, filter, Some(outputs)).map_err(plan_error)
+    }
+
+    fn alias(&mut self, alias: &SubqueryAlias) -> Result<Stream, PlanError> {
+        let input = self.plan(&alias.input)?;
+        let rename = |(table, field): (Option<&TableReference>, &Arc<Field>)| {
+            let column = Column::new(table.cloned(), field.name());
+            match alias.input.schema().maybe_index_of_column(&column) {
+                Some(place) => {
+                    let (table, named) = alias.schema.qualified_field(place);
+                    (table.cloned(), Arc::new(field.as_ref().clone().with_name(named.name())))
+                }
+                None => (table.cloned(), field.clone()),
+            }
+        };
+        let fields = input.schema.iter().map(rename).collect();
+        let schema = DFSchema::new_with_metadata(fields, Default::default()).map_err(plan_error)?;
+        Ok(Stream { node: input.node, schema: Arc::new(schema) })
+    }
+
+    fn union(&mut self, union: &Union) -> Result<Stream, PlanError> {
+        let mut streams = vec![];
+        for input in &union.inputs {
+            let stream = self.plan(input)?;
+            streams.push(self.conform(stream, input.schema().columns()).map_err(plan_error)?);
+        }
+        // Rows of one subtask cannot be spread again without losing the order of changes to one key.
+        let single = streams.iter().any(|stream| self.builder.is_single(stream.node));
+        let exchange = |stream: &Stream| match single && !self.builder.is_single(stream.node) {
+            true => Exchange::Hash(vec![]),
+            false => Exchange::Forward,
+        };
+        let inputs: Vec<_> = streams.iter().map(|stream| (stream.node, exchange(stream))).collect();
+        let schema = without_dependencies(&union.schema).map_err(plan_error)?;
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        Ok(self.builder.add(NewNode {
+            kind: "union",
+            clause: String::new(),
+            meaning: String::new(),
+            shareable: true,
+            label: format!("Union(all=[true], union=[{}])", names.join(", ")),
+            spec: OperatorSpec::Union,
+            inputs,
+            schema: Arc::new(schema),
+            state: None,
+            table: None,
+            connector: None,
+            single,
+        }))
+    }
+
+    fn limit(&mut self, limit: &Limit) -> Result<Stream, PlanError> {
+        let (SkipType::Literal(skip), FetchType::Literal(fetch)) =
+            (limit.get_skip_type().map_err(plan_error)?, limit.get_fetch_type().map_err(plan_error)?)
+        else {
+            return Err(PlanError::not_supported("LIMIT and OFFSET that are not numbers"));
+        };
+        let rows = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let spec = LimitSpec { offset: rows(skip), fetch: fetch.map(rows) };
+        let input = self.plan(&limit.input)?;
+        let input = self.conform(input, limit.input.schema().columns()).map_err(plan_error)?;
+        let fetch = spec.fetch.map_or_else(|| "all".to_string(), |fetch| fetch.to_string());
+        Ok(self.builder.add(NewNode {
+            kind: "limit",
+            clause: format!("{}+{fetch}", spec.offset),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label: format!("Limit(offset=[{}], fetch=[{fetch}])", spec.offset),
+            spec: OperatorSpec::Limit(spec),
+            inputs: vec![(input.node, Exchange::Hash(vec![]))],
+            schema: input.schema,
+            state: Some(StateNote {
+                keeps: "how many rows have passed".into(),
+                bound: "one number".into(),
+                unbounded_clause: None,
+            }),
+            table: None,
+            connector: None,
+            single: true,
+        }))
+    }
+
+    fn values(&mut self, values: &Values) -> Result<Stream, PlanError> {
+        let empty = DFSchema::empty();
+        let one_row = RecordBatch::try_new_with_options(
+            Arc::new(Schema::empty()),
+            vec![],
+            &RecordBatchOptions::new().with_row_count(Some(1)),
+        );
+        let one_row = one_row.map_err(|error| PlanError::internal(error.to_string()))?;
+        let mut rows = vec![];
+        for row in &values.values {
+            let value = |expr: &Expr| -> Result<ScalarValue> {
+                let array = self.physical(expr, &empty)?.evaluate(&one_row)?.into_array(1)?;
+                ScalarValue::try_from_array(&array, 0)
+            };
+            rows.push(row.iter().map(value).collect::<Result<Vec<_>>>().map_err(plan_error)?);
+        }
+        self.rows(rows, &values.schema).map_err(plan_error)
+    }
+
+    /// A table of constants.
+    fn rows(&mut self, rows: Vec<Vec<ScalarValue>>, schema: &DFSchema) -> Result<Stream> {
+        let schema = Arc::new(without_dependencies(schema)?);
+        let mut columns: Vec<ArrayRef> = vec![];
+        for (place, field) in schema.fields().iter().enumerate() {
+            let values = rows.iter().map(|row| row[place].cast_to(field.data_type()));
+            let values = values.collect::<Result<Vec<_>>>()?;
+            if values.is_empty() {
+                columns.push(arrow::array::new_empty_array(field.data_type()));
+            } else {
+                columns.push(ScalarValue::iter_to_array(values)?);
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let batch = RecordBatch::try_new_with_options(schema.inner().clone(), columns, &options)?;
+        let tuples: Vec<String> = rows.iter().map(|row| tuple_text(row)).collect();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let text = tuples.join(", ");
+        let batches = if rows.is_empty() { vec![] } else { vec![batch] };
+        Ok(self.builder.add(NewNode {
+            kind: "values",
+            clause: names.join(","),
+            meaning: format!("{:?} {text}", schema.inner()),
+            shareable: true,
+            label: format!("Values(tuples=[{}])", shortened(&text)),
+            spec: OperatorSpec::Values(batches),
+            inputs: vec![],
+            schema,
+            state: None,
+            table: Some(("values".to_string(), true)),
+            connector: None,
+            single: true,
+        }))
+    }
+
+    /// The function by itself: rows are copied into their windows.
+    fn window_function(&mut self, window: &WindowFunction) -> Result<Stream, PlanError> {
+        if let WindowSpec::Session { .. } = window.spec {
+            return Err(PlanError::not_supported(
+                "SESSION without an aggregation by the columns of its PARTITION BY, window_start and window_end",
+            ));
+        }
+        let input = self.plan(&window.input)?;
+        let input = self.conform(input, window.input.schema().columns()).map_err(plan_error)?;
+        let proctime = window.attribute == TimeAttribute::ProcTime;
+        let time = match proctime {
+            true => WindowTime::ProcTime,
+            false => WindowTime::RowTime(input.schema.index_of_column(&window.time).map_err(plan_error)?),
+        };
+        let spec = WindowTableFunctionSpec {
+            window: window.spec,
+            time,
+            time_zone: self.window_zone(window.attribute, &window.time_type),
+            partition: vec![],
+        };
+        let plan = datafusion_expr::UserDefinedLogicalNodeCore::schema(window);
+        let schema = Arc::new(without_dependencies(plan).map_err(plan_error)?);
+        let column = if proctime { "proctime" } else { window.time.name.as_str() };
+        Ok(self.builder.add(NewNode {
+            kind: "window-table-function",
+            clause: window.spec.to_string(),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label: format!("WindowTableFunction(window=[{}], time_col=[{column}])", window.spec),
+            spec: OperatorSpec::WindowTableFunction(spec),
+            inputs: vec![(input.node, Exchange::Forward)],
+            schema,
+            state: None,
+            table: None,
+            connector: None,
+            single: false,
+        }))
+    }
+
+    fn expand(&mut self, expand: &Expand) -> Result<Stream, PlanError> {
+        let input = self.plan(&expand.input)?;
+        let input = self.conform(input, expand.input.schema().columns()).map_err(plan_error)?;
+        let plan = datafusion_expr::UserDefinedLogicalNodeCore::schema(expand);
+        let schema = Arc::new(without_dependencies(plan).map_err(plan_error)?);
+        let mut projections = vec![];
+        let mut texts = vec![];
+        for (set, id) in expand.sets.iter().zip(&expand.ids) {
+            let (exprs, text) = copy(expand, set, *id, &input.schema).map_err(plan_error)?;
+            projections.push(exprs);
+            texts.push(format!("{{{text}}}"));
+        }
+        let meaning = format!("{projections:?}");
+        Ok(self.builder.add(NewNode {
+            kind: "expand",
+            clause: String::new(),
+            meaning,
+            shareable: true,
+            label: format!("Expand(projects=[{}])", texts.join(", ")),
+            spec: OperatorSpec::Expand(ExpandSpec { projections }),
+            inputs: vec![(input.node, Exchange::Forward)],
+            schema,
+            state: None,
+            table: None,
+            connector: None,
+            single: false,
+        }))
+    }
+}
+
+/// The columns of one copy of a row: keys that `set` leaves out are NULL.
+fn copy(
+    expand: &Expand,
+    set: &[usize],
+    id: i64,
+    input: &DFSchema,
+) -> Result<(Vec<Arc<dyn PhysicalExpr>>, String)> {
+    let mut exprs: Vec<Arc<dyn PhysicalExpr>> = vec![];
+    let mut texts = vec![];
+    for (place, (table, field)) in input.iter().enumerate() {
+        let column = Column::new(table.cloned(), field.name());
+        match expand.keys.iter().position(|key| *key == column) {
+            Some(key) if !set.contains(&key) => {
+                exprs.push(Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)));
+                texts.push(format!("null AS {}", field.name()));
+            }
+            _ => {
+                exprs.push(Arc::new(PhysicalColumn::new(field.name(), place)));
+                texts.push(field.name().clone());
+            }
+        }
+    }
+    exprs.push(Arc::new(Literal::new(ScalarValue::Int64(Some(id)))));
+    texts.push(format!("{id} AS $e"));
+    Ok((exprs, texts.join(", ")))
+}
+
+/// Marks the columns that carry time, as far as `plan` has them.
+fn mark_times(plan: &LogicalPlan, stream: Stream) -> Result<Stream> {
+    let mark = |(table, field): (Option<&TableReference>, &Arc<Field>)| {
+        let column = Column::new(table.cloned(), field.name());
+        let attribute = match plan.schema().has_column(&column) {
+            true => time_attribute_of(plan, &column),
+            false => TimeAttribute::of(field),
+        };
+        (table.cloned(), Arc::new(TimeAttribute::mark(attribute, field)))
+    };
+    let fields = stream.schema.iter().map(mark).collect();
+    let schema = DFSchema::new_with_metadata(fields, Default::default())?;
+    Ok(Stream { node: stream.node, schema: Arc::new(schema) })
+}
+
+fn without_dependencies(schema: &DFSchema) -> Result<DFSchema> {
+    let fields = schema.iter().map(|(table, field)| (table.cloned(), field.clone())).collect();
+    DFSchema::new_with_metadata(fields, Default::default())
+        .map_err(|error| internal_datafusion_err!("columns of a node: {error}"))
+}
+
+fn tuple_text(row: &[ScalarValue]) -> String {
+    let value = |value: &ScalarValue| crate::query::text::expr_text(&Expr::Literal(value.clone(), None));
+    format!("{{ {} }}", row.iter().map(value).collect::<Vec<_>>().join(", "))
+}
+
+/// Long texts are cut in labels.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.to_string(),
+    }
+}

@@ -1,0 +1,230 @@
+//! Tables: the source, its computed columns, its watermark. Each table of a statement is read once.
+
+use super::Lowering;
+use super::builder::{NewNode, Stream};
+use super::calc::Output;
+use crate::PlanError;
+use crate::catalog::{CatalogTable, ColumnSource};
+use crate::query::bind::bind_expr;
+use crate::query::error::plan_error;
+use crate::query::table_source::TableScanSource;
+use crate::query::text::expr_text;
+use crate::query::window_function::WindowFunction;
+use arrow::datatypes::{FieldRef, Schema};
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
+use datafusion_expr::logical_plan::TableScan;
+use datafusion_expr::{Expr, LogicalPlan};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use weir_types::{Exchange, OperatorSpec, SourceSpec, TimeAttribute, WatermarkSpec};
+
+/// All that a statement reads of one table.
+#[derive(Debug)]
+pub(in crate::query) struct SharedScan {
+    table: Arc<CatalogTable>,
+    /// places of the columns that somebody wants
+    columns: BTreeSet<usize>,
+    scans: usize,
+    limit: Option<u64>,
+    /// the stream of `columns`, once it is built
+    stream: Option<Stream>,
+}
+
+/// The tables that `plans` read, each with the columns that any of them wants.
+pub(in crate::query) fn shared_scans(plans: &[&LogicalPlan]) -> Result<Vec<SharedScan>> {
+    let mut shared: Vec<SharedScan> = vec![];
+    for plan in plans {
+        plan.apply(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let source = TableScanSource::of(&scan.source)
+                    .ok_or_else(|| internal_datafusion_err!("{} is no table of the catalog", scan.table_name))?;
+                note(&mut shared, source.table(), scan);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(shared)
+}
+
+fn note(shared: &mut Vec<SharedScan>, table: &Arc<CatalogTable>, scan: &TableScan) {
+    let place = shared.iter().position(|known| known.table.descriptor == table.descriptor);
+    let place = place.unwrap_or_else(|| {
+        let (table, columns) = (table.clone(), BTreeSet::new());
+        shared.push(SharedScan { table, columns, scans: 0, limit: None, stream: None });
+        shared.len() - 1
+    });
+    let known = &mut shared[place];
+    known.columns.extend(scanned(scan));
+    known.scans += 1;
+    known.limit = scan.fetch.and_then(|rows| u64::try_from(rows).ok());
+}
+
+/// Places of the table's columns that a scan hands on.
+fn scanned(scan: &TableScan) -> Vec<usize> {
+    match &scan.projection {
+        Some(columns) => columns.clone(),
+        None => (0..scan.source.schema().fields().len()).collect(),
+    }
+}
+
+/// True if an operator of the plan waits for event time.
+pub(in crate::query) fn uses_event_time(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        Ok(WindowFunction::of(node).is_some_and(|window| window.attribute == TimeAttribute::RowTime))
+    })
+}
+
+impl Lowering<'_> {
+    /// The stream of a table under the names of this scan; it may have columns that only other scans want.
+    pub fn scan(&mut self, scan: &TableScan) -> Result<Stream, PlanError> {
+        let source = TableScanSource::of(&scan.source)
+            .ok_or_else(|| PlanError::internal(format!("{} is no table of the catalog", scan.table_name)))?;
+        let descriptor = &source.table().descriptor;
+        let place = self.scans.iter().position(|shared| shared.table.descriptor == *descriptor);
+        let place = place.ok_or_else(|| PlanError::internal(format!("table {} was not noted", descriptor.name)))?;
+        let stream = match &self.scans[place].stream {
+            Some(stream) => stream.clone(),
+            None => {
+                let stream = self.table(place).map_err(|error| {
+                    error.without_position().context(format!("table '{}'", descriptor.name))
+                })?;
+                self.scans[place].stream = Some(stream.clone());
+                stream
+            }
+        };
+        let schema = requalify(&stream.schema, &scan.table_name).map_err(plan_error)?;
+        Ok(Stream { node: stream.node, schema: Arc::new(schema) })
+    }
+
+    /// Source, computed columns, watermark.
+    fn table(&mut self, place: usize) -> Result<Stream, PlanError> {
+        let shared = &self.scans[place];
+        let (table, limit) = (shared.table.clone(), shared.limit.filter(|_| shared.scans == 1));
+        let mut wanted = shared.columns.clone();
+        let watermark = table.watermark.as_ref().filter(|_| self.event_time);
+        let watermark = watermark
+            .map(|watermark| -> Result<_, PlanError> {
+                let (expr, _) = bind_expr(self.session, self.functions, &table.schema, &watermark.expr)?;
+                wanted.insert(watermark.column);
+                wanted.extend(places(&table.schema, &expr)?);
+                Ok((watermark.column, expr))
+            })
+            .transpose()?;
+        let connector = connector_schema(&table);
+        let mut computed = vec![];
+        let mut read: BTreeSet<usize> = BTreeSet::new();
+        for column in &wanted {
+            match &table.sources[*column] {
+                ColumnSource::Connector => {
+                    read.insert(*column);
+                }
+                ColumnSource::Computed(expr) => {
+                    let (expr, _) = bind_expr(self.session, self.functions, &connector, expr)?;
+                    read.extend(places(&table.schema, &expr)?);
+                    computed.push((*column, expr));
+                }
+            }
+        }
+        let source = self.source(&table, read.into_iter().collect(), limit).map_err(plan_error)?;
+        let outputs = wanted.iter().map(|column| {
+            let name = table.schema.field(*column).name();
+            let known = computed.iter().find(|(place, _)| place == column);
+            let expr = known.map_or_else(|| column_named(name), |(_, expr)| expr.clone());
+            Output::named(name, expr)
+        });
+        let outputs: Vec<Output> = outputs.collect();
+        let computed = if computed.is_empty() { source } else { self.calc(&source, None, Some(outputs)).map_err(plan_error)? };
+        let marked = Stream { node: computed.node, schema: marked(&computed.schema, &table.schema).map_err(plan_error)? };
+        match watermark {
+            Some((column, expr)) => self.watermark(marked, &table, column, &expr).map_err(plan_error),
+            None => Ok(marked),
+        }
+    }
+
+    fn source(&mut self, table: &Arc<CatalogTable>, projection: Vec<usize>, limit: Option<u64>) -> Result<Stream> {
+        let descriptor = table.descriptor.clone();
+        let field = |column: &usize| (None::<TableReference>, Arc::new(table.schema.field(*column).clone()));
+        let fields: Vec<_> = projection.iter().map(field).collect();
+        let names: Vec<&str> = projection.iter().map(|column| table.schema.field(*column).name().as_str()).collect();
+        let limited = limit.map_or_else(String::new, |rows| format!(", limit=[{rows}]"));
+        let label = format!("TableSourceScan(table=[{}], fields=[{}]{limited})", descriptor.name, names.join(", "));
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        let plain = super::sink::plain_name(&descriptor.name).to_string();
+        let spec = OperatorSpec::Source(SourceSpec { table: descriptor, projection, limit });
+        Ok(self.builder.add(NewNode {
+            kind: "source",
+            clause: String::new(),
+            meaning: format!("{spec:?}"),
+            // Two scans of one table share their stream before they come here.
+            shareable: false,
+            label,
+            spec,
+            inputs: vec![],
+            schema,
+            state: None,
+            table: Some((plain, table.capabilities.bounded)),
+            connector: table.capabilities.scan,
+            single: false,
+        }))
+    }
+
+    fn watermark(&mut self, input: Stream, table: &CatalogTable, column: usize, expr: &Expr) -> Result<Stream> {
+        let name = table.schema.field(column).name();
+        let rowtime = input.schema.index_of_column(&Column::new_unqualified(name))?;
+        let expression = self.physical(expr, &input.schema)?;
+        let interval_ms = self.session.settings.auto_watermark_interval_ms();
+        let option = |key: &str| table.descriptor.option(key);
+        let idle = option("scan.watermark.idle-timeout").and_then(|text| weir_types::parse_duration_ms(text).ok());
+        let idle = idle.or(Some(self.session.settings.duration_ms("table.exec.source.idle-timeout")));
+        let idle_timeout_ms = idle.filter(|ms| *ms > 0).and_then(|ms| i64::try_from(ms).ok());
+        let on_event = option("scan.watermark.emit.strategy").is_some_and(|text| text == "on-event");
+        let spec = WatermarkSpec { rowtime, expression, idle_timeout_ms, per_row: on_event || interval_ms == 0, interval_ms };
+        Ok(self.builder.add(NewNode {
+            kind: "watermark",
+            clause: name.clone(),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label: format!("WatermarkAssigner(rowtime=[{name}], watermark=[{}])", expr_text(expr)),
+            spec: OperatorSpec::Watermark(spec),
+            inputs: vec![(input.node, Exchange::Forward)],
+            schema: input.schema,
+            state: None,
+            table: None,
+            connector: None,
+            single: false,
+        }))
+    }
+}
+
+fn column_named(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+/// The columns that a computed column may name.
+fn connector_schema(table: &CatalogTable) -> Schema {
+    let fields = table.scanned_columns().into_iter().map(|column| table.schema.field(column).clone());
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// Places in `schema` of the columns that `expr` reads.
+fn places(schema: &Schema, expr: &Expr) -> Result<Vec<usize>, PlanError> {
+    let place = |column: &Column| schema.index_of(&column.name);
+    let found = expr.column_refs().into_iter().map(place).collect::<Result<Vec<_>, _>>();
+    found.map_err(|error| PlanError::internal(error.to_string()))
+}
+
+/// Columns as the table declares them: types, nullability and time attributes.
+fn marked(schema: &DFSchema, table: &Schema) -> Result<Arc<DFSchema>> {
+    let fields = schema.iter().map(|(qualifier, field)| {
+        let declared = table.field_with_name(field.name()).map_or_else(|_| field.clone(), |field| Arc::new(field.clone()));
+        (qualifier.cloned(), declared)
+    });
+    let fields: Vec<(Option<TableReference>, FieldRef)> = fields.collect();
+    Ok(Arc::new(DFSchema::new_with_metadata(fields, Default::default())?))
+}
+
+fn requalify(schema: &DFSchema, table: &TableReference) -> Result<DFSchema> {
+    let fields = schema.fields().iter().map(|field| (Some(table.clone()), field.clone()));
+    DFSchema::new_with_metadata(fields.collect(), Default::default())
+}

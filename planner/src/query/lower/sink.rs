@@ -1,0 +1,146 @@
+//! Where rows go: tables, and whoever looks at the result.
+
+use super::Lowering;
+use super::builder::{NewNode, Stream};
+use crate::PlanError;
+use crate::binder::{JobRoot, SinkValue};
+use crate::catalog::{CatalogTable, Session};
+use crate::parser::split_name;
+use crate::functions::cast_expr;
+use crate::query::bind::{bind_expr, result_schema};
+use crate::query::context::Functions;
+use crate::query::error::plan_error;
+use crate::query::not_null::enforce_not_null;
+use arrow::datatypes::Schema;
+use datafusion_common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use std::sync::Arc;
+use weir_types::{Exchange, OperatorSpec, SinkSpec, SqlType};
+
+/// The plan of a root: for a table its persisted columns, with its types.
+pub(in crate::query) fn root_plan(
+    session: &Session,
+    functions: &Functions,
+    root: &JobRoot,
+) -> Result<LogicalPlan, PlanError> {
+    let (table, query, values) = match root {
+        JobRoot::Collect { query } => return Ok(query.plan.clone()),
+        JobRoot::Sink { table, query, values, .. } => (table, query, values),
+    };
+    let mut outputs = vec![];
+    for (column, value) in table.persisted_columns().into_iter().zip(values) {
+        outputs.push(sink_column(session, functions, table, column, &query.plan, value)?);
+    }
+    LogicalPlanBuilder::from(query.plan.clone()).project(outputs).and_then(LogicalPlanBuilder::build).map_err(plan_error)
+}
+
+fn sink_column(
+    session: &Session,
+    functions: &Functions,
+    table: &CatalogTable,
+    column: usize,
+    plan: &LogicalPlan,
+    value: &SinkValue,
+) -> Result<Expr, PlanError> {
+    let target = &table.descriptor.columns[column];
+    let empty = Schema::empty();
+    let typed = |expr: Expr, from: Option<SqlType>, schema: &DFSchema| match from {
+        Some(from) if fits(&from, &target.sql_type) => Ok(expr),
+        _ => cast_expr(&functions.scalar, expr, schema, &target.sql_type).map_err(plan_error),
+    };
+    let (expr, nullable) = match value {
+        SinkValue::Column(place) => {
+            let (qualifier, field) = plan.schema().qualified_field(*place);
+            let expr = Expr::Column(Column::from((qualifier, field)));
+            (typed(expr, SqlType::of_field(field), plan.schema())?, field.is_nullable())
+        }
+        SinkValue::Literal(literal) => {
+            let (expr, field) = bind_expr(session, functions, &empty, literal)?;
+            (typed(expr, SqlType::of_field(&field), &DFSchema::empty())?, field.is_nullable())
+        }
+        SinkValue::Null => {
+            let null = ScalarValue::try_from(&target.sql_type.data_type()).map_err(plan_error)?;
+            (Expr::Literal(null, None), true)
+        }
+    };
+    let expr = match nullable && !target.nullable {
+        true => enforce_not_null(expr, &table.descriptor.name, &target.name),
+        false => expr,
+    };
+    Ok(expr.alias(&target.name))
+}
+
+/// True if values of `from` need no cast to be values of `target`.
+fn fits(from: &SqlType, target: &SqlType) -> bool {
+    match (from, target) {
+        (SqlType::Char(from) | SqlType::Varchar(from), SqlType::Varchar(target)) => from <= target,
+        (SqlType::Binary(from) | SqlType::Varbinary(from), SqlType::Varbinary(target)) => from <= target,
+        (from, target) => from == target,
+    }
+}
+
+impl Lowering<'_> {
+    pub fn root(&mut self, root: &JobRoot, plan: &LogicalPlan, stream: Stream) -> Result<(), PlanError> {
+        let stream = self.conform(stream, plan.schema().columns()).map_err(plan_error)?;
+        let names: Vec<String> = stream.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let (kind, spec, label, schema) = match root {
+            JobRoot::Collect { query } => {
+                let fields = result_schema(&query.plan);
+                let label = format!("Collect(fields=[{}])", names.join(", "));
+                ("collect", OperatorSpec::Collect, label, fields)
+            }
+            JobRoot::Sink { table, overwrite, .. } => {
+                let spec = sink_spec(table, *overwrite)?;
+                let name = &table.descriptor.name;
+                let label = format!("Sink(table=[{name}], fields=[{}])", names.join(", "));
+                ("sink", OperatorSpec::Sink(spec), label, sink_schema(table))
+            }
+        };
+        let (clause, connector) = match root {
+            JobRoot::Sink { table, .. } => {
+                (plain_name(&table.descriptor.name).to_string(), table.capabilities.sink)
+            }
+            JobRoot::Collect { .. } => (String::new(), None),
+        };
+        let fields = schema.fields().iter().map(|field| (None::<TableReference>, field.clone())).collect();
+        let schema = DFSchema::new_with_metadata(fields, Default::default()).map_err(plan_error)?;
+        self.builder.add(NewNode {
+            kind,
+            clause,
+            meaning: String::new(),
+            shareable: false,
+            label,
+            spec,
+            inputs: vec![(stream.node, Exchange::Forward)],
+            schema: Arc::new(schema),
+            state: None,
+            table: None,
+            connector,
+            single: false,
+        });
+        Ok(())
+    }
+}
+
+/// A table's name without the options of a hint.
+pub(super) fn plain_name(name: &str) -> &str {
+    split_name(name).map_or(name, |(plain, _)| plain)
+}
+
+fn sink_schema(table: &CatalogTable) -> Arc<Schema> {
+    let column = |place: usize| {
+        let column = &table.descriptor.columns[place];
+        column.sql_type.to_field(&column.name, column.nullable)
+    };
+    Arc::new(Schema::new(table.persisted_columns().into_iter().map(column).collect::<Vec<_>>()))
+}
+
+fn sink_spec(table: &CatalogTable, overwrite: bool) -> Result<SinkSpec, PlanError> {
+    let descriptor = &table.descriptor;
+    let place = |name: &String| descriptor.columns.iter().position(|column| column.name == *name);
+    let primary_key: Option<Vec<usize>> = descriptor.primary_key.iter().map(place).collect();
+    let primary_key = primary_key.ok_or_else(|| {
+        PlanError::internal(format!("the primary key of table {} is not among its columns", descriptor.name))
+    })?;
+    Ok(SinkSpec { table: descriptor.clone(), overwrite, primary_key })
+}

@@ -1,0 +1,44 @@
+//! Queries: from the syntax tree to the operators of a job.
+//!
+//! | step | module |
+//! | --- | --- |
+//! | what is not built is refused, where the text still has places | `refuse` |
+//! | names and lengths made plain | `syntax` |
+//! | names resolved by DataFusion's SQL planner, with our tables, functions and window functions | `bind`, `context`, `window_planner` |
+//! | older windows and grouping sets replaced | `group_window`, `expand` |
+//! | types settled | `bind`, `crate::functions` |
+//! | the plan optimised | `optimize` |
+//! | operators, exchanges, shared parts | `lower` |
+//! | row kinds of each edge, names of operators | `changelog`, `identity` |
+//! | EXPLAIN | `explain` |
+//!
+//! Invariants: a column is a time attribute or a bound of a window because the plan says so (`origin`), never because
+//! metadata survived; a table is one leaf of the logical plan, with its computed columns and its watermark, so no filter
+//! slips below a watermark and each table of a statement is read once; equal operators over equal inputs are one node;
+//! an operator's id depends on what it means, not on where it stands.
+
+mod aggregates;
+mod bind;
+mod binder;
+mod changelog;
+mod context;
+mod error;
+mod expand;
+mod explain;
+mod group_window;
+mod identity;
+mod lower;
+mod names;
+mod not_null;
+mod optimize;
+mod origin;
+mod refuse;
+mod syntax;
+mod table_source;
+mod text;
+#[cfg(test)]
+mod tests;
+mod window_function;
+mod window_planner;
+
+pub use binder::QueryBinder;

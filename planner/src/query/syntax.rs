@@ -1,0 +1,265 @@
+//! The syntax tree of a query made ready for DataFusion's SQL planner: columns get the names that Flink gives them,
+//! lengths of windows become milliseconds, a bare VALUES becomes a query over a table.
+
+use crate::PlanError;
+use sqlparser::ast::{
+    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, Query, Select,
+    SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitMut,
+    VisitorMut,
+};
+use sqlparser::tokenizer::Span;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use crate::query::names::unique_name;
+
+/// Functions that assign rows to windows.
+const WINDOW_FUNCTIONS: [&str; 4] = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
+
+/// The last part of a function's name, in capitals.
+pub(super) fn function_name(function: &Function) -> String {
+    let part = function.name.0.last().and_then(|part| part.as_ident());
+    part.map_or_else(String::new, |ident| ident.value.to_ascii_uppercase())
+}
+
+pub(super) fn is_window_function(function: &Function) -> bool {
+    WINDOW_FUNCTIONS.contains(&function_name(function).as_str())
+}
+
+/// A call of the older syntax, in GROUP BY: `TUMBLE(ts, INTERVAL '1' HOUR)`.
+pub(super) struct GroupWindowCall;
+
+impl GroupWindowCall {
+    pub fn of(expr: &Expr) -> Option<&Function> {
+        match expr {
+            Expr::Function(function) if is_window_function(function) => Some(function),
+            _ => None,
+        }
+    }
+}
+
+/// True for `TUMBLE`, `TUMBLE_START` and the like, whose intervals are lengths of windows.
+fn takes_lengths(function: &Function) -> bool {
+    let name = function_name(function);
+    let base = name.split('_').next().unwrap_or("");
+    let auxiliary = ["_START", "_END", "_ROWTIME", "_PROCTIME"].iter().any(|suffix| name.ends_with(suffix));
+    WINDOW_FUNCTIONS.contains(&name.as_str()) || (auxiliary && WINDOW_FUNCTIONS.contains(&base))
+}
+
+/// Rewrites `query` in place.
+pub(super) fn normalize(query: &mut Query) -> Result<(), PlanError> {
+    name_values(query);
+    match query.visit(&mut Normalizer) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Normalizer;
+
+impl VisitorMut for Normalizer {
+    type Break = PlanError;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<PlanError> {
+        name_columns(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<PlanError> {
+        if let Expr::Function(function) = expr
+            && takes_lengths(function)
+            && let FunctionArguments::List(list) = &mut function.args
+        {
+            for argument in &mut list.args {
+                let (FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))
+                | FunctionArg::Named { arg: FunctionArgExpr::Expr(argument), .. }) = argument
+                else {
+                    continue;
+                };
+                match length_ms(argument) {
+                    Ok(Some(ms)) => *argument = number(ms, argument.span()),
+                    Ok(None) => {}
+                    Err(error) => return ControlFlow::Break(error.at(argument.span())),
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A bare `VALUES ..` becomes `SELECT * FROM (VALUES ..)`.
+fn name_values(query: &mut Query) {
+    let SetExpr::Values(values) = query.body.as_ref() else { return };
+    let columns = values.rows.first().map_or(0, |row| row.content.len());
+    let values = std::mem::replace(&mut query.body, Box::new(SetExpr::Select(Box::new(select_all()))));
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.from[0].relation = values_table(values, columns);
+    }
+}
+
+fn number(value: i64, span: Span) -> Expr {
+    Expr::Value(Value::Number(value.to_string(), false).with_span(span))
+}
+
+/// `SELECT * FROM t`, whose table is then replaced.
+fn select_all() -> Select {
+    let placeholder = "SELECT * FROM t";
+    let dialect = sqlparser::dialect::GenericDialect {};
+    let query = sqlparser::parser::Parser::new(&dialect)
+        .try_with_sql(placeholder)
+        .and_then(|mut parser| parser.parse_query())
+        .map(|query| *query.body);
+    match query {
+        Ok(SetExpr::Select(select)) => *select,
+        _ => unreachable!("{placeholder} is a SELECT"),
+    }
+}
+
+/// `(VALUES ..) AS VALUES(EXPR$0, ..)`
+fn values_table(values: Box<SetExpr>, columns: usize) -> TableFactor {
+    let column = |index| TableAliasColumnDef { name: Ident::new(format!("EXPR${index}")), data_type: None };
+    let subquery = Query {
+        with: None,
+        body: values,
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    };
+    let alias = TableAlias {
+        explicit: true,
+        name: Ident::new("VALUES"),
+        columns: (0..columns).map(column).collect(),
+        at: None,
+    };
+    TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+}
+
+/// Flink's names for columns without one: the last part of a name, `EXPR$<place>` for an expression, numbered where
+/// they would clash.
+fn name_columns(select: &mut Select) {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for item in &select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            taken.insert(alias.value.clone());
+        }
+    }
+    for (place, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let name = match &*expr {
+            Expr::Identifier(ident) => ident.value.clone(),
+            Expr::CompoundIdentifier(parts) => {
+                parts.last().map_or_else(String::new, |part| part.value.clone())
+            }
+            _ => format!("EXPR${place}"),
+        };
+        let unique = unique_name(&name, &taken.iter().map(String::as_str).collect());
+        taken.insert(unique.clone());
+        if matches!(expr, Expr::Identifier(_)) && unique == name {
+            continue;
+        }
+        let alias = Ident { value: unique, quote_style: Some('`'), span: expr.span() };
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+    }
+}
+
+/// Milliseconds of an interval of days to seconds; `None` if the expression is no interval.
+fn length_ms(expr: &Expr) -> Result<Option<i64>, PlanError> {
+    match expr {
+        Expr::Nested(inner) => length_ms(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(length_ms(expr)?.map(|ms| -ms)),
+        Expr::Interval(interval) => interval_ms(interval).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn interval_ms(interval: &Interval) -> Result<i64, PlanError> {
+    let malformed = || PlanError::invalid(format!("{interval} is not the length of a window"));
+    let text = match interval.value.as_ref() {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::Number(text, _) => text.trim(),
+            _ => return Err(malformed()),
+        },
+        _ => return Err(malformed()),
+    };
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let first = interval.leading_field.as_ref().and_then(unit).ok_or_else(|| {
+        PlanError::invalid(format!("the length of a window is an interval of days to seconds, not {interval}"))
+    })?;
+    let last = match &interval.last_field {
+        Some(field) => unit(field).ok_or_else(malformed)?,
+        None => first,
+    };
+    let parts: Vec<&str> = text.split([' ', ':']).collect();
+    if last < first || parts.len() != last - first + 1 {
+        return Err(malformed());
+    }
+    let mut total: i64 = 0;
+    for (part, unit) in parts.iter().zip(first..) {
+        let ms = match unit {
+            3 => seconds_ms(part),
+            _ => part.parse::<i64>().ok().and_then(|count| count.checked_mul(UNIT_MS[unit])),
+        };
+        total = ms.and_then(|ms| total.checked_add(ms)).ok_or_else(malformed)?;
+    }
+    Ok(if negative { -total } else { total })
+}
+
+/// Days, hours, minutes, seconds.
+const UNIT_MS: [i64; 4] = [86_400_000, 3_600_000, 60_000, 1_000];
+
+/// Place in [`UNIT_MS`]; `None` for months and years, and for what Flink does not know.
+fn unit(field: &DateTimeField) -> Option<usize> {
+    match field {
+        DateTimeField::Day | DateTimeField::Days => Some(0),
+        DateTimeField::Hour | DateTimeField::Hours => Some(1),
+        DateTimeField::Minute | DateTimeField::Minutes => Some(2),
+        DateTimeField::Second | DateTimeField::Seconds => Some(3),
+        _ => None,
+    }
+}
+
+/// `1.5` as 1500: digits after the third are cut.
+fn seconds_ms(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let ms = fraction.parse::<i64>().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(1_000)?.checked_add(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlparser::dialect::GenericDialect;
+    use sqlparser::parser::Parser;
+
+    fn length(text: &str) -> Option<i64> {
+        let expr = Parser::new(&GenericDialect {}).try_with_sql(text).unwrap().parse_expr().unwrap();
+        length_ms(&expr).ok().flatten()
+    }
+
+    #[test]
+    fn intervals_become_milliseconds() {
+        assert_eq!(length("INTERVAL '10' SECOND"), Some(10_000));
+        assert_eq!(length("INTERVAL '1.0625' SECOND"), Some(1_062));
+        assert_eq!(length("INTERVAL '2' DAY"), Some(172_800_000));
+        assert_eq!(length("INTERVAL '1:30' MINUTE TO SECOND"), Some(90_000));
+        assert_eq!(length("INTERVAL '1 00:00:01' DAY TO SECOND"), Some(86_401_000));
+        assert_eq!(length("-INTERVAL '8' HOUR"), Some(-28_800_000));
+        assert_eq!(length("INTERVAL '-8' HOUR"), Some(-28_800_000));
+        assert_eq!(length("INTERVAL '1' MONTH"), None);
+        assert_eq!(length("INTERVAL '1:30' SECOND"), None);
+        assert_eq!(length("INTERVAL 'x' SECOND"), None);
+    }
+}

@@ -183,7 +183,7 @@ impl KeyedStateBackend {
             // parent and number
             StateKind::List => RowKey::Words(2),
         };
-        let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some()));
+        let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
         let pool = PagePool::new(layout.stride << page_shift(layout.stride));
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);

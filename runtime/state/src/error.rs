@@ -8,6 +8,9 @@ pub enum StateError {
     /// A descriptor that contradicts an earlier one, or a restored state of another shape.
     #[error("{0}")]
     Descriptor(String),
+    /// A value that is none of its field's type.
+    #[error("cannot read a value of state: {0}")]
+    Value(String),
     /// Stored bytes end before what they announce.
     #[error("{file}: truncated at offset {offset}: {what}")]
     Truncated { file: String, offset: u64, what: String },
@@ -20,7 +23,7 @@ impl Classify for StateError {
     fn kind(&self) -> ErrorKind {
         match self {
             StateError::Descriptor(_) => ErrorKind::UserInput,
-            StateError::Truncated { .. } | StateError::Corrupt { .. } => ErrorKind::Data,
+            StateError::Value(_) | StateError::Truncated { .. } | StateError::Corrupt { .. } => ErrorKind::Data,
         }
     }
 }

@@ -78,8 +78,9 @@ impl KeyIndex {
     /// Adds a key that is not there.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        // At most 5/8 full.
-        if (self.used + 1) * 8 > self.entries.len() * 5 {
+        // At most 5/8 full; while the index is small, memory is cheaper than the mispredicted branches of longer probes.
+        let eighths = if self.entries.len() < 1 << 16 { 2 } else { 5 };
+        if (self.used + 1) * 8 > self.entries.len() * eighths {
             self.grow();
         }
         self.used += 1;

@@ -12,12 +12,16 @@
 mod arena;
 mod backend;
 mod children;
+mod codec;
+mod columns;
 mod descriptor;
 mod error;
 mod huge;
 mod key_index;
 mod links;
+mod operator_state;
 mod page;
+mod pinned;
 mod resolve;
 mod row_keys;
 mod row_layout;
@@ -31,12 +35,12 @@ mod ttl;
 pub use arena::ValueBytes;
 pub use backend::{KeyedStateBackend, StateId};
 pub use descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+pub use pinned::{PinBuffer, Pinned, PinnedColumn};
 pub use resolve::{NO_SLOT, Slots};
 pub use rows::{Column, FieldValue, Nulls, Rows};
 pub use scan::ScanCursor;
 pub use snapshot::SegmentId;
 
-pub use error::StateError;
+pub use operator_state::{OperatorStateBackend, Redistribution};
 
-/// Placeholder.
-pub struct OperatorStateBackend {}
+pub use error::StateError;

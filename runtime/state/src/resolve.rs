@@ -134,14 +134,19 @@ impl SlotTable {
         assert!(self.layout().key.width() == 8 * N && keys.len() == hashes.len());
         out.slots.reserve(keys.len());
         if self.is_cached() {
-            for (position, (key, &hash)) in keys.iter().zip(hashes).enumerate() {
+            out.slots.resize(keys.len(), NO_SLOT);
+            let mut start = 0;
+            loop {
+                start += self.find_known(&keys[start..], &hashes[start..], &mut out.slots[start..]);
+                let Some(key) = keys.get(start) else { return };
+                let hash = hashes[start];
                 let slot = match self.index.find(hash, |slot| self.has_words(slot, key)) {
                     Some(slot) => slot,
-                    None => self.insert_words(position, key, hash, out),
+                    None => self.insert_words(start, key, hash, out),
                 };
-                out.slots.push(slot);
+                out.slots[start] = slot;
+                start += 1;
             }
-            return;
         }
         let mut candidates = [NO_SLOT; BLOCK];
         for start in (0..keys.len()).step_by(BLOCK) {
@@ -161,6 +166,17 @@ impl SlotTable {
                 out.slots.push(slot);
             }
         }
+    }
+
+    /// Sets the slots of the keys up to the first that has no entry, or whose hash misleads; returns how many.
+    fn find_known<const N: usize>(&self, keys: &[[u64; N]], hashes: &[u64], slots: &mut [u32]) -> usize {
+        for (position, ((key, &hash), place)) in keys.iter().zip(hashes).zip(slots).enumerate() {
+            match self.index.candidate(hash) {
+                Some(slot) if self.has_words(slot, key) => *place = slot,
+                _ => return position,
+            }
+        }
+        keys.len()
     }
 
     /// Finds for each hash the slot that probably has the key, and starts to load its row.

@@ -5,7 +5,8 @@
 //! nullable field `i` is NULL.
 
 use crate::descriptor::FieldKind;
-use weir_types::{KeyShape, SqlField};
+use arrow::datatypes::DataType;
+use weir_types::{KeyEncoder, KeyError, KeyShape, SqlField};
 
 /// The form of a key inside a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub(crate) struct RowLayout {
     /// milliseconds of the last access
     pub(crate) last_access: Option<usize>,
     pub(crate) fields: Vec<FieldPlace>,
+    /// of each field its type, and for one of a nested type how it is written
+    pub(crate) types: Vec<(DataType, Option<KeyEncoder>)>,
     pub(crate) live: Flag,
     pub(crate) null_key: Flag,
     pub(crate) stride: usize,
@@ -72,7 +75,15 @@ pub(crate) struct RowLayout {
 }
 
 impl RowLayout {
-    pub(crate) fn new(key: RowKey, fields: &[SqlField], ttl: bool) -> Self {
+    /// # Errors
+    /// [`KeyError::Unsupported`] for a field of a type that cannot be kept.
+    pub(crate) fn new(key: RowKey, fields: &[SqlField], ttl: bool) -> Result<Self, KeyError> {
+        let types = fields.iter().map(|field| {
+            let data_type = field.sql_type.data_type();
+            let nested = if data_type.is_nested() { Some(KeyEncoder::new(&[data_type.clone()])?) } else { None };
+            Ok((data_type, nested))
+        });
+        let types = types.collect::<Result<Vec<_>, _>>()?;
         let mut next = key.width();
         let mut place = |width: usize| {
             next += width;
@@ -102,6 +113,6 @@ impl RowLayout {
         for flag in fields.iter().filter_map(|field| field.null_flag) {
             template[flag.offset] |= flag.bit;
         }
-        RowLayout { key, last_access, fields, live: flag(0), null_key: flag(1), stride, template }
+        Ok(RowLayout { key, last_access, fields, types, live: flag(0), null_key: flag(1), stride, template })
     }
 }

@@ -63,7 +63,7 @@ impl<'a> Rows<'a> {
         Nulls { bytes: self.byte_column(), flag: self.table().layout().fields[field].null_flag }
     }
 
-    fn byte_column(&self) -> ByteColumn<'a> {
+    pub(crate) fn byte_column(&self) -> ByteColumn<'a> {
         // SAFETY: as in `table`.
         let store = unsafe { &raw mut (*self.table).rows };
         // SAFETY: the store is alive, and nothing else refers to it.
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct ByteColumn<'a> {
+pub(crate) struct ByteColumn<'a> {
     store: *mut RowStore,
     read: *const *mut u8,
     write: *const *mut u8,
@@ -127,8 +127,9 @@ impl ByteColumn<'_> {
         unsafe { (*self.read.add(page)).add((slot & self.mask) as usize * self.stride) }
     }
 
+    /// The row of `slot`, to write until the next snapshot.
     #[inline(always)]
-    fn row_mut(&self, slot: u32) -> *mut u8 {
+    pub(crate) fn row_mut(&self, slot: u32) -> *mut u8 {
         let page = (slot >> self.shift) as usize;
         if page >= self.pages {
             beyond(slot);
@@ -207,24 +208,7 @@ impl<T: FieldValue> Column<'_, T> {
     /// what MIN, MAX and a nullable SUM do.
     #[inline(always)]
     pub fn update_option(&self, slot: u32, change: impl FnOnce(Option<T>) -> T) {
-        // SAFETY: field and flag lie within the row, and any bytes are a value of `T`.
-        unsafe {
-            let row = self.bytes.row_mut(slot);
-            let place = row.add(self.offset).cast::<T>();
-            let old = match self.flag {
-                Some(flag) => {
-                    let byte = row.add(flag.offset);
-                    let flags = byte.read();
-                    let null = flags & flag.bit != 0;
-                    if null {
-                        byte.write(flags & !flag.bit);
-                    }
-                    (!null).then(|| place.read_unaligned())
-                }
-                None => Some(place.read_unaligned()),
-            };
-            place.write_unaligned(change(old));
-        }
+        crate::pinned::update_option(self.bytes.row_mut(slot), self.offset, self.flag, change);
     }
 
     #[inline(always)]

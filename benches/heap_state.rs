@@ -1,0 +1,194 @@
+//! The heap backend: keys to slots, accumulators at slots, snapshots while updates go on.
+
+use arrow::array::{ArrayRef, Int64Array};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
+use weir_types::{KeyEncoder, KeyGroupRange, SqlField, SqlType};
+
+const ROWS: usize = 8192;
+const BATCHES: usize = 128;
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> i64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as i64
+    }
+}
+
+fn column(values: impl IntoIterator<Item = i64>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(values))
+}
+
+fn random_batches(keys: u64) -> Vec<ArrayRef> {
+    let mut random = Random(keys);
+    (0..BATCHES).map(|_| column((0..ROWS).map(|_| random.below(keys)))).collect()
+}
+
+fn big_int(name: &str, nullable: bool) -> SqlField {
+    SqlField::new(name, SqlType::BigInt, nullable)
+}
+
+/// COUNT(*), SUM(v), MAX(v) by k.
+fn new_backend(namespace: NamespaceKind) -> (KeyedStateBackend, StateId) {
+    let mut backend = KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128);
+    let fields = vec![big_int("count", false), big_int("sum", true), big_int("max", true)];
+    let descriptor = StateDescriptor::value("agg/acc", vec![big_int("k", true)], namespace, fields);
+    let state = backend.register(descriptor).expect("a new state");
+    (backend, state)
+}
+
+/// One batch through the whole path: encode, hash, resolve, three accumulators.
+fn aggregate(
+    backend: &mut KeyedStateBackend,
+    state: StateId,
+    namespace: Namespace,
+    encoder: &KeyEncoder,
+    keys: &ArrayRef,
+    values: &[i64],
+    (found, buffer): &mut (Slots, PinBuffer),
+) {
+    let keys = encoder.encode(std::slice::from_ref(keys), keys.len()).expect("a BIGINT key");
+    backend.resolve(state, namespace, &keys, found);
+    let rows = backend.rows(state, namespace);
+    let pinned = rows.pin(&found.slots, buffer);
+    pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
+    pinned.column::<i64>(1).fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
+    pinned.column::<i64>(2).fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
+}
+
+fn filled(keys: u64) -> (KeyedStateBackend, StateId, KeyEncoder) {
+    let (mut backend, state) = new_backend(NamespaceKind::Void);
+    let encoder = backend.encoder(state).clone();
+    let mut found = <(Slots, PinBuffer)>::default();
+    let values = vec![1; ROWS];
+    // In an order that has nothing to do with the keys, as keys arrive.
+    let odd = 0x9e37_79b9_7f4a_7c15_u64 | 1;
+    for start in (0..keys).step_by(ROWS) {
+        let end = keys.min(start + ROWS as u64);
+        let shuffled = (start..end).map(|key| (key.wrapping_mul(odd) % keys) as i64);
+        let batch = column(shuffled);
+        let values = &values[..batch.len()];
+        aggregate(&mut backend, state, Namespace::Void, &encoder, &batch, values, &mut found);
+    }
+    (backend, state, encoder)
+}
+
+fn keys(c: &mut Criterion) {
+    let mut group = c.benchmark_group("keys");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    let encoder = KeyEncoder::new(&[SqlType::BigInt.data_type()]).expect("BIGINT is a key");
+    let batch = column(0..ROWS as i64);
+    group.bench_function("encode and hash bigint", |b| {
+        b.iter(|| encoder.encode(black_box(std::slice::from_ref(&batch)), ROWS));
+    });
+    let two = [batch.clone(), batch.clone()];
+    let encoder = KeyEncoder::new(&[two[0].data_type().clone(), two[1].data_type().clone()]).expect("keys");
+    group.bench_function("encode and hash bigint, bigint", |b| b.iter(|| encoder.encode(black_box(&two), ROWS)));
+    let text: arrow::array::StringArray = (0..ROWS).map(|row| Some(format!("channel-{row}"))).collect();
+    let mixed: [ArrayRef; 2] = [batch, Arc::new(text)];
+    let encoder = KeyEncoder::new(&[mixed[0].data_type().clone(), mixed[1].data_type().clone()]).expect("keys");
+    group.bench_function("encode and hash bigint, string", |b| b.iter(|| encoder.encode(black_box(&mixed), ROWS)));
+    group.finish();
+}
+
+fn updates(c: &mut Criterion) {
+    let mut group = c.benchmark_group("count sum max by bigint");
+    group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
+    let values: Vec<i64> = (0..ROWS as i64).collect();
+    for keys in [1_000, 100_000, 1_000_000, 10_000_000] {
+        let (mut backend, state, encoder) = filled(keys);
+        let batches = random_batches(keys);
+        let mut found = <(Slots, PinBuffer)>::default();
+        group.bench_function(format!("{keys} keys"), |b| {
+            b.iter(|| {
+                for batch in &batches {
+                    aggregate(&mut backend, state, Namespace::Void, &encoder, batch, &values, &mut found);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A tumbling window of so many keys, filled and drained, with the memory of the one before.
+fn windows(c: &mut Criterion) {
+    let mut group = c.benchmark_group("fill and fire a window");
+    for keys in [1_000_u64, 1_000_000] {
+        group.throughput(Throughput::Elements(keys));
+        let (mut backend, state) = new_backend(NamespaceKind::Window);
+        let encoder = backend.encoder(state).clone();
+        let batches: Vec<ArrayRef> =
+            (0..keys).step_by(ROWS).map(|start| column(start as i64..keys.min(start + ROWS as u64) as i64)).collect();
+        let values = vec![7; ROWS];
+        let (mut found, mut slots, mut end) = (<(Slots, PinBuffer)>::default(), Vec::new(), 0);
+        group.bench_function(format!("{keys} keys"), |b| {
+            b.iter(|| {
+                end += 10_000;
+                let window = Namespace::Window(end);
+                for batch in &batches {
+                    aggregate(&mut backend, state, window, &encoder, batch, &values, &mut found);
+                }
+                let mut rows = 0;
+                while backend.drain(state, window, ROWS, &mut slots) {
+                    black_box(backend.keys(state, window, &slots));
+                    let count = backend.rows(state, window).gather(0, &slots).expect("counts");
+                    rows += count.len();
+                }
+                rows
+            });
+        });
+    }
+    group.finish();
+}
+
+/// COUNT(DISTINCT v) by k, half of the values new.
+fn distinct(c: &mut Criterion) {
+    let mut group = c.benchmark_group("map entry by bigint");
+    group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
+    for (keys, values) in [(1_000, 100), (1_000, 1_000)] {
+        let (mut backend, state, encoder) = filled(keys);
+        let descriptor = StateDescriptor::map("agg/distinct", vec![big_int("v", true)], vec![big_int("n", false)]);
+        let map = backend.register_under(state, descriptor).expect("a new state");
+        let (batches, others) = (random_batches(keys), random_batches(values));
+        let (mut found, mut entries) = (Slots::default(), Slots::default());
+        group.bench_function(format!("{keys} keys of {values} values"), |b| {
+            b.iter(|| {
+                for (batch, values) in batches.iter().zip(&others) {
+                    let keys = encoder.encode(std::slice::from_ref(batch), ROWS).expect("a BIGINT key");
+                    backend.resolve(state, Namespace::Void, &keys, &mut found);
+                    let values = encoder.encode(std::slice::from_ref(values), ROWS).expect("a BIGINT key");
+                    backend.resolve_under(map, Namespace::Void, &found.slots, &values, &mut entries);
+                    let count = backend.rows(map, Namespace::Void).column::<i64>(0);
+                    for &slot in &entries.slots {
+                        count.update(slot, |count| count + 1);
+                    }
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn settings() -> Criterion {
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! { name = benches; config = settings(); targets = keys, updates, windows, distinct }
+criterion_main!(benches);
+#[allow(unused_imports, reason = "for the parts that need their own set-up")]
+use BatchSize as _;

@@ -1,0 +1,160 @@
+//! Bytes that are persisted: a magic word, a version, contents, a checksum. Numbers are little endian.
+
+use crate::StateError;
+use bytes::Bytes;
+use weir_types::key_hash;
+
+const HEADER_BYTES: usize = 6;
+const CHECKSUM_BYTES: usize = 8;
+
+/// Collects contents behind the magic word and the version.
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(crate) fn new(magic: [u8; 4], version: u16) -> Self {
+        let mut bytes = magic.to_vec();
+        bytes.extend_from_slice(&version.to_le_bytes());
+        Writer(bytes)
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A length of four bytes, and the bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.u32(bytes.len() as u32);
+        self.raw(bytes);
+    }
+
+    /// The buffer, to append to.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+/// Ends contents with their checksum: [`key_hash`] of all before it.
+pub(crate) fn seal(writer: Writer) -> Bytes {
+    let mut bytes = writer.0;
+    let checksum = key_hash(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    Bytes::from(bytes)
+}
+
+/// A reader of the contents, whose magic word, version and checksum have been checked.
+pub(crate) fn open<'a>(
+    bytes: &'a Bytes,
+    magic: [u8; 4],
+    version: u16,
+    file: &'a str,
+) -> Result<Reader<'a>, StateError> {
+    let mut reader = Reader { bytes, offset: 0, end: bytes.len(), file };
+    if reader.take(4, "the kind of file")? != magic {
+        return Err(StateError::Corrupt {
+            file: file.to_string(),
+            offset: 0,
+            what: format!("not a file that begins with {}", magic.escape_ascii()),
+        });
+    }
+    let found = reader.u16("the version")?;
+    if found != version {
+        let what = format!("version {found}, of which this version of weir knows nothing (it writes {version})");
+        return Err(StateError::Corrupt { file: file.to_string(), offset: 4, what });
+    }
+    if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES {
+        reader.offset = bytes.len();
+        return Err(reader.truncated("the checksum"));
+    }
+    reader.end = bytes.len() - CHECKSUM_BYTES;
+    let mut checksum = [0; CHECKSUM_BYTES];
+    checksum.copy_from_slice(&bytes[reader.end..]);
+    if key_hash(&bytes[..reader.end]) != u64::from_le_bytes(checksum) {
+        let what = "the checksum is not that of the contents".to_string();
+        return Err(StateError::Corrupt { file: file.to_string(), offset: reader.end as u64, what });
+    }
+    Ok(reader)
+}
+
+/// Reads contents and never beyond them.
+pub(crate) struct Reader<'a> {
+    bytes: &'a Bytes,
+    offset: usize,
+    end: usize,
+    file: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn truncated(&self, what: &str) -> StateError {
+        StateError::Truncated { file: self.file.to_string(), offset: self.offset as u64, what: what.to_string() }
+    }
+
+    pub(crate) fn corrupt(&self, what: &str) -> StateError {
+        StateError::Corrupt { file: self.file.to_string(), offset: self.offset as u64, what: what.to_string() }
+    }
+
+    pub(crate) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], StateError> {
+        let end = self.offset.checked_add(length).filter(|&end| end <= self.end);
+        let end = end.ok_or_else(|| self.truncated(what))?;
+        let bytes = &self.bytes[self.offset..end];
+        self.offset = end;
+        Ok(bytes)
+    }
+
+    /// `count` items of `width` bytes.
+    pub(crate) fn items(&mut self, count: usize, width: usize, what: &str) -> Result<&'a [u8], StateError> {
+        let length = count.checked_mul(width).ok_or_else(|| self.truncated(what))?;
+        self.take(length, what)
+    }
+
+    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], StateError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, what)?);
+        Ok(array)
+    }
+
+    pub(crate) fn u8(&mut self, what: &str) -> Result<u8, StateError> {
+        Ok(self.array::<1>(what)?[0])
+    }
+
+    pub(crate) fn u16(&mut self, what: &str) -> Result<u16, StateError> {
+        Ok(u16::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u32(&mut self, what: &str) -> Result<u32, StateError> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u64(&mut self, what: &str) -> Result<u64, StateError> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// Bytes behind their length; shares the memory.
+    pub(crate) fn bytes(&mut self, what: &str) -> Result<Bytes, StateError> {
+        let length = self.u32(what)? as usize;
+        let start = self.offset;
+        self.take(length, what)?;
+        Ok(self.bytes.slice(start..start + length))
+    }
+
+    /// # Errors
+    /// [`StateError::Corrupt`] if contents are left.
+    pub(crate) fn finish(self) -> Result<(), StateError> {
+        if self.offset == self.end { Ok(()) } else { Err(self.corrupt("more contents than announced")) }
+    }
+}

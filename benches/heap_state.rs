@@ -64,7 +64,9 @@ fn aggregate(
     let rows = backend.rows(state, namespace);
     let pinned = rows.pin(&found.slots, buffer);
     pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
-    pinned.column::<i64>(1).fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
+    pinned
+        .column::<i64>(1)
+        .fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
     pinned.column::<i64>(2).fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
 }
 
@@ -95,11 +97,16 @@ fn keys(c: &mut Criterion) {
     });
     let two = [batch.clone(), batch.clone()];
     let encoder = KeyEncoder::new(&[two[0].data_type().clone(), two[1].data_type().clone()]).expect("keys");
-    group.bench_function("encode and hash bigint, bigint", |b| b.iter(|| encoder.encode(black_box(&two), ROWS)));
+    group.bench_function("encode and hash bigint, bigint", |b| {
+        b.iter(|| encoder.encode(black_box(&two), ROWS))
+    });
     let text: arrow::array::StringArray = (0..ROWS).map(|row| Some(format!("channel-{row}"))).collect();
     let mixed: [ArrayRef; 2] = [batch, Arc::new(text)];
-    let encoder = KeyEncoder::new(&[mixed[0].data_type().clone(), mixed[1].data_type().clone()]).expect("keys");
-    group.bench_function("encode and hash bigint, string", |b| b.iter(|| encoder.encode(black_box(&mixed), ROWS)));
+    let encoder =
+        KeyEncoder::new(&[mixed[0].data_type().clone(), mixed[1].data_type().clone()]).expect("keys");
+    group.bench_function("encode and hash bigint, string", |b| {
+        b.iter(|| encoder.encode(black_box(&mixed), ROWS))
+    });
     group.finish();
 }
 
@@ -129,8 +136,10 @@ fn windows(c: &mut Criterion) {
         group.throughput(Throughput::Elements(keys));
         let (mut backend, state) = new_backend(NamespaceKind::Window);
         let encoder = backend.encoder(state).clone();
-        let batches: Vec<ArrayRef> =
-            (0..keys).step_by(ROWS).map(|start| column(start as i64..keys.min(start + ROWS as u64) as i64)).collect();
+        let batches: Vec<ArrayRef> = (0..keys)
+            .step_by(ROWS)
+            .map(|start| column(start as i64..keys.min(start + ROWS as u64) as i64))
+            .collect();
         let values = vec![7; ROWS];
         let (mut found, mut slots, mut end) = (<(Slots, PinBuffer)>::default(), Vec::new(), 0);
         group.bench_function(format!("{keys} keys"), |b| {
@@ -159,7 +168,8 @@ fn distinct(c: &mut Criterion) {
     group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
     for (keys, values) in [(1_000, 100), (1_000, 1_000)] {
         let (mut backend, state, encoder) = filled(keys);
-        let descriptor = StateDescriptor::map("agg/distinct", vec![big_int("v", true)], vec![big_int("n", false)]);
+        let descriptor =
+            StateDescriptor::map("agg/distinct", vec![big_int("v", true)], vec![big_int("n", false)]);
         let map = backend.register_under(state, descriptor).expect("a new state");
         let (batches, others) = (random_batches(keys), random_batches(values));
         let (mut found, mut entries) = (Slots::default(), Slots::default());

@@ -5,13 +5,15 @@ use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::links::Links;
 use crate::page::PagePool;
 use crate::resolve::Slots;
+use crate::restore::Restored;
 use crate::row_layout::{RowKey, RowLayout};
 use crate::row_store::page_shift;
 use crate::rows::Rows;
 use crate::slot_table::SlotTable;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
-use weir_types::{EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
+use weir_types::{CheckpointId, EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
 
 /// A state that was registered with a [`KeyedStateBackend`]. Valid for that backend only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +43,8 @@ pub(crate) struct State {
     spare: Vec<Table>,
     /// the number of the next entry of a List state
     pub(crate) next_sequence: u64,
+    /// times and slots of timers, the earliest on top; may hold timers that no longer exist, but not on top
+    pub(crate) due: BinaryHeap<Reverse<(i64, u32)>>,
 }
 
 impl State {
@@ -123,12 +127,24 @@ pub struct KeyedStateBackend {
     pub(crate) names: BTreeMap<String, StateId>,
     /// milliseconds since the epoch, for time to live
     pub(crate) now_ms: i64,
+    /// the latest checkpoint that is known to be complete
+    pub(crate) completed: Option<CheckpointId>,
+    /// states that were restored and wait to be registered
+    pub(crate) restored: BTreeMap<String, Vec<Restored>>,
 }
 
 impl KeyedStateBackend {
     /// A backend without states for the keys of `range` among `max_parallelism` key groups.
     pub fn new(range: KeyGroupRange, max_parallelism: u32) -> Self {
-        KeyedStateBackend { range, max_parallelism, states: Vec::new(), names: BTreeMap::new(), now_ms: 0 }
+        KeyedStateBackend {
+            range,
+            max_parallelism,
+            states: Vec::new(),
+            names: BTreeMap::new(),
+            now_ms: 0,
+            completed: None,
+            restored: BTreeMap::new(),
+        }
     }
 
     pub fn key_groups(&self) -> KeyGroupRange {
@@ -167,7 +183,7 @@ impl KeyedStateBackend {
         self.add(descriptor, encoder, Some(parent))
     }
 
-    fn add(
+    pub(crate) fn add(
         &mut self,
         descriptor: StateDescriptor,
         encoder: KeyEncoder,
@@ -182,6 +198,8 @@ impl KeyedStateBackend {
             StateKind::Map => key.under_parent(),
             // parent and number
             StateKind::List => RowKey::Words(2),
+            // time, namespace, key
+            StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
         };
         let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
         let pool = PagePool::new(layout.stride << page_shift(layout.stride));
@@ -200,7 +218,9 @@ impl KeyedStateBackend {
             tables: BTreeMap::new(),
             spare: Vec::new(),
             next_sequence: 0,
+            due: BinaryHeap::new(),
         });
+        self.load(id)?;
         Ok(id)
     }
 

@@ -53,9 +53,7 @@ impl KeyedStateBackend {
         let table = state.table_mut(namespace);
         out.clear();
         for &parent in parents {
-            let (slot, row) = table.slots.new_row();
-            // SAFETY: the key of a list's row is two words.
-            unsafe { row.cast::<[u64; 2]>().write_unaligned([u64::from(parent), sequence]) };
+            let slot = table.slots.new_list_row(parent, sequence);
             sequence += 1;
             table.links.append(parent, slot);
             out.push(slot);

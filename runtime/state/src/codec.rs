@@ -42,11 +42,6 @@ impl Writer {
         self.u32(bytes.len() as u32);
         self.raw(bytes);
     }
-
-    /// The buffer, to append to.
-    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
 }
 
 /// Ends contents with their checksum: [`key_hash`] of all before it.
@@ -74,7 +69,8 @@ pub(crate) fn open<'a>(
     }
     let found = reader.u16("the version")?;
     if found != version {
-        let what = format!("version {found}, of which this version of weir knows nothing (it writes {version})");
+        let what =
+            format!("version {found}, of which this version of weir knows nothing (it writes {version})");
         return Err(StateError::Corrupt { file: file.to_string(), offset: 4, what });
     }
     if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES {
@@ -101,11 +97,19 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn truncated(&self, what: &str) -> StateError {
-        StateError::Truncated { file: self.file.to_string(), offset: self.offset as u64, what: what.to_string() }
+        StateError::Truncated {
+            file: self.file.to_string(),
+            offset: self.offset as u64,
+            what: what.to_string(),
+        }
     }
 
     pub(crate) fn corrupt(&self, what: &str) -> StateError {
-        StateError::Corrupt { file: self.file.to_string(), offset: self.offset as u64, what: what.to_string() }
+        StateError::Corrupt {
+            file: self.file.to_string(),
+            offset: self.offset as u64,
+            what: what.to_string(),
+        }
     }
 
     pub(crate) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], StateError> {

@@ -3,7 +3,9 @@
 use crate::StateError;
 use crate::descriptor::FieldKind;
 use crate::rows::{Column, FieldValue, Rows};
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, NullArray, StringArray, make_array};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, BinaryArray, BooleanArray, NullArray, StringArray, make_array,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType};
 use arrow::datatypes::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
@@ -45,7 +47,8 @@ impl Rows<'_> {
                 }
                 if let Some(encoder) = nested {
                     let offsets: Vec<u32> = offsets.into_iter().map(|offset| offset as u32).collect();
-                    let column = encoder.from_canonical(&offsets, &bytes).and_then(|keys| encoder.decode(&keys));
+                    let column =
+                        encoder.from_canonical(&offsets, &bytes).and_then(|keys| encoder.decode(&keys));
                     let column = column.map_err(|error| StateError::Value(error.to_string()))?;
                     return Ok(column.into_iter().next().expect("the encoder has one column"));
                 }

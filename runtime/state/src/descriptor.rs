@@ -40,6 +40,16 @@ pub enum StateKind {
     Map = 1,
     /// entries in the order of their arrival under an entry of another state
     List = 2,
+    /// timers of event time
+    EventTimers = 3,
+    /// timers of processing time
+    ProcessingTimers = 4,
+}
+
+impl StateKind {
+    pub(crate) fn is_timers(self) -> bool {
+        matches!(self, StateKind::EventTimers | StateKind::ProcessingTimers)
+    }
 }
 
 /// A state before it is registered. Names of fields are SQL column names where there is one.

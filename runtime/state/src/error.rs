@@ -23,7 +23,9 @@ impl Classify for StateError {
     fn kind(&self) -> ErrorKind {
         match self {
             StateError::Descriptor(_) => ErrorKind::UserInput,
-            StateError::Value(_) | StateError::Truncated { .. } | StateError::Corrupt { .. } => ErrorKind::Data,
+            StateError::Value(_) | StateError::Truncated { .. } | StateError::Corrupt { .. } => {
+                ErrorKind::Data
+            }
         }
     }
 }

@@ -23,13 +23,16 @@ mod operator_state;
 mod page;
 mod pinned;
 mod resolve;
+mod restore;
 mod row_keys;
 mod row_layout;
 mod row_store;
 mod rows;
 mod scan;
+mod segment;
 mod slot_table;
 mod snapshot;
+mod timers;
 mod ttl;
 
 pub use arena::ValueBytes;
@@ -39,7 +42,12 @@ pub use pinned::{PinBuffer, Pinned, PinnedColumn};
 pub use resolve::{NO_SLOT, Slots};
 pub use rows::{Column, FieldValue, Nulls, Rows};
 pub use scan::ScanCursor;
-pub use snapshot::SegmentId;
+pub use timers::{DueTimers, TimeDomain};
+
+pub use restore::RestoredSnapshot;
+pub use snapshot::{
+    FieldIndex, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode, StateIndex,
+};
 
 pub use operator_state::{OperatorStateBackend, Redistribution};
 

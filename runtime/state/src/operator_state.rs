@@ -96,7 +96,12 @@ impl OperatorStateBackend {
     }
 }
 
-fn deal(redistribution: Redistribution, mut parts: Vec<Vec<Bytes>>, subtask: usize, parallelism: usize) -> Vec<Bytes> {
+fn deal(
+    redistribution: Redistribution,
+    mut parts: Vec<Vec<Bytes>>,
+    subtask: usize,
+    parallelism: usize,
+) -> Vec<Bytes> {
     match redistribution {
         Redistribution::Union => parts.concat(),
         Redistribution::Broadcast => parts.swap_remove(subtask % parts.len()),
@@ -114,7 +119,8 @@ fn decode(snapshot: &Bytes, file: &str) -> Result<Vec<(String, OperatorState)>, 
     let mut states = Vec::new();
     for _ in 0..count {
         let name = reader.bytes("the name of a state")?;
-        let name = String::from_utf8(name.to_vec()).map_err(|_| reader.corrupt("a name that is not UTF-8"))?;
+        let name =
+            String::from_utf8(name.to_vec()).map_err(|_| reader.corrupt("a name that is not UTF-8"))?;
         let redistribution = match reader.u8("a redistribution")? {
             0 => Redistribution::EvenSplit,
             1 => Redistribution::Union,

@@ -102,7 +102,11 @@ impl<T: FieldValue> PinnedColumn<'_, T> {
                 // SAFETY: the flag lies within the row.
                 unsafe {
                     let byte = self.rows[position].add(flag.offset);
-                    byte.write(if value.is_none() { byte.read() | flag.bit } else { byte.read() & !flag.bit });
+                    byte.write(if value.is_none() {
+                        byte.read() | flag.bit
+                    } else {
+                        byte.read() & !flag.bit
+                    });
                 }
             }
             None => assert!(value.is_some(), "a field that is NOT NULL was set to NULL"),

@@ -1,7 +1,7 @@
 //! Rows by slot number, in pages that are copied on the first write after a snapshot.
 
 use crate::page::{Page, PagePool};
-use crate::snapshot::SegmentId;
+use crate::snapshot::Captured;
 use std::sync::Arc;
 
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
@@ -23,7 +23,7 @@ pub(crate) struct RowStore {
     /// the same where the page may be written at once; null where it may be shared, or its last capture still holds
     write: Vec<*mut u8>,
     /// the segment that holds exactly what the page holds now
-    captured: Vec<Option<SegmentId>>,
+    captured: Vec<Option<Arc<Captured>>>,
     /// slots given out so far: those at or above it have never been used
     len: u32,
     free: Vec<u32>,
@@ -70,6 +70,10 @@ impl RowStore {
 
     pub(crate) fn bytes(&self) -> usize {
         self.pages.iter().map(|page| page.bytes()).sum()
+    }
+
+    pub(crate) fn pages(&self) -> &[Arc<Page>] {
+        &self.pages
     }
 
     pub(crate) fn shape(&self) -> (u32, u32, usize) {
@@ -181,7 +185,7 @@ impl RowStore {
 
     /// Makes every page read-only until its next write, and returns them with the segment that already holds
     /// each, if any does.
-    pub(crate) fn freeze(&mut self) -> impl Iterator<Item = (&Arc<Page>, &mut Option<SegmentId>)> {
+    pub(crate) fn freeze(&mut self) -> impl Iterator<Item = (&Arc<Page>, &mut Option<Arc<Captured>>)> {
         self.write.fill(std::ptr::null_mut());
         self.pages.iter().zip(&mut self.captured)
     }

@@ -72,6 +72,15 @@ impl SlotTable {
         (slot, row)
     }
 
+    /// A fresh row of a List state: its key is its parent's slot and its number.
+    pub(crate) fn new_list_row(&mut self, parent: u32, sequence: u64) -> u32 {
+        assert!(self.layout.key == RowKey::Words(2));
+        let (slot, row) = self.new_row();
+        // SAFETY: the key of two words is at the front of the row.
+        unsafe { row.cast::<[u64; 2]>().write_unaligned([u64::from(parent), sequence]) };
+        slot
+    }
+
     /// Word `index` of the key of `slot`.
     #[inline]
     pub(crate) fn key_word(&self, slot: u32, index: usize) -> u64 {

@@ -1,6 +1,17 @@
-//! Snapshots.
+//! Snapshots: a short synchronous part that shares pages, and the serialisation of what changed, beside processing.
 
-use weir_types::CheckpointId;
+use crate::StateError;
+use crate::arena::ArenaView;
+use crate::backend::{KeyedStateBackend, State, StateId, Table};
+use crate::codec::{Writer, open, seal};
+use crate::descriptor::{Namespace, StateDescriptor, StateKind};
+use crate::page::Page;
+use crate::row_layout::RowLayout;
+use crate::segment;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use weir_types::{CheckpointId, KeyGroupRange, KeyShape};
 
 /// Names a segment: unique among all snapshots of one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -8,4 +19,332 @@ pub struct SegmentId {
     /// the checkpoint that wrote it
     pub checkpoint: CheckpointId,
     pub number: u32,
+}
+
+/// What a snapshot may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMode {
+    /// What is unchanged since a completed checkpoint: its segments are referred to.
+    Incremental,
+    /// Nothing, as for a savepoint. What it writes is never referred to by later snapshots.
+    Full,
+}
+
+/// Part of a snapshot: the entries of one page.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub id: SegmentId,
+    pub bytes: Bytes,
+}
+
+/// What a snapshot consists of: all that restoring it needs besides the segments.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SnapshotIndex {
+    pub checkpoint: CheckpointId,
+    pub key_groups: KeyGroupRange,
+    pub max_parallelism: u32,
+    pub states: Vec<StateIndex>,
+}
+
+/// One state in a snapshot.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StateIndex {
+    pub name: String,
+    pub kind: StateKind,
+    /// of Map and List states: the state that the entries hang under
+    pub parent: Option<String>,
+    pub key_fields: Vec<FieldIndex>,
+    pub map_key_fields: Vec<FieldIndex>,
+    pub value_fields: Vec<FieldIndex>,
+    pub ttl_ms: Option<u64>,
+    pub segments: Vec<SegmentIndex>,
+}
+
+/// A column of a state in a snapshot.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FieldIndex {
+    pub name: String,
+    /// as `SqlType` displays it
+    pub sql_type: String,
+    pub nullable: bool,
+}
+
+/// One segment in a snapshot, written by it or by an earlier one.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SegmentIndex {
+    pub id: SegmentId,
+    /// the end of the window, milliseconds; `None` for the namespace VOID
+    pub window_end_ms: Option<i64>,
+    pub rows: u32,
+    pub bytes: u64,
+}
+
+impl StateIndex {
+    /// Kind and columns, for messages.
+    pub(crate) fn summary(&self) -> String {
+        let fields = |fields: &[FieldIndex]| {
+            let name = |field: &FieldIndex| {
+                format!("{} {}{}", field.name, field.sql_type, if field.nullable { "" } else { " NOT NULL" })
+            };
+            fields.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        let (keys, map_keys) = (fields(&self.key_fields), fields(&self.map_key_fields));
+        let under = self.parent.as_ref().map_or(String::new(), |parent| format!(" under {parent}"));
+        let values = fields(&self.value_fields);
+        format!("{:?}{under}, key ({keys}), map key ({map_keys}), fields ({values})", self.kind)
+    }
+}
+
+const MAGIC: [u8; 4] = *b"WSIX";
+const VERSION: u16 = 1;
+
+impl SnapshotIndex {
+    /// As bytes, versioned and with a checksum.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Writer::new(MAGIC, VERSION);
+        out.bytes(&serde_json::to_vec(self).expect("an index consists of strings and numbers"));
+        seal(out)
+    }
+
+    /// From bytes; `file` names the place they come from in errors.
+    ///
+    /// # Errors
+    /// [`StateError::Truncated`] and [`StateError::Corrupt`].
+    pub fn from_bytes(bytes: &Bytes, file: &str) -> Result<Self, StateError> {
+        let mut reader = open(bytes, MAGIC, VERSION, file)?;
+        let json = reader.bytes("the index")?;
+        let index = serde_json::from_slice(&json).map_err(|error| reader.corrupt(&error.to_string()))?;
+        reader.finish()?;
+        Ok(index)
+    }
+
+    /// The segments that this snapshot consists of, its own and earlier ones.
+    pub fn segments(&self) -> impl Iterator<Item = &SegmentIndex> {
+        self.states.iter().flat_map(|state| &state.segments)
+    }
+}
+
+/// A segment that holds what a page holds now; its size is known once it was written.
+pub(crate) struct Captured {
+    pub(crate) id: SegmentId,
+    rows: AtomicU32,
+    bytes: AtomicU64,
+}
+
+impl Captured {
+    fn new(id: SegmentId) -> Arc<Self> {
+        Arc::new(Captured { id, rows: AtomicU32::new(0), bytes: AtomicU64::new(0) })
+    }
+}
+
+/// A table at the time of a snapshot.
+pub(crate) struct TableView {
+    pub(crate) kind: StateKind,
+    pub(crate) layout: Arc<RowLayout>,
+    pub(crate) shape: KeyShape,
+    pub(crate) namespace: Namespace,
+    pub(crate) arena: ArenaView,
+    pub(crate) shift: u32,
+    pub(crate) mask: u32,
+    pub(crate) stride: usize,
+    len: u32,
+    drained: u32,
+    /// all pages, if entries of other tables hang under these
+    pages: Vec<Arc<Page>>,
+    pub(crate) parent: Option<Arc<TableView>>,
+}
+
+impl TableView {
+    /// The row of `slot`, if an entry is there. Needs all pages.
+    pub(crate) fn live_row(&self, slot: u32) -> Option<*const u8> {
+        let page = self.pages.get((slot >> self.shift) as usize)?;
+        self.live_row_of(page, slot)
+    }
+
+    /// The row of `slot`, which lies in `page`, if an entry is there.
+    pub(crate) fn live_row_of(&self, page: &Page, slot: u32) -> Option<*const u8> {
+        if slot < self.drained || slot >= self.len {
+            return None;
+        }
+        let live = self.layout.live;
+        // SAFETY: a page has `mask + 1` rows of `stride` bytes.
+        let row: *const u8 = unsafe { page.start().add((slot & self.mask) as usize * self.stride) };
+        // SAFETY: the flag lies within the row, and nobody writes to a page that a snapshot holds.
+        (unsafe { *row.add(live.offset) } & live.bit != 0).then_some(row)
+    }
+}
+
+/// A page that is still to be written.
+struct Work {
+    view: Arc<TableView>,
+    page: Arc<Page>,
+    number: u32,
+    captured: Arc<Captured>,
+}
+
+/// One snapshot of one backend. It can be sent to another task and written there; what the backend does meanwhile does not show in it.
+pub struct Snapshot {
+    checkpoint: CheckpointId,
+    key_groups: KeyGroupRange,
+    max_parallelism: u32,
+    states: Vec<(StateIndex, Vec<(Namespace, Arc<Captured>)>)>,
+    work: std::vec::IntoIter<Work>,
+}
+
+impl Snapshot {
+    /// Writes the next segment that no earlier checkpoint holds; `None` once there are no more.
+    pub fn next_segment(&mut self) -> Option<Segment> {
+        for work in self.work.by_ref() {
+            let first = work.number << work.view.shift;
+            let (bytes, rows) = segment::write(&work.view, &work.page, first, self.max_parallelism);
+            if rows == 0 {
+                continue;
+            }
+            work.captured.rows.store(rows, Ordering::Relaxed);
+            work.captured.bytes.store(bytes.len() as u64, Ordering::Relaxed);
+            return Some(Segment { id: work.captured.id, bytes });
+        }
+        None
+    }
+
+    /// What the snapshot consists of.
+    ///
+    /// # Panics
+    /// If [`Snapshot::next_segment`] has more to give.
+    pub fn finish(self) -> SnapshotIndex {
+        assert!(self.work.len() == 0, "a snapshot was finished before all of its segments were written");
+        let states = self.states.into_iter().map(|(mut state, captured)| {
+            let segments = captured.iter().map(|(namespace, captured)| SegmentIndex {
+                id: captured.id,
+                window_end_ms: match namespace {
+                    Namespace::Void => None,
+                    Namespace::Window(end_ms) => Some(*end_ms),
+                },
+                rows: captured.rows.load(Ordering::Relaxed),
+                bytes: captured.bytes.load(Ordering::Relaxed),
+            });
+            state.segments = segments.filter(|segment| segment.rows > 0).collect();
+            state
+        });
+        SnapshotIndex {
+            checkpoint: self.checkpoint,
+            key_groups: self.key_groups,
+            max_parallelism: self.max_parallelism,
+            states: states.collect(),
+        }
+    }
+}
+
+impl KeyedStateBackend {
+    /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher than that of any snapshot before.
+    pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
+        let mut work = Vec::new();
+        let mut states: Vec<(StateIndex, Vec<(Namespace, Arc<Captured>)>)> = Vec::new();
+        let mut views: Vec<Vec<Arc<TableView>>> = Vec::new();
+        let mut number = 0;
+        for id in self.states().collect::<Vec<_>>() {
+            for namespace in self.namespaces(id).collect::<Vec<_>>() {
+                self.finish_drain(id, namespace);
+            }
+            let completed = self.completed;
+            let parent_name = self.state(id).parent.map(|parent| self.descriptor(parent).name.clone());
+            let state = self.state_mut(id);
+            let mut captures = Vec::new();
+            let mut own_views = Vec::new();
+            let (parent, has_children) = (state.parent, !state.children.is_empty());
+            let (kind, layout, shape) = (state.descriptor.kind, state.layout.clone(), state.shape());
+            for (&namespace, table) in &mut state.tables {
+                let parent_view = parent.and_then(|parent: StateId| {
+                    let of_parent: &Vec<Arc<TableView>> = &views[parent.0 as usize];
+                    of_parent.iter().find(|view| view.namespace == namespace).cloned()
+                });
+                if parent.is_some() && parent_view.is_none() {
+                    // Nothing can hang under what does not exist.
+                    continue;
+                }
+                let view = view(table, kind, &layout, shape, namespace, parent_view, has_children);
+                own_views.push(view.clone());
+                let first_kept = view.drained >> view.shift;
+                for (index, (page, captured)) in table.slots.rows.freeze().enumerate() {
+                    if (index as u32) < first_kept {
+                        continue;
+                    }
+                    let known = captured.as_ref().filter(|captured| {
+                        mode == SnapshotMode::Incremental && Some(captured.id.checkpoint) <= completed
+                    });
+                    if let Some(known) = known {
+                        captures.push((namespace, known.clone()));
+                        continue;
+                    }
+                    let new = Captured::new(SegmentId { checkpoint, number });
+                    number += 1;
+                    if mode == SnapshotMode::Incremental {
+                        *captured = Some(new.clone());
+                    }
+                    captures.push((namespace, new.clone()));
+                    let (view, page) = (view.clone(), page.clone());
+                    work.push(Work { view, page, number: index as u32, captured: new });
+                }
+            }
+            states.push((index_of(state, parent_name), captures));
+            views.push(own_views);
+        }
+        let (key_groups, max_parallelism) = (self.range, self.max_parallelism);
+        Snapshot { checkpoint, key_groups, max_parallelism, states, work: work.into_iter() }
+    }
+
+    /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to what it
+    /// and the ones before it wrote.
+    pub fn notify_complete(&mut self, checkpoint: CheckpointId) {
+        self.completed = self.completed.max(Some(checkpoint));
+    }
+}
+
+fn view(
+    table: &Table,
+    kind: StateKind,
+    layout: &Arc<RowLayout>,
+    shape: KeyShape,
+    namespace: Namespace,
+    parent: Option<Arc<TableView>>,
+    has_children: bool,
+) -> Arc<TableView> {
+    let rows = &table.slots.rows;
+    let (shift, mask, stride) = rows.shape();
+    Arc::new(TableView {
+        kind,
+        layout: layout.clone(),
+        shape,
+        namespace,
+        arena: table.slots.arena.view(),
+        shift,
+        mask,
+        stride,
+        len: rows.len(),
+        drained: rows.drained(),
+        pages: if has_children { rows.pages().to_vec() } else { Vec::new() },
+        parent,
+    })
+}
+
+pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {
+    let StateDescriptor { name, kind, key_fields, map_key_fields, value_fields, ttl_ms, .. } =
+        &state.descriptor;
+    StateIndex {
+        name: name.clone(),
+        kind: *kind,
+        parent,
+        key_fields: key_fields.iter().map(FieldIndex::of).collect(),
+        map_key_fields: map_key_fields.iter().map(FieldIndex::of).collect(),
+        value_fields: value_fields.iter().map(FieldIndex::of).collect(),
+        ttl_ms: *ttl_ms,
+        segments: Vec::new(),
+    }
+}
+
+impl FieldIndex {
+    fn of(field: &weir_types::SqlField) -> Self {
+        let sql_type = field.sql_type.to_string();
+        FieldIndex { name: field.name.clone(), sql_type, nullable: field.nullable }
+    }
 }

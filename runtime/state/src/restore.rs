@@ -1,0 +1,314 @@
+//! States from the snapshots of one checkpoint, taken at whatever parallelism.
+
+use crate::StateError;
+use crate::backend::{KeyedStateBackend, StateId};
+use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+use crate::links::Links;
+use crate::resolve::{NO_SLOT, Slots};
+use crate::segment::{self, FieldBytes, SegmentRows};
+use crate::snapshot::{FieldIndex, SegmentId, SnapshotIndex, StateIndex};
+use crate::timers::parse_prefix;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use weir_types::{EncodedKeys, KeyData, KeyEncoder, KeyGroup, SqlField, key_group_of};
+
+/// A snapshot that was fetched.
+#[derive(Clone, Debug)]
+pub struct RestoredSnapshot {
+    pub index: SnapshotIndex,
+    /// at least the segments that the index names
+    pub segments: BTreeMap<SegmentId, Bytes>,
+    /// names the place it comes from in errors
+    pub file: String,
+}
+
+/// A state of a snapshot that waits to be registered.
+pub(crate) struct Restored {
+    index: StateIndex,
+    segments: Vec<(SegmentId, Bytes)>,
+    file: String,
+}
+
+impl KeyedStateBackend {
+    /// Gives the backend, before any state is registered, what the subtasks of a checkpoint had. Each state is loaded when
+    /// it is registered: the entries whose keys belong to this backend's key groups.
+    ///
+    /// # Errors
+    /// [`StateError::Descriptor`] for another number of key groups, [`StateError::Truncated`] for a missing segment.
+    pub fn restore(&mut self, snapshots: Vec<RestoredSnapshot>) -> Result<(), StateError> {
+        assert!(self.states.is_empty(), "snapshots are restored before states are registered");
+        for mut snapshot in snapshots {
+            let index = snapshot.index;
+            if index.max_parallelism != self.max_parallelism {
+                return Err(StateError::Descriptor(format!(
+                    "cannot restore {}: it was written with {} key groups and the job has {}; set pipeline.max-parallelism to {}",
+                    snapshot.file, index.max_parallelism, self.max_parallelism, index.max_parallelism
+                )));
+            }
+            if index.key_groups.end <= self.range.start || self.range.end <= index.key_groups.start {
+                continue;
+            }
+            for state in index.states {
+                let mut segments = Vec::with_capacity(state.segments.len());
+                for segment in &state.segments {
+                    let id = segment.id;
+                    let bytes = snapshot.segments.remove(&id).ok_or_else(|| StateError::Truncated {
+                        file: snapshot.file.clone(),
+                        offset: 0,
+                        what: format!("segment {} of checkpoint {} is missing", id.number, id.checkpoint),
+                    })?;
+                    segments.push((id, bytes));
+                }
+                let restored = Restored { segments, file: snapshot.file.clone(), index: state };
+                self.restored.entry(restored.index.name.clone()).or_default().push(restored);
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of restored states that no one has registered.
+    pub fn unclaimed_states(&self) -> impl Iterator<Item = &str> {
+        self.restored.keys().map(String::as_str)
+    }
+
+    /// Loads what was restored for `id`, which has just been registered.
+    pub(crate) fn load(&mut self, id: StateId) -> Result<(), StateError> {
+        let Some(parts) = self.restored.remove(&self.states[id.0 as usize].descriptor.name) else {
+            return Ok(());
+        };
+        for part in &parts {
+            self.check_same(id, part)?;
+            for (segment, bytes) in &part.segments {
+                let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
+                let rows = segment::read(bytes, part.index.kind, &file)?;
+                self.load_rows(id, &rows).map_err(|what| StateError::Corrupt { file, offset: 0, what })?;
+            }
+        }
+        let state = self.state_mut(id);
+        let (is_list, kind) = (state.is_list(), state.descriptor.kind);
+        if is_list {
+            state.tables.values_mut().for_each(relink);
+        }
+        if kind.is_timers() {
+            self.requeue_timers(id);
+        }
+        Ok(())
+    }
+
+    fn check_same(&self, id: StateId, part: &Restored) -> Result<(), StateError> {
+        let (now, then) = (self.descriptor(id), &part.index);
+        let StateDescriptor { kind, key_fields, map_key_fields, value_fields, .. } = now;
+        let parent = self.state(id).parent.map(|parent| self.descriptor(parent).name.as_str());
+        let same = *kind == then.kind
+            && parent == then.parent.as_deref()
+            && same_types(key_fields, &then.key_fields)
+            && same_types(map_key_fields, &then.map_key_fields)
+            && same_types(value_fields, &then.value_fields);
+        if same {
+            return Ok(());
+        }
+        Err(StateError::Descriptor(format!(
+            "cannot restore state {} from {}: it was {} and is {}",
+            now.name,
+            part.file,
+            then.summary(),
+            crate::snapshot::index_of(self.state(id), parent.map(str::to_string)).summary()
+        )))
+    }
+
+    fn load_rows(&mut self, id: StateId, rows: &SegmentRows) -> Result<(), String> {
+        self.check_shape(id, rows)?;
+        let (range, max_parallelism) = (self.range, self.max_parallelism);
+        let own =
+            (0..rows.rows as u32).filter(|&row| range.contains(KeyGroup(rows.key_groups[row as usize])));
+        let own: Vec<u32> = own.collect();
+        let root = self.root(id);
+        let keys = level_keys(&self.state(root).encoder, rows, 0, &own)?;
+        let group_is_right = |(&row, &hash): (&u32, &u64)| {
+            key_group_of(hash, max_parallelism).0 == rows.key_groups[row as usize]
+        };
+        if !own.iter().zip(keys.hashes()).all(group_is_right) {
+            return Err("a key in a key group that it does not belong to".into());
+        }
+        let (own, slots) = match self.descriptor(id).kind {
+            StateKind::Value => (own, self.load_values(id, rows.namespace, &keys)?),
+            StateKind::EventTimers | StateKind::ProcessingTimers => {
+                (Vec::new(), self.load_timers(id, rows, &own)?)
+            }
+            StateKind::Map | StateKind::List => self.load_children(id, rows, own, &keys)?,
+        };
+        self.load_fields(id, rows, &own, &slots);
+        Ok(())
+    }
+
+    fn check_shape(&self, id: StateId, rows: &SegmentRows) -> Result<(), String> {
+        let state = self.state(id);
+        let mut depth = usize::from(!state.is_list()) + usize::from(state.descriptor.kind.is_timers());
+        let mut above = state.parent;
+        while let Some(parent) = above {
+            depth += 1;
+            above = self.state(parent).parent;
+        }
+        let namespace_fits = match state.descriptor.namespace {
+            NamespaceKind::Void => rows.namespace == Namespace::Void,
+            NamespaceKind::Window => rows.namespace != Namespace::Void,
+        };
+        let fields = state.layout.fields.iter().map(|field| (field.kind, field.null_flag.is_some()));
+        let fields_fit = fields.eq(rows.fields.iter().map(|field| (field.kind, field.nulls.is_some())));
+        if rows.keys.len() == depth && namespace_fits && fields_fit {
+            Ok(())
+        } else {
+            Err("keys, namespace or fields other than the index says".into())
+        }
+    }
+
+    fn root(&self, id: StateId) -> StateId {
+        std::iter::successors(Some(id), |&id| self.state(id).parent).last().unwrap_or(id)
+    }
+
+    fn load_values(
+        &mut self,
+        id: StateId,
+        namespace: Namespace,
+        keys: &EncodedKeys,
+    ) -> Result<Vec<u32>, String> {
+        let mut found = Slots::default();
+        self.state_mut(id).table_mut(namespace).slots.resolve(keys, &mut found);
+        if found.created.len() == keys.len() { Ok(found.slots) } else { Err("a key that comes twice".into()) }
+    }
+
+    fn load_timers(&mut self, id: StateId, rows: &SegmentRows, own: &[u32]) -> Result<Vec<u32>, String> {
+        let (mut offsets, mut bytes) = (vec![0], Vec::new());
+        for &row in own {
+            let time = rows.keys[1].get(row as usize);
+            if time.len() != crate::timers::PREFIX_BYTES || parse_prefix(time).is_none() {
+                return Err("a timer without a time".into());
+            }
+            bytes.extend_from_slice(time);
+            bytes.extend_from_slice(rows.keys[0].get(row as usize));
+            offsets.push(bytes.len() as u32);
+        }
+        self.load_values(id, Namespace::Void, &EncodedKeys::new(KeyData::Bytes { offsets, bytes }))
+    }
+
+    /// Makes entries under those parents that exist; an entry whose parent does not was gone with it.
+    fn load_children(
+        &mut self,
+        id: StateId,
+        rows: &SegmentRows,
+        mut own: Vec<u32>,
+        keys: &EncodedKeys,
+    ) -> Result<(Vec<u32>, Vec<u32>), String> {
+        let namespace = rows.namespace;
+        let mut path: Vec<StateId> = std::iter::successors(Some(id), |&id| self.state(id).parent).collect();
+        path.reverse();
+        let mut parents = Vec::new();
+        match self.table(path[0], namespace) {
+            Some(table) => table.slots.lookup(keys, &mut parents),
+            None => parents.resize(keys.len(), NO_SLOT),
+        }
+        for (level, &state) in path[1..].iter().enumerate() {
+            let mut present = parents.iter().map(|&parent| parent != NO_SLOT);
+            own.retain(|_| present.next().unwrap_or(false));
+            parents.retain(|&parent| parent != NO_SLOT);
+            if state == id {
+                break;
+            }
+            let keys = level_keys(&self.state(state).encoder, rows, level + 1, &own)?;
+            let above = std::mem::take(&mut parents);
+            self.lookup_under(state, namespace, &above, &keys, &mut parents);
+        }
+        if self.state(id).is_list() {
+            let mut slots = Vec::new();
+            let state = self.state_mut(id);
+            let table = state.table_mut(namespace);
+            let mut next_sequence = 0;
+            for (&row, &parent) in own.iter().zip(&parents) {
+                let sequence = rows.sequence[row as usize];
+                next_sequence = next_sequence.max(sequence.saturating_add(1));
+                slots.push(table.slots.new_list_row(parent, sequence));
+            }
+            state.next_sequence = state.next_sequence.max(next_sequence);
+            return Ok((own, slots));
+        }
+        let keys = level_keys(&self.state(id).encoder, rows, path.len() - 1, &own)?;
+        let mut found = Slots::default();
+        self.resolve_under(id, namespace, &parents, &keys, &mut found);
+        if found.created.len() == own.len() {
+            Ok((own, found.slots))
+        } else {
+            Err("a map key that comes twice".into())
+        }
+    }
+
+    /// Sets the fields of `slots` to those of the rows `own` of the segment.
+    fn load_fields(&mut self, id: StateId, rows: &SegmentRows, own: &[u32], slots: &[u32]) {
+        let now_ms = self.now_ms;
+        let layout = self.state(id).layout.clone();
+        let table = &mut self.state_mut(id).table_mut(rows.namespace).slots;
+        for (&row, &slot) in own.iter().zip(slots) {
+            let row = row as usize;
+            let target = table.rows.row_mut(slot);
+            if let Some(offset) = layout.last_access {
+                let time_ms = rows.last_access.as_ref().map_or(now_ms, |times| times[row] as i64);
+                // SAFETY: the time lies within the row.
+                unsafe { target.add(offset).cast::<i64>().write_unaligned(time_ms) };
+            }
+            for (place, field) in layout.fields.iter().zip(&rows.fields) {
+                if let FieldBytes::Fixed(values) = &field.values {
+                    let width = place.kind.width();
+                    let value = &values[row * width..(row + 1) * width];
+                    // SAFETY: the field lies within the row and is as wide as the value.
+                    unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), target.add(place.offset), width) };
+                    if let Some(flag) = place.null_flag.filter(|_| !field.is_null(row)) {
+                        // SAFETY: the flag lies within the row.
+                        unsafe { *target.add(flag.offset) &= !flag.bit };
+                    }
+                }
+            }
+        }
+        for (index, field) in
+            rows.fields.iter().enumerate().filter(|(_, field)| field.kind == FieldKind::Bytes)
+        {
+            let FieldBytes::Strings(values) = &field.values else { continue };
+            for (&row, &slot) in own.iter().zip(slots) {
+                let row = row as usize;
+                table.set_value_bytes(slot, index, (!field.is_null(row)).then(|| values.get(row)));
+            }
+        }
+    }
+}
+
+/// The keys of the rows `own` at `level`.
+fn level_keys(
+    encoder: &KeyEncoder,
+    rows: &SegmentRows,
+    level: usize,
+    own: &[u32],
+) -> Result<EncodedKeys, String> {
+    let keys = &rows.keys[level];
+    let (mut offsets, mut bytes) = (vec![0], Vec::new());
+    for &row in own {
+        bytes.extend_from_slice(keys.get(row as usize));
+        offsets.push(bytes.len() as u32);
+    }
+    encoder.from_canonical(&offsets, &bytes).map_err(|error| error.to_string())
+}
+
+/// Orders the entries of a List state by their sequence numbers.
+fn relink(table: &mut crate::backend::Table) {
+    let slots = &table.slots;
+    let live = (0..slots.rows.len()).filter(|&slot| slots.is_live(slot));
+    let mut entries: Vec<(u64, u32)> = live.map(|slot| (slots.key_word(slot, 1), slot)).collect();
+    entries.sort_unstable();
+    let mut links = Links::default();
+    for (_, slot) in entries {
+        links.append(slots.parent(slot, true), slot);
+    }
+    table.links = links;
+}
+
+fn same_types(now: &[SqlField], then: &[FieldIndex]) -> bool {
+    let of_now = now.iter().map(|field| (field.sql_type.to_string(), field.nullable));
+    of_now.eq(then.iter().map(|field| (field.sql_type.clone(), field.nullable)))
+}

@@ -1,0 +1,282 @@
+//! The bytes of a segment: the entries of one page, column by column, without anything that belongs to one machine or process.
+//!
+//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; per row the key group (u16); the number of keys u8, and for
+//! each key its column of bytes: the key, then the map keys on the way down; of a List the sequence numbers (u64);
+//! whether there are times of last access u8, and these (i64); the number of fields u16, and for each: kind u8,
+//! whether it has NULLs u8, a bit a row that is set for NULL, its values. A column of bytes is its end offsets (u32), its
+//! total length (u32), its bytes. Of a timer the second key is its time and namespace.
+
+use crate::StateError;
+use crate::arena::HANDLE_BYTES;
+use crate::codec::{Reader, Writer, open, seal};
+use crate::descriptor::{FieldKind, Namespace, StateKind};
+use crate::page::Page;
+use crate::row_keys::{keys_of_rows, parent_of_row};
+use crate::row_layout::FieldPlace;
+use crate::rows::read_handle;
+use crate::snapshot::TableView;
+use crate::timers::PREFIX_BYTES;
+use bytes::Bytes;
+use weir_types::{EncodedKeys, key_group_of, key_hash};
+
+#[cfg(target_endian = "big")]
+compile_error!("fixed-width fields are persisted as they lie in memory, little endian");
+
+const MAGIC: [u8; 4] = *b"WSEG";
+const VERSION: u16 = 1;
+
+/// Byte strings, one after the other: string `i` is `bytes[offsets[i]..offsets[i + 1]]`.
+pub(crate) struct ByteStrings {
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl ByteStrings {
+    fn new() -> Self {
+        ByteStrings { offsets: vec![0], bytes: Vec::new() }
+    }
+
+    fn of_keys(keys: &EncodedKeys) -> Self {
+        let mut strings = ByteStrings::new();
+        for row in 0..keys.len() {
+            keys.write_canonical(row, &mut strings.bytes);
+            strings.end();
+        }
+        strings
+    }
+
+    fn end(&mut self) {
+        self.offsets.push(self.bytes.len() as u32);
+    }
+
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
+        &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    fn write(&self, out: &mut Writer) {
+        self.offsets[1..].iter().for_each(|&end| out.u32(end));
+        out.bytes(&self.bytes);
+    }
+
+    fn read(reader: &mut Reader, rows: usize, what: &str) -> Result<Self, StateError> {
+        let ends = reader.items(rows, 4, what)?;
+        let ends = ends.as_chunks::<4>().0.iter().map(|end| u32::from_le_bytes(*end));
+        let offsets: Vec<u32> = std::iter::once(0).chain(ends).collect();
+        let bytes = reader.bytes(what)?;
+        if !offsets.is_sorted() || offsets[rows] as usize != bytes.len() {
+            return Err(reader.corrupt("offsets out of order"));
+        }
+        Ok(ByteStrings { offsets, bytes: bytes.to_vec() })
+    }
+}
+
+/// The entries of `page`, whose first slot is `first`, and how many they are.
+pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: u32) -> (Bytes, u32) {
+    let live = (first..=first | view.mask).filter_map(|slot| view.live_row_of(page, slot));
+    let mut rows: Vec<*const u8> = live.collect();
+    let keys = keys(view, &mut rows);
+    let mut out = Writer::new(MAGIC, VERSION);
+    out.u8(view.kind as u8);
+    let (tag, end_ms) = match view.namespace {
+        Namespace::Void => (0, 0),
+        Namespace::Window(end_ms) => (1, end_ms),
+    };
+    out.u8(tag);
+    out.u64(end_ms as u64);
+    out.u32(rows.len() as u32);
+    for row in 0..rows.len() {
+        out.u16(key_group_of(key_hash(keys[0].get(row)), max_parallelism).0);
+    }
+    out.u8(keys.len() as u8);
+    keys.iter().for_each(|keys| keys.write(&mut out));
+    // SAFETY: the rows are of this view's layout, and nobody writes to a page that a snapshot holds.
+    let number = |row: *const u8, offset: usize| unsafe { row.add(offset).cast::<u64>().read_unaligned() };
+    if view.kind == StateKind::List {
+        rows.iter().for_each(|&row| out.u64(number(row, 8)));
+    }
+    out.u8(u8::from(view.layout.last_access.is_some()));
+    if let Some(offset) = view.layout.last_access {
+        rows.iter().for_each(|&row| out.u64(number(row, offset)));
+    }
+    out.u16(view.layout.fields.len() as u16);
+    view.layout.fields.iter().for_each(|field| write_field(view, field, &rows, &mut out));
+    (seal(out), rows.len() as u32)
+}
+
+/// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken out.
+fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrings> {
+    let is_list = view.kind == StateKind::List;
+    let mut above = Vec::new();
+    if let Some(parent) = &view.parent {
+        let mut parent_rows = Vec::with_capacity(rows.len());
+        // Parents may be gone at any height, so both lists are cut together.
+        let mut height = Vec::new();
+        let mut up = Some(parent);
+        while let Some(ancestor) = up {
+            height.push(ancestor);
+            up = ancestor.parent.as_ref();
+        }
+        rows.retain(|&row| {
+            let Some(found) = parent_row(view, row, parent) else { return false };
+            let mut below = (parent.as_ref(), found);
+            for ancestor in &height[1..] {
+                let Some(next) = parent_row(below.0, below.1, ancestor) else { return false };
+                below = (ancestor, next);
+            }
+            parent_rows.push(found);
+            true
+        });
+        above = keys(parent, &mut parent_rows);
+    }
+    if is_list {
+        return above;
+    }
+    let flag = view.layout.null_key;
+    // SAFETY: the rows are of this view's layout and nobody writes to them; the flag lies within.
+    let own = unsafe {
+        let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
+        if view.kind.is_timers() {
+            let shape = weir_types::KeyShape::Bytes;
+            let whole = ByteStrings::of_keys(&keys_of_rows(rows, shape, false, null_key, &view.arena));
+            return split_timers(&whole, rows.len());
+        }
+        keys_of_rows(rows, view.shape, view.parent.is_some(), null_key, &view.arena)
+    };
+    above.push(ByteStrings::of_keys(&own));
+    above
+}
+
+fn parent_row(view: &TableView, row: *const u8, parent: &TableView) -> Option<*const u8> {
+    let is_list = view.kind == StateKind::List;
+    // SAFETY: the row is of this view's layout, and nobody writes to it.
+    parent.live_row(unsafe { parent_of_row(row, view.layout.key, is_list, &view.arena) })
+}
+
+/// `time and namespace ‖ key` as keys and the rest.
+fn split_timers(whole: &ByteStrings, rows: usize) -> Vec<ByteStrings> {
+    let (mut keys, mut times) = (ByteStrings::new(), ByteStrings::new());
+    for row in 0..rows {
+        let (time, key) = whole.get(row).split_at(PREFIX_BYTES);
+        keys.bytes.extend_from_slice(key);
+        keys.end();
+        times.bytes.extend_from_slice(time);
+        times.end();
+    }
+    vec![keys, times]
+}
+
+fn write_field(view: &TableView, field: &FieldPlace, rows: &[*const u8], out: &mut Writer) {
+    out.u8(field.kind as u8);
+    out.u8(u8::from(field.null_flag.is_some()));
+    if let Some(flag) = field.null_flag {
+        for rows in rows.chunks(8) {
+            let bits = rows.iter().enumerate().map(|(bit, &row)| {
+                // SAFETY: the flag lies within the row, which nobody writes to.
+                u8::from(unsafe { *row.add(flag.offset) } & flag.bit != 0) << bit
+            });
+            out.u8(bits.sum());
+        }
+    }
+    if field.kind == FieldKind::Bytes {
+        let mut strings = ByteStrings::new();
+        for &row in rows {
+            // SAFETY: the handle lies within the row, which nobody writes to.
+            strings.bytes.extend_from_slice(&view.arena.get(unsafe { read_handle(row, field.offset) }));
+            strings.end();
+        }
+        strings.write(out);
+        return;
+    }
+    let width = field.kind.width();
+    debug_assert!(width <= HANDLE_BYTES);
+    for &row in rows {
+        // SAFETY: the field lies within the row, which nobody writes to.
+        out.raw(unsafe { std::slice::from_raw_parts(row.add(field.offset), width) });
+    }
+}
+
+/// A segment that was read: its structure has been checked, its values have not.
+pub(crate) struct SegmentRows {
+    pub(crate) namespace: Namespace,
+    pub(crate) rows: usize,
+    pub(crate) key_groups: Vec<u16>,
+    pub(crate) keys: Vec<ByteStrings>,
+    pub(crate) sequence: Vec<u64>,
+    pub(crate) last_access: Option<Vec<u64>>,
+    pub(crate) fields: Vec<FieldRows>,
+}
+
+pub(crate) struct FieldRows {
+    pub(crate) kind: FieldKind,
+    /// a bit a row, set for NULL
+    pub(crate) nulls: Option<Vec<u8>>,
+    pub(crate) values: FieldBytes,
+}
+
+pub(crate) enum FieldBytes {
+    Fixed(Vec<u8>),
+    Strings(ByteStrings),
+}
+
+impl FieldRows {
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls[row / 8] >> (row % 8) & 1 != 0)
+    }
+}
+
+/// Reads what [`write`] wrote for a state of `kind`.
+pub(crate) fn read(bytes: &Bytes, kind: StateKind, file: &str) -> Result<SegmentRows, StateError> {
+    let mut reader = open(bytes, MAGIC, VERSION, file)?;
+    if reader.u8("the kind of state")? != kind as u8 {
+        return Err(reader.corrupt("another kind of state than the index says"));
+    }
+    let tag = reader.u8("the namespace")?;
+    let end_ms = reader.u64("the namespace")? as i64;
+    let namespace = match tag {
+        0 => Namespace::Void,
+        1 => Namespace::Window(end_ms),
+        _ => return Err(reader.corrupt("an unknown kind of namespace")),
+    };
+    let rows = reader.u32("the number of rows")? as usize;
+    let groups = reader.items(rows, 2, "key groups")?;
+    let key_groups = groups.as_chunks::<2>().0.iter().map(|group| u16::from_le_bytes(*group)).collect();
+    let count = reader.u8("the number of keys")?;
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        keys.push(ByteStrings::read(&mut reader, rows, "keys")?);
+    }
+    let sequence = match kind {
+        StateKind::List => numbers(&mut reader, rows, "sequence numbers")?,
+        _ => Vec::new(),
+    };
+    let last_access = match reader.u8("times of last access")? {
+        0 => None,
+        1 => Some(numbers(&mut reader, rows, "times of last access")?),
+        _ => return Err(reader.corrupt("neither with nor without times of last access")),
+    };
+    let count = reader.u16("the number of fields")?;
+    let mut fields = Vec::new();
+    for _ in 0..count {
+        let kind = FieldKind::from_u8(reader.u8("the kind of a field")?);
+        let kind = kind.ok_or_else(|| reader.corrupt("an unknown kind of field"))?;
+        let nulls = match reader.u8("whether a field has NULLs")? {
+            0 => None,
+            1 => Some(reader.take(rows.div_ceil(8), "NULLs of a field")?.to_vec()),
+            _ => return Err(reader.corrupt("a field neither with nor without NULLs")),
+        };
+        let values = match kind {
+            FieldKind::Bytes => {
+                FieldBytes::Strings(ByteStrings::read(&mut reader, rows, "values of a field")?)
+            }
+            _ => FieldBytes::Fixed(reader.items(rows, kind.width(), "values of a field")?.to_vec()),
+        };
+        fields.push(FieldRows { kind, nulls, values });
+    }
+    reader.finish()?;
+    Ok(SegmentRows { namespace, rows, key_groups, keys, sequence, last_access, fields })
+}
+
+fn numbers(reader: &mut Reader, rows: usize, what: &str) -> Result<Vec<u64>, StateError> {
+    let bytes = reader.items(rows, 8, what)?;
+    Ok(bytes.as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number)).collect())
+}

@@ -7,6 +7,7 @@ use crate::limit::Limit;
 use crate::union::Union;
 use crate::values::Values;
 use crate::watermark::WatermarkAssigner;
+use crate::window_aggregate::WindowAggregate;
 use crate::window_table_function::WindowTableFunction;
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
@@ -54,8 +55,8 @@ fn create(
         OperatorSpec::GroupAggregate(spec) => {
             Box::new(GroupAggregate::new(&node.id, spec, input()?, schema, settings)?)
         }
-        OperatorSpec::WindowAggregate(_) => {
-            return Err(OperatorError::unsupported("window aggregation is not built"));
+        OperatorSpec::WindowAggregate(spec) => {
+            Box::new(WindowAggregate::new(&node.id, spec, input()?, schema)?)
         }
         OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect => {
             return Err(OperatorError::Internal(format!("{} is run by the runtime itself", node.label)));

@@ -184,6 +184,64 @@ impl DistinctMaps {
     }
 }
 
+impl DistinctMaps {
+    /// Adds what the entries `from_slots` of another map say to the entries that `found` names, and tells for each
+    /// filter which values are there only since.
+    pub(crate) fn merge(
+        &self,
+        keyed: &mut KeyedStateBackend,
+        index: usize,
+        (from, from_namespace, from_slots): (StateId, Namespace, &[u32]),
+        (into, into_namespace): (StateId, Namespace),
+        found: &Slots,
+    ) -> Vec<BooleanBuffer> {
+        let bits = self.specs[index].filters.len();
+        let count = from_slots.len();
+        if bits == 1 && !self.retracts {
+            let mut fresh = vec![false; count];
+            found.created.iter().for_each(|position| fresh[*position as usize] = true);
+            return vec![BooleanBuffer::from(fresh)];
+        }
+        let fields = if self.retracts { bits } else { bits.div_ceil(WORD_BITS) };
+        let source = keyed.rows(from, from_namespace);
+        let values: Vec<Vec<i64>> = (0..fields)
+            .map(|field| {
+                let column = source.column::<i64>(field);
+                from_slots.iter().map(|slot| column.get(*slot)).collect()
+            })
+            .collect();
+        let target = keyed.rows(into, into_namespace);
+        let mut fresh = Vec::with_capacity(bits);
+        for (field, values) in values.iter().enumerate() {
+            let column = target.column::<i64>(field);
+            let slots = found.slots.iter();
+            if self.retracts {
+                let rows = values.iter().zip(slots).map(|(value, slot)| {
+                    let old = column.get(*slot);
+                    column.set(*slot, old + value);
+                    old <= 0 && old + value > 0
+                });
+                fresh.push(rows.collect::<BooleanBuffer>());
+                continue;
+            }
+            let new: Vec<u64> = values
+                .iter()
+                .zip(slots)
+                .map(|(value, slot)| {
+                    let old = column.get(*slot);
+                    column.set(*slot, old | value);
+                    (value & !old) as u64
+                })
+                .collect();
+            let bits = WORD_BITS.min(bits - field * WORD_BITS);
+            fresh.extend(
+                (0..bits).map(|bit| BooleanBuffer::collect_bool(count, |row| new[row] >> bit & 1 != 0)),
+            );
+        }
+        fresh
+    }
+}
+
 /// The columns `columns` of `rows`, of the selected rows.
 fn pick(
     columns: &[usize],

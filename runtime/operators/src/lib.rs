@@ -15,11 +15,14 @@ mod expand;
 mod group_aggregate;
 mod grouping;
 mod limit;
+mod merge;
 mod operator;
+mod progress;
 mod union;
 mod values;
 mod watermark;
 mod window;
+mod window_aggregate;
 mod window_table_function;
 
 #[cfg(test)]

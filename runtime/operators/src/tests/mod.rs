@@ -2,6 +2,7 @@
 
 mod group_aggregate;
 mod stateless;
+mod window_aggregate;
 
 use arrow::datatypes::{Field, SchemaRef};
 use std::sync::Arc;

@@ -3,5 +3,5 @@
 mod slices;
 mod zone;
 
-pub(crate) use slices::{Slices, WindowEnds, window_start};
+pub(crate) use slices::{Slices, WindowEnds};
 pub(crate) use zone::Zone;

@@ -122,7 +122,13 @@ impl Slices {
         }
     }
 
+    /// The end of the first slice of a window.
+    pub(crate) fn first_slice_of(&self, window_end: i64) -> i64 {
+        self.window_start(window_end) + self.width_ms
+    }
+
     /// The ends of the slices of a window, the newest first.
+    #[cfg(test)]
     pub(crate) fn slices_of(&self, window_end: i64) -> impl Iterator<Item = i64> {
         let start = self.window_start(window_end);
         let width_ms = self.width_ms;

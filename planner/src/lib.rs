@@ -18,9 +18,10 @@
 mod binder;
 mod catalog;
 mod error;
-mod interim;
+mod functions;
 mod parser;
 mod planner;
+mod query;
 mod statements;
 
 pub use error::{PlanError, PlanErrorKind, Position};

@@ -3,6 +3,7 @@
 use crate::binder::Binder;
 use crate::catalog::{CatalogEntry, Session};
 use crate::parser::{self, ClientCommand, Completeness, Statement};
+use crate::query::QueryBinder;
 use crate::{PlanError, statements};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct TextTable {
 impl Planner {
     /// `env` gives functions such as `NOW()` and `RAND()` their clock and randomness when the job runs.
     pub fn new(connectors: Arc<dyn ConnectorCatalog>, env: RuntimeEnv) -> Self {
-        Planner::with_binder(Session::new(connectors, env), Arc::new(crate::interim::QueryBinder::new()))
+        Planner::with_binder(Session::new(connectors), Arc::new(QueryBinder::new(env)))
     }
 
     pub(crate) fn with_binder(session: Session, binder: Arc<dyn Binder>) -> Self {

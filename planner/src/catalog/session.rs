@@ -7,7 +7,7 @@ use sqlparser::ast::{self, ObjectName};
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{ConnectorCatalog, RuntimeEnv, Settings};
+use weir_types::{ConnectorCatalog, Settings};
 
 /// What statements of one session share.
 #[derive(Clone)]
@@ -15,8 +15,6 @@ pub struct Session {
     pub catalog: Catalog,
     pub settings: Settings,
     pub connectors: Arc<dyn ConnectorCatalog>,
-    /// clock and randomness of functions, when the job runs
-    pub env: RuntimeEnv,
 }
 
 /// A table or a view.
@@ -97,8 +95,8 @@ impl Catalog {
 }
 
 impl Session {
-    pub fn new(connectors: Arc<dyn ConnectorCatalog>, env: RuntimeEnv) -> Self {
-        Session { catalog: Catalog::default(), settings: Settings::default(), connectors, env }
+    pub fn new(connectors: Arc<dyn ConnectorCatalog>) -> Self {
+        Session { catalog: Catalog::default(), settings: Settings::default(), connectors }
     }
 
     /// The table or view that `name` means: `t`, `default_database.t` or `default_catalog.default_database.t`, where

@@ -139,39 +139,41 @@ pub(super) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
         if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
 }
 
-/// Cuts at semicolons, except for those inside `BEGIN STATEMENT SET; ..; END` and `STATEMENT SET BEGIN ..; END`.
+/// Cuts at semicolons, except for those inside `BEGIN STATEMENT SET; ..; END` and `STATEMENT SET BEGIN ..; END`. Hints
+/// belong to a statement even where they stand at its edge.
 fn pieces(tokens: &[TokenWithSpan]) -> Vec<Piece> {
     let mut pieces = vec![];
+    let mut piece: Option<Piece> = None;
     let mut words: Vec<usize> = vec![];
     let mut in_set = false;
     let mut starts_part = true;
     for (index, token) in tokens.iter().enumerate() {
+        if is_blank(token) && hint_text(token).is_none() {
+            continue;
+        }
+        if token.token == Token::SemiColon && !in_set {
+            pieces.extend(piece.take().map(|piece| Piece { ended: true, ..piece }));
+            words.clear();
+            continue;
+        }
+        let start = piece.map_or(index, |piece| piece.start);
+        piece = Some(Piece { start, end: index + 1, ended: false });
         if is_blank(token) {
             continue;
         }
-        if token.token == Token::SemiColon {
-            if in_set {
-                words.push(index);
-                starts_part = true;
-            } else if let (Some(start), Some(end)) = (words.first(), words.last()) {
-                pieces.push(Piece { start: *start, end: end + 1, ended: true });
-                words.clear();
-            }
-            continue;
-        }
         words.push(index);
-        if in_set {
+        if !in_set {
+            in_set = opens_set(tokens, &words);
+            starts_part = in_set;
+        } else if token.token == Token::SemiColon {
+            starts_part = true;
+        } else {
             // END of a CASE is never the first word of a statement.
             in_set = !(starts_part && is_word(token, "END"));
             starts_part = false;
-        } else {
-            in_set = opens_set(tokens, &words);
-            starts_part = in_set;
         }
     }
-    if let (Some(start), Some(end)) = (words.first(), words.last()) {
-        pieces.push(Piece { start: *start, end: end + 1, ended: false });
-    }
+    pieces.extend(piece);
     pieces
 }
 

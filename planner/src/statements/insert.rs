@@ -4,7 +4,7 @@ use crate::PlanError;
 use crate::binder::{Binder, BoundQuery, JobRoot, SinkValue};
 use crate::catalog::{CatalogEntry, CatalogTable, Session, local_name};
 use crate::error::nearest;
-use crate::interim::is_implicitly_castable;
+use crate::functions::is_implicitly_castable;
 use crate::parser::Insert;
 use arrow::datatypes::{Field, FieldRef};
 use sqlparser::ast::Ident;

@@ -9,6 +9,7 @@ mod registry;
 mod tests;
 
 use crate::quantity::{parse_bytes, parse_duration_ms};
+use crate::text::TimeZone;
 use crate::{Classify, ErrorKind, JobSettings};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -26,7 +27,7 @@ pub enum SettingType {
     Bytes,
     /// one of these, in any case
     Choice(&'static [&'static str]),
-    /// a name of the IANA time zone database
+    /// a name of the IANA time zone database, or an offset
     TimeZone,
     Text,
 }
@@ -221,11 +222,11 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
                 None => wrong(format!("'{value}' is not one of '{}'", choices.join("', '"))),
             }
         }
-        SettingType::TimeZone => match chrono_tz::Tz::from_str(value) {
-            Ok(zone) => Ok(zone.name().to_string()),
-            Err(_) => {
-                wrong(format!("'{value}' is not a time zone: write a name such as 'Europe/Berlin' or 'UTC'"))
-            }
+        SettingType::TimeZone => match TimeZone::from_str(value) {
+            Ok(zone) => Ok(zone.to_string()),
+            Err(_) => wrong(format!(
+                "'{value}' is not a time zone: write a name such as 'Europe/Berlin', or an offset such as 'GMT+08:00'"
+            )),
         },
         SettingType::Text => Ok(value.to_string()),
     }

@@ -39,6 +39,8 @@ fn values_reach_the_job() {
     let job = settings.job_settings();
     assert_eq!((job.parallelism, job.batch_timeout_ms, job.source_idle_timeout_ms), (3, 1000, 120_000));
     assert_eq!(&*job.time_zone, "Europe/Berlin");
+    settings.set("table.local-time-zone", "GMT+8").unwrap();
+    assert_eq!(settings.time_zone(), "GMT+08:00");
     settings.set("table.exec.resource.default-parallelism", "2").unwrap();
     assert_eq!(settings.job_settings().parallelism, 2);
     settings.reset("parallelism.default").unwrap();

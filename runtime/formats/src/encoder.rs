@@ -1,7 +1,7 @@
 //! What writes a format.
 
 use crate::FormatError;
-use weir_types::ChangelogBatch;
+use weir_types::{ChangelogBatch, RowKind};
 
 /// Turns batches of one schema into records.
 ///
@@ -33,5 +33,16 @@ impl RowEnd<'_> {
             RowEnd::LineFeed => out.push(b'\n'),
             RowEnd::Recorded(ends) => ends.push(out.len()),
         }
+    }
+}
+
+/// Refuses rows that a format without changes cannot write.
+pub(crate) fn insert_only(format: &'static str, batch: &ChangelogBatch) -> Result<(), FormatError> {
+    match batch.kinds().and_then(|kinds| kinds.iter().find(|kind| *kind != RowKind::Insert)) {
+        None => Ok(()),
+        Some(kind) => Err(FormatError::Row {
+            format,
+            reason: format!("it holds inserts only, not {kind}; use format 'debezium-json' for changes"),
+        }),
     }
 }

@@ -117,9 +117,9 @@ impl Format {
     pub fn encoder(&self, columns: &SchemaRef) -> Result<Box<dyn Encoder>, FormatError> {
         self.check_columns(columns)?;
         Ok(match self {
-            Format::Json(options) => json::encoder(options, columns)?,
-            Format::Csv(options) => csv::encoder(options, columns)?,
-            Format::Raw(options) => raw::encoder(options)?,
+            Format::Json(options) => json::encoder(options, columns),
+            Format::Csv(options) => csv::encoder(options),
+            Format::Raw(options) => raw::encoder(options),
             Format::DebeziumJson(options) => debezium::encoder(options, columns)?,
         })
     }

@@ -17,15 +17,19 @@
 //!
 //! This room deliberately does not know files, sockets or topics: whoever feeds it adds their names to its errors.
 
+mod cells;
+mod columns;
 mod csv;
 mod debezium;
 mod decoder;
 mod encoder;
 mod error;
 mod format;
+mod framing;
 mod json;
 mod options;
 mod raw;
+mod stream;
 
 pub use decoder::{Decoder, DecoderSpec, Position};
 pub use encoder::Encoder;
@@ -37,3 +41,6 @@ pub use csv::CsvOptions;
 pub use debezium::DebeziumJsonOptions;
 pub use json::{JsonOptions, MapNullKeyMode, TimestampStandard};
 pub use raw::{Charset, RawOptions};
+
+#[cfg(test)]
+mod tests;

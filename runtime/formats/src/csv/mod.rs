@@ -1,17 +1,13 @@
-//! The `csv` format.
+//! The `csv` format: RFC 4180, as Jackson reads and writes it for Flink.
 
+mod decode;
+mod encode;
+mod fields;
 mod options;
+mod value;
 
 pub use options::CsvOptions;
+
+pub(crate) use decode::decoder;
+pub(crate) use encode::encoder;
 pub(crate) use options::{OPTIONS, check_columns};
-
-use crate::{Decoder, DecoderSpec, Encoder, FormatError};
-use arrow::datatypes::SchemaRef;
-
-pub(crate) fn decoder(_: &CsvOptions, _: &DecoderSpec) -> Result<Box<dyn Decoder>, FormatError> {
-    Err(FormatError::UnsupportedType("format 'csv' cannot be read yet".into()))
-}
-
-pub(crate) fn encoder(_: &CsvOptions, _: &SchemaRef) -> Result<Box<dyn Encoder>, FormatError> {
-    Err(FormatError::UnsupportedType("format 'csv' cannot be written yet".into()))
-}

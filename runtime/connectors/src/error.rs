@@ -1,10 +1,10 @@
 //! Errors of this room.
 
-use weir_types::{Classify, ErrorKind};
+use weir_types::{Classify, ErrorKind, OptionError};
 
 /// Why a table could not be opened, read or written. Each message names the table, and the file and line (or offset)
 /// where there is one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// An option is wrong, or a file that it names is not there.
     #[error("{0}")]
@@ -18,6 +18,25 @@ pub enum ConnectorError {
     /// A defect.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<OptionError> for ConnectorError {
+    fn from(error: OptionError) -> Self {
+        ConnectorError::Options(error.message)
+    }
+}
+
+impl ConnectorError {
+    /// The same error with where it happened in front: `{context}: {message}`.
+    pub(crate) fn context(self, context: impl std::fmt::Display) -> Self {
+        let with = |message| format!("{context}: {message}");
+        match self {
+            ConnectorError::Options(message) => ConnectorError::Options(with(message)),
+            ConnectorError::Record(message) => ConnectorError::Record(with(message)),
+            ConnectorError::Unavailable(message) => ConnectorError::Unavailable(with(message)),
+            ConnectorError::Internal(message) => ConnectorError::Internal(with(message)),
+        }
+    }
 }
 
 impl Classify for ConnectorError {

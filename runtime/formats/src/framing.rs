@@ -71,6 +71,7 @@ impl QuotedLines {
         let quote = self.quote == Some(byte);
         self.state = match self.state {
             State::RecordStart if self.comments && byte == b'#' => State::Comment,
+            State::RecordStart if self.comments && byte == b' ' => State::RecordStart,
             State::Quoted if quote => State::QuoteSeen,
             State::Quoted if escape => State::Escaped { quoted: true },
             State::Quoted | State::Escaped { quoted: true } => State::Quoted,

@@ -155,9 +155,13 @@ impl RecordDecoder for CsvRecords {
     }
 
     fn decode(&mut self, record: &[u8]) -> Result<Outcome, RecordError> {
+        let mut record = record;
         if self.options.allow_comments {
-            let begin = record.iter().position(|byte| *byte != b' ').map(|at| record[at]);
-            if matches!(begin, None | Some(b'#')) {
+            // With comments, Jackson also drops empty lines and the spaces that a line begins with.
+            while let [b' ', rest @ ..] = record {
+                record = rest;
+            }
+            if matches!(record.first(), None | Some(b'#')) {
                 return Ok(Outcome::Nothing);
             }
         }

@@ -133,7 +133,8 @@ fn what_csv_writes_it_reads_again() {
     ];
     for round in 0..60 {
         let csv = &formats[round % formats.len()];
-        let text: String = (0..20).map(|_| random.record(&fields)).collect();
+        // An array of one NULL and NULL itself have the same text.
+        let text: String = (0..20).map(|_| random.record(&fields).replace("[null]", "[0]")).collect();
         let first = batch(&json, &columns, &text);
         let written = write(csv, &columns, &first);
         let read = read_in(&mut *decoder(csv, &columns), written.as_bytes(), 1 + random.below(50)).unwrap();
@@ -223,8 +224,11 @@ fn json_agrees_with_another_parser() {
         let record = random.record(&fields);
         let mut bytes = damage(&mut random, record.trim_end().as_bytes());
         bytes.retain(|byte| *byte != b'\n' && *byte != b'\r');
-        let expected =
-            serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|value| value.is_object());
+        let expected = match serde_json::from_slice::<serde_json::Value>(&bytes) {
+            Ok(value) => value.is_object(),
+            Err(error) if error.to_string().contains("out of range") => continue,
+            Err(_) => false,
+        };
         let ours = decoder(&json, &columns).decode_record(&bytes).is_ok();
         // Half a surrogate pair, which the other parser refuses, does not occur in these records.
         assert_eq!(ours, expected || bytes.is_empty(), "{}", String::from_utf8_lossy(&bytes));

@@ -38,6 +38,10 @@ impl FlinkFunction {
     }
 
     pub fn bind(&self, typed: Typed) -> Arc<ScalarUDF> {
+        // UNIX_TIMESTAMP() reads the clock, UNIX_TIMESTAMP(text) does not.
+        let timeless = self.function.name == "UNIX_TIMESTAMP" && !typed.arguments.is_empty();
+        let signature =
+            if timeless { Signature::user_defined(Volatility::Immutable) } else { self.signature.clone() };
         let bound = Bound {
             data_types: typed.arguments.iter().map(SqlType::data_type).collect(),
             field: Arc::new(typed.result.to_field(self.function.name, typed.nullable)),
@@ -48,7 +52,7 @@ impl FlinkFunction {
             function: self.function,
             context: self.context.clone(),
             bound: Some(bound),
-            signature: self.signature.clone(),
+            signature,
         }))
     }
 

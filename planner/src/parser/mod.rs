@@ -19,6 +19,8 @@ mod tests;
 
 pub(crate) use ast::*;
 pub use ast::{ClientCommand, ExplainDetail, Statement};
+#[cfg(test)]
+pub(crate) use dialect::FlinkDialect;
 pub(crate) use dialect::{TableArgument, bare, table_argument};
 pub(crate) use hints::split_name;
 pub use script::{Completeness, completeness};

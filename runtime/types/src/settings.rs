@@ -173,11 +173,6 @@ impl Settings {
         self.integer("table.display.max-column-width").and_then(|width| usize::try_from(width).ok())
     }
 
-    /// `sql-client.verbose`
-    pub fn verbose(&self) -> bool {
-        self.boolean("sql-client.verbose")
-    }
-
     /// What the runtime is told.
     pub fn job_settings(&self) -> JobSettings {
         let count =

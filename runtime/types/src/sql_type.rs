@@ -179,6 +179,7 @@ impl SqlType {
     }
 
     /// An Arrow field of this type; metadata tells the SQL type where the Arrow type does not.
+    #[allow(clippy::disallowed_types, reason = "the type of Arrow metadata")]
     pub fn to_field(&self, name: &str, nullable: bool) -> Field {
         let data_type = self.data_type();
         let field = Field::new(name, data_type, nullable);

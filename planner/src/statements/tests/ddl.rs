@@ -29,11 +29,7 @@ fn what_is_wrong_with_a_table() {
             "WATERMARK FOR: 'a' is of type TIMESTAMP(6), but event time",
             47,
         ),
-        (
-            "ts TIMESTAMP(3), WATERMARK FOR tz AS ts",
-            "WATERMARK FOR: the table has no column 'tz', did you mean 'ts'?",
-            48,
-        ),
+        ("ts TIMESTAMP(3), WATERMARK FOR tz AS ts", "WATERMARK FOR: the table has no column 'tz'", 48),
         ("ts TIMESTAMP(3), WATERMARK FOR ts AS 1", "the watermark is of type INT, but 'ts'", 48),
         ("a INT, b AS c + 1", "computed column 'b': column 'c' does not exist", 29),
         ("a INT, b AS a + 1, c AS b + 1", "computed column 'c': column 'b' does not exist", 41),
@@ -151,7 +147,7 @@ fn views_are_checked_when_they_are_created() {
             .starts_with("view 'w' names 1 columns, but")
     );
     assert!(
-        error(&mut planner, "CREATE VIEW w AS SELECT a, b AS a FROM t").contains("two columns named 'a'")
+        error(&mut planner, "CREATE VIEW w (x, x) AS SELECT a, b FROM t").contains("two columns named 'x'")
     );
     assert!(error(&mut planner, "CREATE VIEW v AS SELECT 1 AS a").starts_with("view 'v' exists already"));
     plan(&mut planner, "CREATE OR REPLACE VIEW v AS SELECT b FROM t; ALTER VIEW v RENAME TO w").unwrap();

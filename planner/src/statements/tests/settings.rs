@@ -2,18 +2,15 @@ use super::*;
 
 #[test]
 fn set_shows_changes_and_resets() {
-    let mut planner = after("SET 'parallelism.default' = '3'; SET sql-client.verbose = true;");
+    let mut planner = after("SET 'parallelism.default' = '3'; SET table.dml-sync = true;");
     let all = lines(&rows(&mut planner, "SET"));
     assert!(all.starts_with("key|value\n"), "{all}");
-    assert!(
-        all.contains("\nparallelism.default|3\n") && all.contains("\nsql-client.verbose|true\n"),
-        "{all}"
-    );
-    assert!(planner.settings().verbose());
+    assert!(all.contains("\nparallelism.default|3\n") && all.contains("\ntable.dml-sync|true\n"), "{all}");
+    assert!(planner.settings().dml_sync());
     plan(&mut planner, "RESET 'parallelism.default'").unwrap();
     assert_eq!(planner.settings().get("parallelism.default"), Some("1"));
     plan(&mut planner, "RESET").unwrap();
-    assert!(!planner.settings().verbose());
+    assert!(!planner.settings().dml_sync());
 }
 
 #[test]

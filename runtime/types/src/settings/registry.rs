@@ -52,7 +52,6 @@ const fn or_old(definition: SettingDefinition, old_keys: &'static [&'static str]
 }
 
 const MAX_PARALLELISM: i64 = 32_768;
-const NO_TTL: &str = "idle state is not dropped yet";
 
 const SETTINGS: &[SettingDefinition] = &[
     // The job.
@@ -112,10 +111,12 @@ const SETTINGS: &[SettingDefinition] = &[
         "a source that is silent for so long no longer holds watermarks back; 0: never",
     ),
     // State.
-    SettingDefinition {
-        support: OnlyDefault(NO_TTL),
-        ..setting("table.exec.state.ttl", Duration, "0 ms", "")
-    },
+    setting(
+        "table.exec.state.ttl",
+        Duration,
+        "0 ms",
+        "state of a key that has not been touched for so long is dropped; 0: never",
+    ),
     // The client.
     setting(
         "sql-client.execution.result-mode",
@@ -132,7 +133,7 @@ const SETTINGS: &[SettingDefinition] = &[
         ),
         &["sql-client.display.max-column-width"],
     ),
-    setting("sql-client.verbose", Boolean, "false", "show errors with everything that is known about them"),
+    only_default("sql-client.verbose", Boolean, "false", "errors always say all that is known about them"),
     or_old(
         setting("table.dml-sync", Boolean, "false", "in the REPL, wait for the end of an INSERT"),
         &["execution.attached"],

@@ -73,8 +73,8 @@ fn wrong_values_say_what_is_expected() {
     assert!(error("table.local-time-zone", "Mars/Base").contains("'Mars/Base' is not a time zone"));
     assert!(error("pipeline.batch-timeout", "soon").contains("'soon' is not a duration"));
     assert_eq!(
-        error("sql-client.verbose", "yes"),
-        "setting 'sql-client.verbose': 'yes' is neither 'true' nor 'false'"
+        error("table.dml-sync", "yes"),
+        "setting 'table.dml-sync': 'yes' is neither 'true' nor 'false'"
     );
 }
 
@@ -105,4 +105,24 @@ fn what_is_not_built_is_refused_and_defaults_are_accepted() {
 fn choices_are_kept_in_one_spelling() {
     let settings = set("sql-client.execution.result-mode", "TABLEAU").unwrap();
     assert_eq!(settings.get("sql-client.execution.result-mode"), Some("tableau"));
+}
+
+/// The page for users and the registry say the same.
+#[test]
+fn the_documentation_lists_every_setting() {
+    let page = include_str!("../../../../docs/sql.md");
+    for definition in registered_settings() {
+        let line = page.lines().find(|line| line.starts_with(&format!("| `{}` |", definition.key)));
+        match (definition.support, line) {
+            (SettingSupport::Honoured, Some(line)) => {
+                assert!(
+                    definition.default.is_none_or(|default| line.contains(&format!("`{default}`"))),
+                    "{line}"
+                );
+                assert!(definition.old_keys.iter().all(|old| line.contains(&format!("`{old}`"))), "{line}");
+            }
+            (SettingSupport::Honoured, None) => panic!("{} is not in docs/sql.md", definition.key),
+            (_, line) => assert_eq!(line, None, "{} is not honoured", definition.key),
+        }
+    }
 }

@@ -89,17 +89,17 @@ impl<R: RecordDecoder, F: Framing> StreamDecoder<R, F> {
         } else {
             u64::from(bytes.last() == Some(&b'\n'))
         };
-        if self.header_lines > 0 {
-            self.header_lines -= 1;
-        } else {
-            self.decode_content(content)?;
-        }
+        self.decode_content(content)?;
         self.position.offset += bytes.len() as u64;
         self.position.lines += lines;
         Ok(())
     }
 
     fn decode_content(&mut self, content: &[u8]) -> Result<(), FormatError> {
+        if self.header_lines > 0 {
+            self.header_lines -= 1;
+            return Ok(());
+        }
         self.batch_bytes += content.len();
         match self.records.decode(content) {
             Ok(_) => Ok(()),

@@ -286,6 +286,23 @@ impl<'a> Cursor<'a> {
     /// Passes a value by.
     #[inline]
     pub(super) fn skip_value(&mut self) -> Parsed<()> {
+        match (self.byte(), self.quotes) {
+            (Some(b'"'), Some(quotes)) => {
+                if let Some(end) = next_quote(quotes, self.at + 1) {
+                    self.at = end + 1;
+                    return Ok(());
+                }
+            }
+            (Some(b'1'..=b'9'), _) => {
+                let rest = &self.bytes[self.at..];
+                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                if let Some(b',' | b'}' | b']') = rest.get(digits) {
+                    self.at += digits;
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
         self.skip_nested(MAX_DEPTH)
     }
 

@@ -145,6 +145,10 @@ fn a_header_is_skipped_at_the_start_only() {
     spec.position = Position { offset: 4, lines: 1 };
     let mut decoder = format.decoder(&spec).unwrap();
     assert_eq!(show(&read_in(&mut *decoder, b"1,x\n", 1).unwrap()), ["+I[1, x]"]);
+    let mut decoder = super::decoder(&format, &columns);
+    decoder.decode_record(b"a,s").unwrap();
+    decoder.decode_record(b"2,y").unwrap();
+    assert_eq!(show(&[decoder.flush().unwrap().unwrap()]), ["+I[2, y]"]);
 }
 
 #[test]

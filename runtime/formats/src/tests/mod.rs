@@ -6,7 +6,6 @@ mod json;
 mod options;
 mod properties;
 mod raw;
-mod speed;
 
 use crate::{Decoder, DecoderSpec, Format, FormatError, Position};
 use arrow::datatypes::{Schema, SchemaRef};

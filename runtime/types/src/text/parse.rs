@@ -93,7 +93,8 @@ pub enum ParsedDecimal {
     Malformed,
 }
 
-/// A DECIMAL(`precision`, `scale`) as Java's `new BigDecimal(text)` reads it, rounded half up. No spaces.
+/// A DECIMAL(`precision`, `scale`) as Java's `new BigDecimal(text)` reads it, rounded half up. No spaces:
+/// CAST trims first.
 pub fn decimal(text: &[u8], precision: u8, scale: i8) -> ParsedDecimal {
     let (negative, unsigned) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -74,11 +74,13 @@ impl Engine {
         let (sender, receiver) = mpsc::channel(JOB_EVENTS);
         let stop = Arc::new(watch::channel(false).0);
         let (result_sender, result) = watch::channel(None);
+        let mailboxes: Vec<_> = tasks.iter().map(|task| task.mailbox.clone()).collect();
+        let senders = mailboxes.clone();
         let job = Job {
             env: self.env.clone(),
             coordinator,
             storage: self.storage.clone(),
-            mailboxes: tasks.iter().map(|task| task.mailbox.clone()).collect(),
+            mailboxes,
             committers,
             shared: shared.clone(),
             sender,
@@ -91,7 +93,7 @@ impl Engine {
             result_sender.send_replace(Some(ended));
         };
         self.env.spawner.spawn("job", Box::pin(run));
-        let results = results.map(|receiver| ResultReceiver { receiver });
+        let results = results.map(|receiver| ResultReceiver { receiver, senders });
         Ok(JobHandle { job_id, shared, stop, result, results })
     }
 }

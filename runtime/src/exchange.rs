@@ -157,6 +157,17 @@ impl GateReader {
         Poll::Pending
     }
 
+    /// True if nothing but the end is left in a channel: time and idleness before it say nothing more.
+    pub(crate) fn is_at_end(&self, channel: usize) -> bool {
+        let state = self.gate.state.lock();
+        let queue = &state.channels[channel].queue;
+        let ends = queue.back().is_some_and(|(element, _)| matches!(element, StreamElement::EndOfInput));
+        let holds = |(element, _): &(StreamElement, usize)| {
+            matches!(element, StreamElement::Batch(_) | StreamElement::Barrier(_))
+        };
+        ends && !queue.iter().any(holds)
+    }
+
     /// A barrier that stands first in a channel that is not blocked. Nothing else is taken.
     pub(crate) fn take_barrier(&mut self) -> Option<(usize, Barrier)> {
         let mut state = self.gate.state.lock();

@@ -1,5 +1,6 @@
 //! What the one who submitted a job holds.
 
+use crate::mailbox::Mailbox;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use weir_types::{ChangelogBatch, JobError, OperatorId, OperatorMetrics, OperatorMetricsSnapshot};
@@ -49,6 +50,15 @@ pub struct OperatorReport {
 /// The rows of a `Collect`, in order of each subtask. Dropping it ends the job early.
 pub struct ResultReceiver {
     pub(crate) receiver: mpsc::Receiver<ChangelogBatch>,
+    /// who sends, or somebody before them: they hear when nobody reads any more
+    pub(crate) senders: Vec<Arc<Mailbox>>,
+}
+
+impl Drop for ResultReceiver {
+    fn drop(&mut self) {
+        self.receiver.close();
+        self.senders.iter().for_each(|sender| sender.output_closed());
+    }
 }
 
 impl ResultReceiver {

@@ -115,13 +115,20 @@ impl GateHead {
         self.requested = Some(barrier);
     }
 
-    /// The barrier whose snapshot is to be taken now.
+    /// The barrier whose snapshot is to be taken now: every channel has delivered it or has nothing left but its end,
+    /// which need not have been processed, since a producer that has finished ends again after a restore.
     pub(crate) fn take_aligned(&mut self) -> Option<Barrier> {
-        let aligned = self.alignment.complete(&self.ended);
+        if self.requested.is_none() && matches!(self.alignment, Alignment::Flowing) {
+            return None;
+        }
+        let reader = &self.reader;
+        let at_end = |(channel, ended): (usize, &bool)| *ended || reader.is_at_end(channel);
+        let ended: Vec<bool> = self.ended.iter().enumerate().map(at_end).collect();
+        let aligned = self.alignment.complete(&ended);
         if aligned.is_some() {
             self.reader.unblock_all();
             return aligned;
         }
-        if self.all_ended() { self.requested.take() } else { None }
+        if ended.iter().all(|ended| *ended) { self.requested.take() } else { None }
     }
 }

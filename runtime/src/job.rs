@@ -139,6 +139,7 @@ impl Job {
             JobEvent::Stored { checkpoint } => {
                 self.state.in_flight -= 1;
                 self.state.checkpoints += 1;
+                self.mailboxes.iter().for_each(|mailbox| mailbox.completed(checkpoint));
                 self.decide(Event::Stored { checkpoint });
             }
             JobEvent::StoreFailed { checkpoint, reason } => {

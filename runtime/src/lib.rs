@@ -61,3 +61,8 @@ pub use weir_types::{
 
 /// The shared vocabulary, for those who depend on this room alone.
 pub use weir_types as types;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

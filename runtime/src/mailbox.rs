@@ -4,7 +4,7 @@
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use weir_types::Barrier;
+use weir_types::{Barrier, CheckpointId};
 
 /// One subtask's letter box. Any task may post; only the subtask reads.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct MailboxState {
     trigger: Option<Barrier>,
+    completed: Option<CheckpointId>,
     output_closed: bool,
     waker: Option<Waker>,
 }
@@ -26,6 +27,8 @@ struct MailboxState {
 pub(crate) struct Mail {
     /// the newest checkpoint that was asked for since the last look; older ones are void then
     pub trigger: Option<Barrier>,
+    /// the newest checkpoint that completed since the last look
+    pub completed: Option<CheckpointId>,
     /// a reader of an output has gone
     pub output_closed: bool,
 }
@@ -34,6 +37,11 @@ impl Mailbox {
     /// Asks the subtask for a checkpoint.
     pub(crate) fn trigger(&self, barrier: Barrier) {
         self.post(|state| state.trigger = Some(barrier));
+    }
+
+    /// Tells the subtask that a checkpoint is complete.
+    pub(crate) fn completed(&self, checkpoint: CheckpointId) {
+        self.post(|state| state.completed = Some(checkpoint));
     }
 
     /// Tells the subtask that a reader of one of its outputs has gone.
@@ -60,7 +68,11 @@ impl Mailbox {
         }
         let mut state = self.state.lock();
         self.pending.store(false, Ordering::Release);
-        Some(Mail { trigger: state.trigger.take(), output_closed: std::mem::take(&mut state.output_closed) })
+        Some(Mail {
+            trigger: state.trigger.take(),
+            completed: state.completed.take(),
+            output_closed: std::mem::take(&mut state.output_closed),
+        })
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {

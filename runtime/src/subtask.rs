@@ -139,15 +139,7 @@ impl Subtask {
         self.progress.steps += 1;
         if self.progress.steps >= STEPS_PER_TURN {
             self.progress.steps = 0;
-            let mut yielded = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut yielded, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
+            yield_now().await;
         }
     }
 
@@ -186,6 +178,9 @@ impl Subtask {
                     self.chain.edge_done(index);
                 }
             }
+        }
+        if let Some(checkpoint) = mail.completed {
+            self.chain.notify_complete(checkpoint);
         }
         let Some(barrier) = mail.trigger else { return Ok(()) };
         match &mut self.head {
@@ -329,4 +324,17 @@ async fn report(events: &mpsc::Sender<JobEvent>, covered_by: CheckpointId, prepa
         // without a job the subtask is about to be cancelled
         let _ = events.send(JobEvent::Prepared { covered_by, operator, committables }).await;
     }
+}
+
+/// Lets other tasks of the thread run.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -21,7 +21,7 @@ pub use coordinator::{Action, CheckpointCoordinator, CoordinatorConfig, Event, O
 pub use error::CheckpointError;
 pub use permit::{CommitPermit, Committables};
 pub use snapshot::{
-    CompletedCheckpoint, OperatorSnapshot, PendingCheckpoint, SourceSnapshot, SplitPosition, SubtaskSnapshot,
-    TaskId,
+    CompletedCheckpoint, KeyedSnapshot, OperatorSnapshot, PendingCheckpoint, SourceSnapshot, SplitPosition,
+    SubtaskSnapshot, TaskId,
 };
 pub use storage::{CheckpointStorage, InMemoryCheckpointStorage};

@@ -1,7 +1,9 @@
 //! What a checkpoint consists of.
 
 use crate::permit::Committables;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use weir_state::{SegmentId, SnapshotIndex};
 use weir_types::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
 
 /// A subtask of a chain of operators: the unit that acknowledges.
@@ -23,10 +25,22 @@ pub struct SourceSnapshot {
     pub finished: Vec<SplitId>,
 }
 
+/// The keyed state of one operator in one subtask.
+#[derive(Clone, Debug)]
+pub struct KeyedSnapshot {
+    pub index: SnapshotIndex,
+    /// those that no complete checkpoint before it holds; storage has the others
+    pub segments: BTreeMap<SegmentId, Bytes>,
+}
+
 /// The snapshot of one operator in one subtask.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorSnapshot {
     pub source: Option<SourceSnapshot>,
+    /// `None` without keyed state
+    pub keyed: Option<KeyedSnapshot>,
+    /// [`weir_state::OperatorStateBackend::snapshot`]; `None` without operator state
+    pub operator_state: Option<Bytes>,
 }
 
 /// What one task hands in for a checkpoint.

@@ -29,6 +29,35 @@ impl InMemoryCheckpointStorage {
     }
 }
 
+/// The checkpoint with the segments that it shares with the one before, so that each can be dropped by itself.
+fn with_all_segments(
+    checkpoint: &CompletedCheckpoint,
+    before: Option<&CompletedCheckpoint>,
+) -> Result<CompletedCheckpoint, CheckpointError> {
+    let mut whole = checkpoint.clone();
+    for (task, snapshot) in &mut whole.snapshots {
+        for (operator, snapshot) in &mut snapshot.operators {
+            let Some(keyed) = &mut snapshot.keyed else { continue };
+            let earlier = before
+                .and_then(|before| before.snapshots.get(task)?.operators.get(operator)?.keyed.as_ref())
+                .map(|keyed| &keyed.segments);
+            for segment in keyed.index.segments() {
+                if keyed.segments.contains_key(&segment.id) {
+                    continue;
+                }
+                let Some(bytes) = earlier.and_then(|earlier| earlier.get(&segment.id)) else {
+                    return Err(CheckpointError::Storage {
+                        what: format!("checkpoint {}", checkpoint.id),
+                        reason: format!("{operator} refers to segment {:?}, which is not kept", segment.id),
+                    });
+                };
+                keyed.segments.insert(segment.id, bytes.clone());
+            }
+        }
+    }
+    Ok(whole)
+}
+
 impl Default for InMemoryCheckpointStorage {
     fn default() -> Self {
         InMemoryCheckpointStorage::new(1)
@@ -41,7 +70,8 @@ impl CheckpointStorage for InMemoryCheckpointStorage {
         let retained = self.retained;
         Box::pin(async move {
             let mut kept = checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.push_back(checkpoint);
+            let whole = with_all_segments(&checkpoint, kept.back().map(|last| &**last))?;
+            kept.push_back(Arc::new(whole));
             while kept.len() > retained {
                 kept.pop_front();
             }

@@ -130,12 +130,12 @@ fn a_batch_of_one_target_is_not_copied() {
         let (mut writer, mut readers) = writer(4, 8, hash(4));
         let same = batch(5..6, None).rows().clone();
         let rows = arrow::compute::take_record_batch(&same, &UInt32Array::from(vec![0; 100])).expect("taken");
-        let pointer = rows.column(0).to_data().buffers()[0].as_ptr();
+        let pointer = rows.column(0).to_data().buffers()[0].as_ptr() as usize;
         writer.send(StreamElement::Batch(ChangelogBatch::insert_only(rows))).await.expect("sent");
         writer.send(StreamElement::EndOfInput).await.expect("sent");
         for reader in &mut readers {
             for batch in batches(&drain(reader).await) {
-                assert_eq!(batch.rows().column(0).to_data().buffers()[0].as_ptr(), pointer);
+                assert_eq!(batch.rows().column(0).to_data().buffers()[0].as_ptr() as usize, pointer);
             }
         }
     });

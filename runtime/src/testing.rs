@@ -1,0 +1,350 @@
+//! Sources, sinks and operators for this room's tests. Rows are (key BIGINT, value BIGINT).
+
+use crate::simulation::Simulation;
+use crate::{Components, Engine, InMemoryCheckpointStorage, JobHandle};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_connectors::{
+    Committable, Committer, ConnectorError, Connectors, ReaderContext, Sink, SinkWriter, Source, SourceEvent,
+    SourceReader, SplitState, WriterContext,
+};
+use weir_operators::{Operator, OperatorError, create_operator};
+use weir_types::{
+    ChangelogBatch, ChangelogMode, CheckpointId, Exchange, Input, JobGraph, JobSettings, NodeIndex,
+    OperatorId, OperatorNode, OperatorSpec, Parallelism, RuntimeEnv, SinkSpec, SourceSpec, SplitId,
+    TableDescriptor,
+};
+
+pub(crate) fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Int64, false),
+        Field::new("v", DataType::Int64, false),
+    ]))
+}
+
+pub(crate) fn rows(rows: &[(i64, i64)]) -> ChangelogBatch {
+    let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(key, _)| *key)));
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, value)| *value)));
+    ChangelogBatch::insert_only(RecordBatch::try_new(schema(), vec![keys, values]).expect("two columns"))
+}
+
+pub(crate) fn rows_of(batch: &ChangelogBatch) -> Vec<(i64, i64)> {
+    let column = |index| batch.rows().column(index).as_primitive::<Int64Type>().clone();
+    let (keys, values) = (column(0), column(1));
+    (0..keys.len()).map(|row| (keys.value(row), values.value(row))).collect()
+}
+
+fn table(name: &str) -> Arc<TableDescriptor> {
+    Arc::new(TableDescriptor {
+        name: name.to_string(),
+        columns: Vec::new(),
+        options: BTreeMap::new(),
+        primary_key: Vec::new(),
+        partition_keys: Vec::new(),
+        watermark: None,
+        comment: None,
+    })
+}
+
+pub(crate) fn source_spec() -> OperatorSpec {
+    source_of("source")
+}
+
+pub(crate) fn source_of(table_name: &str) -> OperatorSpec {
+    OperatorSpec::Source(SourceSpec { table: table(table_name), projection: vec![0, 1], limit: None })
+}
+
+pub(crate) fn sink_of(table_name: &str) -> OperatorSpec {
+    OperatorSpec::Sink(SinkSpec { table: table(table_name), overwrite: false, primary_key: Vec::new() })
+}
+
+/// Builds graphs. Nodes of kind `Union` with one input are operators that a test brings, found by their name.
+#[derive(Default)]
+pub(crate) struct GraphBuilder {
+    pub nodes: Vec<OperatorNode>,
+    pub settings: JobSettings,
+}
+
+impl GraphBuilder {
+    pub(crate) fn new(parallelism: u32) -> Self {
+        let settings = JobSettings { parallelism, ..JobSettings::default() };
+        GraphBuilder { nodes: Vec::new(), settings }
+    }
+
+    pub(crate) fn node(&mut self, name: &str, spec: OperatorSpec, inputs: &[(usize, Exchange)]) -> usize {
+        let input = |(node, exchange): &(usize, Exchange)| Input {
+            node: NodeIndex(*node),
+            exchange: exchange.clone(),
+        };
+        self.nodes.push(OperatorNode {
+            id: OperatorId::new(name),
+            label: name.to_string(),
+            spec,
+            inputs: inputs.iter().map(input).collect(),
+            schema: schema(),
+            changelog: ChangelogMode::INSERT_ONLY,
+            parallelism: Parallelism::Default,
+        });
+        self.nodes.len() - 1
+    }
+
+    pub(crate) fn source(&mut self, name: &str) -> usize {
+        self.node(name, source_of(name), &[])
+    }
+
+    pub(crate) fn operator(&mut self, name: &str, input: usize, exchange: Exchange) -> usize {
+        self.node(name, OperatorSpec::Union, &[(input, exchange)])
+    }
+
+    pub(crate) fn sink(&mut self, name: &str, input: usize) -> usize {
+        self.node(name, sink_of(name), &[(input, Exchange::Forward)])
+    }
+
+    pub(crate) fn fixed(&mut self, node: usize, parallelism: u32) {
+        self.nodes[node].parallelism = Parallelism::Fixed(parallelism);
+    }
+
+    pub(crate) fn build(self) -> JobGraph {
+        JobGraph { name: "test".into(), nodes: self.nodes, settings: self.settings, sql: String::new() }
+    }
+}
+
+/// What a test source's split does, step by step. Its position is the number of steps done.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Rows(Vec<(i64, i64)>),
+    Wait(Duration),
+    /// Never comes to an end.
+    Forever,
+    Fail(&'static str),
+}
+
+pub(crate) fn wait_ms(ms: u64) -> Step {
+    Step::Wait(Duration::from_millis(ms))
+}
+
+struct TestSource {
+    splits: Vec<Vec<Step>>,
+}
+
+struct TestReader {
+    env: RuntimeEnv,
+    /// name, steps, steps done
+    splits: Vec<(SplitId, Vec<Step>, usize)>,
+    /// of the split at the front
+    waits_until: Option<Duration>,
+}
+
+#[async_trait]
+impl Source for TestSource {
+    async fn splits(&self, _parallelism: u32) -> Result<Vec<SplitId>, ConnectorError> {
+        Ok((0..self.splits.len()).map(|index| SplitId::new(&index.to_string())).collect())
+    }
+
+    async fn reader(
+        &self,
+        context: ReaderContext,
+        splits: Vec<SplitState>,
+    ) -> Result<Box<dyn SourceReader>, ConnectorError> {
+        let steps = |split: &SplitId| self.splits[split.0.parse::<usize>().expect("a number")].clone();
+        let splits = splits.into_iter().map(|state| {
+            let done = state.position.map_or(0, |position| position.parse().expect("a number"));
+            (state.split.clone(), steps(&state.split), done)
+        });
+        Ok(Box::new(TestReader { env: context.env, splits: splits.collect(), waits_until: None }))
+    }
+}
+
+#[async_trait]
+impl SourceReader for TestReader {
+    async fn next(&mut self) -> Result<SourceEvent, ConnectorError> {
+        loop {
+            let Some((split, steps, done)) = self.splits.first_mut() else {
+                return Ok(SourceEvent::EndOfInput);
+            };
+            match steps.get(*done) {
+                None => {
+                    let split = split.clone();
+                    self.splits.remove(0);
+                    return Ok(SourceEvent::SplitFinished(split));
+                }
+                Some(Step::Rows(values)) => {
+                    *done += 1;
+                    return Ok(SourceEvent::Rows { split: split.clone(), batch: rows(values) });
+                }
+                Some(Step::Fail(message)) => return Err(ConnectorError::Record(message.to_string())),
+                Some(Step::Forever) => std::future::pending::<()>().await,
+                Some(Step::Wait(duration)) => {
+                    let now = self.env.clock.monotonic();
+                    let until = *self.waits_until.get_or_insert(now + *duration);
+                    self.env.clock.sleep(until.saturating_sub(now)).await;
+                    self.waits_until = None;
+                    *done += 1;
+                }
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Vec<SplitState> {
+        let state = |(split, _, done): &(SplitId, Vec<Step>, usize)| SplitState {
+            split: split.clone(),
+            position: Some(done.to_string()),
+        };
+        self.splits.iter().map(state).collect()
+    }
+}
+
+/// What became of the rows of all test sinks.
+#[derive(Debug, Default)]
+pub(crate) struct SinkLog {
+    pub visible: Vec<(i64, i64)>,
+    pub commits: Vec<String>,
+    pub aborts: Vec<String>,
+    pub flushes: usize,
+    /// by committable
+    pub prepared: BTreeMap<String, Vec<(i64, i64)>>,
+    pub next: usize,
+}
+
+pub(crate) struct TestSink {
+    log: Arc<Mutex<SinkLog>>,
+    fail_commit: bool,
+}
+
+struct TestWriter {
+    log: Arc<Mutex<SinkLog>>,
+    rows: Vec<(i64, i64)>,
+}
+
+struct TestCommitter {
+    log: Arc<Mutex<SinkLog>>,
+    fail: bool,
+}
+
+#[async_trait]
+impl Sink for TestSink {
+    async fn writer(&self, _context: WriterContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        Ok(Box::new(TestWriter { log: self.log.clone(), rows: Vec::new() }))
+    }
+
+    fn committer(&self) -> Option<Box<dyn Committer>> {
+        Some(Box::new(TestCommitter { log: self.log.clone(), fail: self.fail_commit }))
+    }
+}
+
+#[async_trait]
+impl SinkWriter for TestWriter {
+    async fn write(&mut self, batch: &ChangelogBatch) -> Result<(), ConnectorError> {
+        self.rows.extend(rows_of(batch));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), ConnectorError> {
+        self.log.lock().flushes += 1;
+        Ok(())
+    }
+
+    async fn prepare_commit(
+        &mut self,
+        checkpoint: Option<CheckpointId>,
+    ) -> Result<Vec<Committable>, ConnectorError> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut log = self.log.lock();
+        log.next += 1;
+        let part = checkpoint.map_or("end".to_string(), |checkpoint| format!("chk-{checkpoint}"));
+        let name = format!("{part}-{}", log.next);
+        log.prepared.insert(name.clone(), rows);
+        Ok(vec![Committable(name)])
+    }
+}
+
+#[async_trait]
+impl Committer for TestCommitter {
+    async fn commit(&self, committables: &[Committable]) -> Result<(), ConnectorError> {
+        if self.fail {
+            return Err(ConnectorError::Unavailable("commit: the disk is full".to_string()));
+        }
+        let mut log = self.log.lock();
+        for Committable(name) in committables {
+            let rows = log.prepared.remove(name).expect("prepared and not committed before");
+            log.visible.extend(rows);
+            log.commits.push(name.clone());
+        }
+        Ok(())
+    }
+
+    async fn abort(&self, committables: &[Committable]) -> Result<(), ConnectorError> {
+        self.log.lock().aborts.extend(committables.iter().map(|committable| committable.0.clone()));
+        Ok(())
+    }
+}
+
+type OperatorFactory = Arc<dyn Fn() -> Box<dyn Operator> + Send + Sync>;
+
+/// What a test brings, by the names of its tables and nodes; `create_operator` makes the rest.
+#[derive(Clone, Default)]
+pub(crate) struct TestComponents {
+    pub sources: BTreeMap<String, Vec<Vec<Step>>>,
+    pub operators: BTreeMap<String, OperatorFactory>,
+    pub log: Arc<Mutex<SinkLog>>,
+    pub storage: Arc<InMemoryCheckpointStorage>,
+    pub fail_commit: bool,
+}
+
+impl TestComponents {
+    pub(crate) fn source(mut self, name: &str, splits: Vec<Vec<Step>>) -> Self {
+        self.sources.insert(name.to_string(), splits);
+        self
+    }
+
+    pub(crate) fn operator<O: Operator + 'static>(
+        mut self,
+        name: &str,
+        make: impl Fn() -> O + Send + Sync + 'static,
+    ) -> Self {
+        self.operators.insert(name.to_string(), Arc::new(move || Box::new(make())));
+        self
+    }
+
+    pub(crate) fn submit(&self, env: RuntimeEnv, graph: JobGraph) -> JobHandle {
+        let engine = Engine::with_components(env, Arc::new(Connectors::new()), Arc::new(self.clone()));
+        engine.with_storage(self.storage.clone()).submit(graph).expect("a job that can run")
+    }
+
+    /// Runs a job to its end under a seed.
+    pub(crate) fn run(&self, seed: u64, graph: JobGraph) -> Result<crate::JobSummary, crate::JobError> {
+        let simulation = Simulation::new(seed);
+        let job = self.submit(simulation.env(), graph);
+        simulation.run(async move { job.wait().await })
+    }
+}
+
+impl Components for TestComponents {
+    fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>, ConnectorError> {
+        Ok(Arc::new(TestSource { splits: self.sources[&spec.table.name].clone() }))
+    }
+
+    fn sink(&self, _spec: &SinkSpec) -> Result<Arc<dyn Sink>, ConnectorError> {
+        Ok(Arc::new(TestSink { log: self.log.clone(), fail_commit: self.fail_commit }))
+    }
+
+    fn operator(
+        &self,
+        node: &OperatorNode,
+        inputs: &[SchemaRef],
+        settings: &JobSettings,
+    ) -> Result<Box<dyn Operator>, OperatorError> {
+        match self.operators.get(&node.label) {
+            Some(make) => Ok(make()),
+            None => create_operator(node, inputs, settings),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole jobs under the simulated environment.
+
+mod checkpoints;
+mod endings;
+mod flow;
+mod operators;

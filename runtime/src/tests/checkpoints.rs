@@ -1,0 +1,197 @@
+//! Barriers, snapshots and commits of whole jobs.
+
+use super::operators::{Burst, LastValue, Probe};
+use crate::InMemoryCheckpointStorage;
+use crate::testing::{GraphBuilder, Step, TestComponents, wait_ms};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use weir_checkpoint::CompletedCheckpoint;
+use weir_state::OperatorStateBackend;
+use weir_types::{Exchange, JobGraph, OperatorId, OperatorSpec};
+
+fn components() -> TestComponents {
+    TestComponents { storage: Arc::new(InMemoryCheckpointStorage::new(1000)), ..TestComponents::default() }
+}
+
+/// `steps` batches of `rows` rows, `pause_ms` apart.
+fn paced(steps: i64, rows: i64, pause_ms: u64) -> Vec<Step> {
+    let mut all = Vec::new();
+    for step in 0..steps {
+        all.push(Step::Rows((0..rows).map(|row| (row, step * rows + row)).collect()));
+        if pause_ms > 0 {
+            all.push(wait_ms(pause_ms));
+        }
+    }
+    all
+}
+
+/// The numbers that the subtasks of an operator keep as state.
+fn numbers(checkpoint: &CompletedCheckpoint, operator: &str) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    for snapshot in checkpoint.snapshots.values() {
+        let Some(operator) = snapshot.operators.get(&OperatorId::new(operator)) else { continue };
+        let bytes = operator.operator_state.clone().expect("operator state");
+        let state = OperatorStateBackend::restore(&[bytes], 0, 1, "memory").expect("what was written");
+        let entry: [u8; 8] = state.entries("rows")[0].as_ref().try_into().expect("eight bytes");
+        numbers.push(i64::from_be_bytes(entry));
+    }
+    numbers
+}
+
+/// Rows that a source has handed out, by its positions; `rows_of_step` is what each of its batches holds.
+fn rows_read(checkpoint: &CompletedCheckpoint, source: &str, splits: &[Vec<Step>]) -> i64 {
+    let rows = |steps: &[Step]| -> i64 {
+        let rows = steps.iter().map(|step| if let Step::Rows(rows) = step { rows.len() as i64 } else { 0 });
+        rows.sum()
+    };
+    let mut unread: i64 = 0;
+    let mut seen = BTreeSet::new();
+    for snapshot in checkpoint.snapshots.values() {
+        let Some(operator) = snapshot.operators.get(&OperatorId::new(source)) else { continue };
+        let positions = operator.source.as_ref().expect("positions");
+        for split in &positions.splits {
+            let done: usize = split.position.as_ref().expect("a position").parse().expect("a number");
+            let steps = &splits[split.split.0.parse::<usize>().expect("a number")];
+            unread += rows(&steps[done..]);
+            seen.insert(split.split.clone());
+        }
+    }
+    splits.iter().map(|steps| rows(steps)).sum::<i64>() - unread
+}
+
+fn two_inputs(parallelism: u32, interval_ms: u64) -> JobGraph {
+    let mut graph = GraphBuilder::new(parallelism);
+    graph.settings.checkpoint_interval_ms = Some(interval_ms);
+    graph.settings.exchange_bytes = 3000;
+    let fast = graph.source("fast");
+    let slow = graph.source("slow");
+    let inputs = [(fast, Exchange::Hash(vec![0])), (slow, Exchange::Hash(vec![0]))];
+    let union = graph.node("union", OperatorSpec::Union, &inputs);
+    graph.sink("sink", union);
+    graph.build()
+}
+
+/// A checkpoint is a consistent cut: what the union had seen is what the sources had handed out, though one is much
+/// faster than the other and ends long before it.
+#[test]
+fn inputs_of_different_speed_are_aligned_and_one_may_end_early() {
+    for parallelism in [1, 2, 4] {
+        for seed in 0..10 {
+            let fast = vec![paced(60, 10, 0), paced(20, 10, 1), paced(60, 10, 0)];
+            let slow = vec![paced(20, 1, 7), paced(20, 1, 3)];
+            let test = components()
+                .source("fast", fast.clone())
+                .source("slow", slow.clone())
+                .operator("union", Probe::default);
+            test.run(seed, two_inputs(parallelism, 5)).expect("the job ends well");
+            let checkpoints = test.storage.checkpoints();
+            assert!(checkpoints.len() > 10, "{} checkpoints", checkpoints.len());
+            let (mut compared, mut after_the_fast) = (0, 0);
+            for checkpoint in &checkpoints {
+                let seen = numbers(checkpoint, "union");
+                if seen.len() < parallelism as usize {
+                    continue; // the union has finished in part
+                }
+                let fast = rows_read(checkpoint, "fast", &fast);
+                let seen: i64 = seen.iter().sum();
+                assert_eq!(seen, fast + rows_read(checkpoint, "slow", &slow), "checkpoint {}", checkpoint.id);
+                compared += 1;
+                after_the_fast += i64::from(fast == 1400);
+            }
+            assert!(compared > 10, "{compared} checkpoints while the union ran");
+            assert!(after_the_fast > 3, "checkpoints complete after a source has finished");
+            assert_eq!(test.log.lock().visible.len(), 1440, "each row once");
+            assert!(test.log.lock().prepared.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_barrier_passes_while_a_firing_is_pending() {
+    for seed in 0..10 {
+        let mut graph = GraphBuilder::new(2);
+        graph.settings.checkpoint_interval_ms = Some(10);
+        graph.settings.exchange_bytes = 600;
+        graph.settings.batch_rows = 1;
+        let source = graph.source("numbers");
+        let time = graph.operator("time", source, Exchange::Forward);
+        let burst = graph.operator("burst", time, Exchange::Hash(vec![0]));
+        let slow = graph.operator("after", burst, Exchange::Hash(vec![0]));
+        graph.node("collect", OperatorSpec::Collect, &[(slow, Exchange::Forward)]);
+        let test = components()
+            .source(
+                "numbers",
+                vec![vec![Step::Rows(vec![(1, 5)]), wait_ms(100)], vec![Step::Rows(vec![(2, 5)])]],
+            )
+            .operator("time", || LastValue)
+            .operator("burst", || Burst { owed: 50, left: 0 })
+            .operator("after", Probe::default);
+        let simulation = crate::simulation::Simulation::new(seed);
+        let clock = simulation.env().clock;
+        let mut job = test.submit(simulation.env(), graph.build());
+        let mut results = job.results().expect("a collector");
+        simulation.run(async move {
+            // a slow reader: 100 batches at 1 ms each, with a checkpoint every 10 ms
+            while results.next().await.is_some() {
+                clock.sleep(std::time::Duration::from_millis(1)).await;
+            }
+            job.wait().await.expect("the job ends well");
+        });
+        let owed: Vec<i64> =
+            test.storage.checkpoints().iter().map(|c| numbers(c, "burst").iter().sum()).collect();
+        assert!(owed.iter().any(|owed| (1..100).contains(owed)), "{owed:?} owed at checkpoints");
+    }
+}
+
+#[test]
+fn output_is_committed_once_with_checkpoints_and_without() {
+    for interval in [None, Some(4)] {
+        for seed in 0..10 {
+            let mut graph = GraphBuilder::new(2);
+            graph.settings.checkpoint_interval_ms = interval;
+            let source = graph.source("numbers");
+            graph.sink("sink", source);
+            let test = components().source("numbers", vec![paced(10, 3, 2), paced(10, 3, 1), paced(5, 3, 1)]);
+            let summary = test.run(seed, graph.build()).expect("the job ends well");
+            let log = test.log.lock();
+            assert_eq!(log.visible.len(), 75);
+            assert!(log.prepared.is_empty() && log.aborts.is_empty());
+            assert_eq!(interval.is_some(), log.commits.iter().any(|name| name.starts_with("chk-")));
+            assert_eq!(summary.checkpoints, test.storage.checkpoints().len() as u64);
+            assert_eq!(interval.is_none(), summary.checkpoints == 0);
+        }
+    }
+}
+
+/// VALUES and a whole chain of finished sources: triggers reach tasks that no barrier can reach.
+#[test]
+fn a_task_whose_inputs_have_all_ended_still_answers() {
+    for seed in 0..10 {
+        let mut graph = GraphBuilder::new(1);
+        graph.settings.checkpoint_interval_ms = Some(10);
+        let a = graph.source("a");
+        let b = graph.source("b");
+        let time = graph.operator("time", a, Exchange::Forward);
+        let inputs = [(time, Exchange::Forward), (b, Exchange::Forward)];
+        let union = graph.node("burst", OperatorSpec::Union, &inputs);
+        graph.node("collect", OperatorSpec::Collect, &[(union, Exchange::Forward)]);
+        let test = components()
+            .source("a", vec![vec![Step::Rows(vec![(1, 5)])]])
+            .source("b", vec![vec![]])
+            .operator("time", || LastValue)
+            .operator("burst", || Burst { owed: 100, left: 0 });
+        let simulation = crate::simulation::Simulation::new(seed);
+        let clock = simulation.env().clock;
+        let mut job = test.submit(simulation.env(), graph.build());
+        let mut results = job.results().expect("a collector");
+        simulation.run(async move {
+            while results.next().await.is_some() {
+                clock.sleep(std::time::Duration::from_millis(1)).await;
+            }
+            job.wait().await.expect("the job ends well");
+        });
+        let checkpoints = test.storage.checkpoints();
+        assert!(checkpoints.len() >= 2, "{} checkpoints while the union alone ran", checkpoints.len());
+        assert!(checkpoints.iter().all(|checkpoint| checkpoint.finished.len() >= 2));
+    }
+}

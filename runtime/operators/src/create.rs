@@ -4,6 +4,7 @@ use crate::calc::Calc;
 use crate::expand::Expand;
 use crate::group_aggregate::GroupAggregate;
 use crate::limit::Limit;
+use crate::session_aggregate::SessionAggregate;
 use crate::union::Union;
 use crate::values::Values;
 use crate::watermark::WatermarkAssigner;
@@ -11,7 +12,7 @@ use crate::window_aggregate::WindowAggregate;
 use crate::window_table_function::WindowTableFunction;
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
-use weir_types::{JobSettings, OperatorNode, OperatorSpec};
+use weir_types::{JobSettings, OperatorNode, OperatorSpec, WindowSpec, WindowTime};
 
 /// The operator of one subtask of `node`. `inputs` has the schema of each input edge, in their order.
 ///
@@ -55,9 +56,12 @@ fn create(
         OperatorSpec::GroupAggregate(spec) => {
             Box::new(GroupAggregate::new(&node.id, spec, input()?, schema, settings)?)
         }
-        OperatorSpec::WindowAggregate(spec) => {
-            Box::new(WindowAggregate::new(&node.id, spec, input()?, schema)?)
-        }
+        OperatorSpec::WindowAggregate(spec) => match (spec.window, &spec.time) {
+            (WindowSpec::Session { gap_ms }, WindowTime::RowTime(_) | WindowTime::ProcTime) => {
+                Box::new(SessionAggregate::new(&node.id, spec, gap_ms, input()?, schema)?)
+            }
+            _ => Box::new(WindowAggregate::new(&node.id, spec, input()?, schema)?),
+        },
         OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect => {
             return Err(OperatorError::Internal(format!("{} is run by the runtime itself", node.label)));
         }

@@ -5,6 +5,7 @@
 //! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart
 //! needs outside the state API.
 
+mod accumulate;
 mod accumulators;
 mod calc;
 mod create;
@@ -18,6 +19,7 @@ mod limit;
 mod merge;
 mod operator;
 mod progress;
+mod session_aggregate;
 mod union;
 mod values;
 mod watermark;

@@ -35,21 +35,21 @@ impl Merger {
     }
 
     /// Adds what entry `from_slots[i]` has seen to entry `into_slots[i]`, behind what that has seen. No entry comes twice.
-    /// `counted`: the first word of each is a number of rows.
+    /// `count_word`: the word with the number of rows.
     pub(crate) fn merge(
         &mut self,
         keyed: &mut KeyedStateBackend,
         set: &AccumulatorSet,
         (from, from_namespace, from_slots): (&AccumulatorTable, Namespace, &[u32]),
         (into, into_namespace, into_slots): (&AccumulatorTable, Namespace, &[u32]),
-        counted: bool,
+        count_word: Option<usize>,
     ) -> Result<(), OperatorError> {
         set.load(&keyed.rows(from.state, from_namespace), from_slots, &mut self.from);
         set.load(&keyed.rows(into.state, into_namespace), into_slots, &mut self.into);
-        if counted {
+        if let Some(word) = count_word {
             for row in 0..from_slots.len() {
-                let count = self.from.part(row, 0, 1)[0];
-                let sum = &mut self.into.part_mut(row, 0, 1)[0];
+                let count = self.from.part(row, word, 1)[0];
+                let sum = &mut self.into.part_mut(row, word, 1)[0];
                 *sum = sum.wrapping_add(count);
             }
         }

@@ -1,6 +1,7 @@
 use super::{call, output_schema};
 use crate::Operator;
 use crate::event_script::run_script;
+use crate::session_aggregate::SessionAggregate;
 use crate::window_aggregate::WindowAggregate;
 use arrow::datatypes::{Field, SchemaRef};
 use weir_types::AggregateFunction::*;
@@ -124,4 +125,24 @@ fn rows_that_carry_their_windows() {
             operator(input, spec, bounds())
         });
     }
+}
+
+fn sessions(retracts: bool) -> impl Fn(&SchemaRef) -> Box<dyn Operator> + Clone {
+    move |input| {
+        let mut count = call(Count, &[2], SqlType::BigInt);
+        count.distinct = true;
+        let calls = vec![call(Count, &[], SqlType::BigInt), count, call(ListAgg, &[2], SqlType::STRING)];
+        let mut spec = spec(WindowSpec::Session { gap_ms: 10_000 }, &[1], calls);
+        spec.input_retracts = retracts;
+        let schema = output_schema(input, &spec.keys, &spec.aggregates, bounds());
+        let id = OperatorId::new("session");
+        Box::new(SessionAggregate::new(&id, &spec, 10_000, input.clone(), schema).unwrap())
+    }
+}
+
+/// The rows of Flink's session.out, then late rows.
+#[test]
+fn sessions_that_touch_and_merge() {
+    run_script("session", sessions(false));
+    run_script("session_retract", sessions(true));
 }

@@ -245,6 +245,7 @@ impl WindowAggregate {
         };
         let from = Namespace::Window(slice_end);
         let mut slots = Vec::new();
+        let count_word = self.count_word();
         let found = &mut self.scratch.found;
         while keyed.scan(tables.slices.state, from, &mut cursor, MERGED, &mut slots) {
             let keys = keyed.keys(tables.slices.state, from, &slots);
@@ -254,7 +255,7 @@ impl WindowAggregate {
                 &self.set,
                 (&tables.slices, from, &slots),
                 (table, into, &found.slots),
-                self.spec.input_retracts,
+                count_word,
             )?;
         }
         Ok(())

@@ -8,7 +8,8 @@
 mod emit;
 mod fire;
 
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions};
+use crate::accumulate::accumulate;
+use crate::accumulators::{AccumulatorSet, GroupRows};
 use crate::distinct::DistinctMaps;
 use crate::event_time::{rowtime_millis, to_millis};
 use crate::group_aggregate::key_fields;
@@ -199,49 +200,28 @@ impl WindowAggregate {
         batch: &ChangelogBatch,
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
-        let Some(Tables { slices: AccumulatorTable { state, distincts }, .. }) = &mut self.tables else {
+        let count_word = self.count_word();
+        let Some(Tables { slices: table, .. }) = &mut self.tables else {
             return Err(OperatorError::internal("an operator was not opened"));
         };
+        let state = table.state;
         let Scratch { found, grouping, rows, .. } = &mut self.scratch;
         let (keyed, namespace) = (&mut context.keyed, Namespace::Window(slice_end));
         let count = if self.keys.is_empty() { 1 } else { batch.num_rows() };
         let columns: Vec<ArrayRef> = self.keys.iter().map(|key| batch.rows().column(*key).clone()).collect();
-        let keys = keyed.encoder(*state).encode(&columns, count)?;
-        keyed.resolve(*state, namespace, &keys, found);
+        let keys = keyed.encoder(state).encode(&columns, count)?;
+        keyed.resolve(state, namespace, &keys, found);
         if self.keys.is_empty() {
             grouping.all_in_one(found.slots[0], batch.num_rows());
         } else {
             grouping.group(&found.slots);
         }
-        self.set.load(&keyed.rows(*state, namespace), &grouping.slots, rows);
-        let (mut retracts, mut resets) = (Vec::new(), Vec::new());
-        if self.spec.input_retracts {
-            resets.resize(batch.num_rows(), false);
-            for (row, group) in grouping.groups.iter().enumerate() {
-                let retraction = batch.kind(row).is_retraction();
-                let count = &mut rows.part_mut(*group as usize, 0, 1)[0];
-                *count = if retraction { count.wrapping_sub(1) } else { count.wrapping_add(1) };
-                retracts.push(retraction);
-            }
-        }
-        let retractions =
-            self.spec.input_retracts.then_some(Retractions { retracts: &retracts, resets: &resets });
-        let parents: Vec<u32> = match distincts.maps.is_empty() {
-            true => Vec::new(),
-            false => grouping.groups.iter().map(|group| grouping.slots[*group as usize]).collect(),
-        };
-        let fresh = distincts.note(keyed, namespace, &parents, batch.rows(), None, retractions)?;
-        for member in self.set.members() {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, batch.rows())?,
-            };
-            let changes = Changes { groups: &grouping.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, batch.rows());
-            member.accumulator.update(member.place, rows, &arguments, &changes)?;
-        }
-        self.set.store(rows, &grouping.slots, &mut keyed.rows(*state, namespace));
-        Ok(())
+        accumulate(&self.set, keyed, (table, namespace), grouping, rows, batch, count_word)
+    }
+
+    /// The word with the number of a group's rows.
+    fn count_word(&self) -> Option<usize> {
+        self.spec.input_retracts.then_some(0)
     }
 
     fn register(&self, name: &str, context: &mut OperatorContext) -> Result<AccumulatorTable, OperatorError> {

@@ -216,6 +216,10 @@ impl Arena {
             self.chunks.len() - 1
         });
         self.chunks[index] = Some(chunk);
+        if needed > usual {
+            // Full with this one value.
+            return index;
+        }
         let last = self.current.replace(index);
         // The last one may have become garbage while it was still appended to.
         if let Some(last) =
@@ -283,3 +287,6 @@ impl Arena {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::row_store::page_shift;
 use crate::rows::Rows;
 use crate::slot_table::SlotTable;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
 
@@ -24,8 +24,6 @@ pub(crate) struct Table {
     pub(crate) slots: SlotTable,
     /// of Map and List states
     pub(crate) links: Links,
-    /// the end of the slots that `drain` handed out last, and how many entries these are
-    pub(crate) draining: Option<(u32, usize)>,
 }
 
 /// Tables of dropped namespaces that are kept for the next one.
@@ -69,7 +67,6 @@ impl State {
             self.spare.pop().unwrap_or_else(|| Table {
                 slots: SlotTable::new(self.layout.clone(), self.pool.clone()),
                 links: Links::default(),
-                draining: None,
             })
         })
     }
@@ -79,7 +76,7 @@ impl State {
             && self.spare.len() < SPARE_TABLES
         {
             let slots = table.slots.recycle(self.pool.clone());
-            self.spare.push(Table { slots, links: Links::default(), draining: None });
+            self.spare.push(Table { slots, links: Links::default() });
         }
     }
 }
@@ -127,8 +124,10 @@ pub struct KeyedStateBackend {
     pub(crate) names: BTreeMap<String, StateId>,
     /// milliseconds since the epoch, for time to live
     pub(crate) now_ms: i64,
-    /// the latest checkpoint that is known to be complete
+    /// the latest checkpoint that is known to be complete and whose snapshot was incremental
     pub(crate) completed: Option<CheckpointId>,
+    /// full snapshots that may still be heard of
+    pub(crate) full: BTreeSet<CheckpointId>,
     /// states that were restored and wait to be registered
     pub(crate) restored: BTreeMap<String, Vec<Restored>>,
 }
@@ -143,6 +142,7 @@ impl KeyedStateBackend {
             names: BTreeMap::new(),
             now_ms: 0,
             completed: None,
+            full: BTreeSet::new(),
             restored: BTreeMap::new(),
         }
     }
@@ -331,7 +331,10 @@ impl KeyedStateBackend {
         let under_parent = entry.parent.is_some();
         match entry.tables.get(&namespace) {
             Some(table) => table.slots.keys(slots, entry.shape(), under_parent),
-            None => panic!("state {} has no entries for {namespace}", entry.descriptor.name),
+            None => {
+                assert!(slots.is_empty(), "state {} has no entries for {namespace}", entry.descriptor.name);
+                entry.encoder.from_canonical(&[0], &[]).expect("no keys have any shape")
+            }
         }
     }
 
@@ -381,3 +384,6 @@ impl KeyedStateBackend {
         tables.map(|table| table.slots.bytes() + table.links.bytes()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

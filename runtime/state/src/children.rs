@@ -140,3 +140,6 @@ impl KeyedStateBackend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ impl KeyIndex {
         self.entries[hole] = 0;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,6 @@ fn decode(snapshot: &Bytes, file: &str) -> Result<Vec<(String, OperatorState)>, 
     reader.finish()?;
     Ok(states)
 }
+
+#[cfg(test)]
+mod tests;

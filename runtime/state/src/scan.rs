@@ -52,17 +52,17 @@ impl KeyedStateBackend {
     /// Takes entries out of a namespace that is being fired, in bounded steps: replaces what `out` holds by the slots of the next
     /// at most `limit` entries, in the order of their pages; false once there are no more, and then the namespace is dropped.
     ///
-    /// The entries can be read until the next call of `drain` or a snapshot of the backend, whichever comes first; with it they are gone,
-    /// with all that hangs under them, at no cost per entry. So a snapshot between two steps holds exactly what has not been handed
-    /// out: emit what `drain` gave before the driver can take a snapshot, and after a restore go on draining.
+    /// The entries are gone, with all that hangs under them, at no cost per entry: look-ups, scans and snapshots do not see them. Their rows,
+    /// and the entries under them, can be read at their slots until anything in the namespace is changed. So a snapshot between two steps holds
+    /// exactly what has not been handed out: emit what `drain` gave before the driver can take one, and after a
+    /// restore go on draining.
     pub fn drain(&mut self, state: StateId, namespace: Namespace, limit: usize, out: &mut Vec<u32>) -> bool {
         out.clear();
-        self.finish_drain(state, namespace);
         let Some(table) = self.state_mut(state).tables.get_mut(&namespace) else { return false };
-        let rows = &table.slots.rows;
-        let mut next = rows.drained();
-        while next < rows.len() && out.len() < limit.max(1) {
-            if table.slots.is_live(next) {
+        let slots = &mut table.slots;
+        let mut next = slots.rows.drained();
+        while next < slots.rows.len() && out.len() < limit.max(1) {
+            if slots.is_live(next) {
                 out.push(next);
             }
             next += 1;
@@ -71,15 +71,7 @@ impl KeyedStateBackend {
             self.drop_namespace(state, namespace);
             return false;
         }
-        table.draining = Some((next, out.len()));
+        slots.rows.drain_to(next, out.len());
         true
-    }
-
-    /// The entries that the last `drain` handed out are gone.
-    pub(crate) fn finish_drain(&mut self, state: StateId, namespace: Namespace) {
-        let Some(table) = self.state_mut(state).tables.get_mut(&namespace) else { return };
-        if let Some((end, gone)) = table.draining.take() {
-            table.slots.rows.drain_to(end, gone);
-        }
     }
 }

@@ -238,14 +238,14 @@ impl Snapshot {
 impl KeyedStateBackend {
     /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher than that of any snapshot before.
     pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
+        if mode == SnapshotMode::Full {
+            self.full.insert(checkpoint);
+        }
         let mut work = Vec::new();
         let mut states: Vec<(StateIndex, Vec<(Namespace, Arc<Captured>)>)> = Vec::new();
         let mut views: Vec<Vec<Arc<TableView>>> = Vec::new();
         let mut number = 0;
         for id in self.states().collect::<Vec<_>>() {
-            for namespace in self.namespaces(id).collect::<Vec<_>>() {
-                self.finish_drain(id, namespace);
-            }
             let completed = self.completed;
             let parent_name = self.state(id).parent.map(|parent| self.descriptor(parent).name.clone());
             let state = self.state_mut(id);
@@ -294,9 +294,16 @@ impl KeyedStateBackend {
     }
 
     /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to what it
-    /// and the ones before it wrote.
+    /// wrote.
+    ///
+    /// Each incremental snapshot writes anew what no completed checkpoint holds. So a page was captured last either by a
+    /// completed checkpoint, or by one after the latest that is known to be complete: its number tells which. Full snapshots capture nothing and
+    /// do not count.
     pub fn notify_complete(&mut self, checkpoint: CheckpointId) {
-        self.completed = self.completed.max(Some(checkpoint));
+        if !self.full.contains(&checkpoint) {
+            self.completed = self.completed.max(Some(checkpoint));
+            self.full = self.full.split_off(&checkpoint);
+        }
     }
 }
 

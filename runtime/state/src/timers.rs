@@ -204,3 +204,6 @@ impl KeyedStateBackend {
         state.due = due.collect();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,3 +84,6 @@ fn write_time(slots: &mut crate::slot_table::SlotTable, slot: u32, offset: usize
         unsafe { slots.rows.row_mut(slot).add(offset).cast::<i64>().write_unaligned(now_ms) };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,7 @@ fn no_column_is_one_key() {
     let encoder = KeyEncoder::new(&[]).unwrap();
     let keys = encoder.encode(&[], 3).unwrap();
     assert_eq!(keys.hashes(), [key_hash(&[]); 3]);
-    assert_eq!(canonical(&keys, 1), []);
+    assert!(canonical(&keys, 1).is_empty());
     assert!(encoder.decode(&keys).unwrap().is_empty());
     assert_eq!(encoder.from_canonical(&[0, 0], &[]).unwrap().len(), 1);
 }
@@ -142,44 +142,33 @@ fn no_column_is_one_key() {
 #[test]
 fn golden_vectors() {
     let golden = [
-        ("0101 0000 0100 0101", 0),
-        ("0100 0000 01ff 0180", 1),
-        ("010000 000000 01ffff 018000", 2),
-        ("0100000000 0000000000 01ffffffff 017fffffff", 3),
-        ("010000000000000000 000000000000000000 01ffffffffffffffff 018000000000000000", 4),
-        ("01007fffff 0000000000 01bfc00000 017fffffff", 5),
-        ("010010000000000000 000000000000000000 01fff8000000000000 018000000000000000", 6),
-        (
-            "017fffffffffffffffffffffffffffcfc7 0000000000000000000000000000000000 \
-             01800000000000000037ffffffffffffff9 0180000000000000000000000000000000",
-            7,
-        ),
-        ("010000 00 016100ff620000 01c3a46c6f6e67207465787420206265796f6e6420616e7920776f72640000", 8),
-        ("0100ff00ff0000 00 01ff0000 010000", 9),
-        ("017fffffff 0000000000 0180004e20 0180000000", 10),
-        ("017fffffffffffffff 000000000000000000 018000018bcfe56800 018000000000000000", 11),
-        ("0101800000010178 0000 01000000000001 0000 010180000003 00 01018000000000", 12),
-        ("0101018000000101000000000000 00 0100 0101017fffffff00", 13),
+        "0101 0000 0100 0101",
+        "0100 0000 01ff 0180",
+        "010000 000000 01ffff 018000",
+        "0100000000 0000000000 01ffffffff 017fffffff",
+        "010000000000000000 000000000000000000 01ffffffffffffffff 018000000000000000",
+        "01007fffff 0000000000 01bfc00000 017fffffff",
+        "010010000000000000 000000000000000000 01fff8000000000000 018000000000000000",
+        "017fffffffffffffffffffffffffffcfc7 0000000000000000000000000000000000 \
+         0180000000000000037ffffffffffffff9 0180000000000000000000000000000000",
+        "010000 00 016100ff620000 01c3a4206c6f6e672074657874206265796f6e6420616e7920776f72640000",
+        "0100ff00ff0000 00 01ff0000 010000",
+        "017fffffff 0000000000 0180004e20 0180000000",
+        "017fffffffffffffff 000000000000000000 018000018bcfe56800 018000000000000000",
+        "01018000000101780000 010000000000010000 01018000000300 01018000000000",
+        "0101018000000101000000000000 00 0100 0101017fffffff00",
     ];
     let columns = all_columns();
-    for (text, column) in golden {
-        let found = encoded(&columns[column..=column]);
-        match column {
-            // written out below, where each byte has its reason
-            8 | 7 | 12 | 13 => {}
-            _ => assert_eq!(found.join(" "), text, "column {column}"),
-        }
+    assert_eq!(columns.len(), golden.len());
+    for (text, column) in golden.iter().zip(&columns) {
+        assert_eq!(encoded(std::slice::from_ref(column)).join(" "), *text, "{}", column.data_type());
     }
-    assert_eq!(encoded(&columns[8..9])[2], "016100ff620000");
-    assert_eq!(encoded(&columns[7..8])[0], "017fffffffffffffffffffffffffffcfc7");
-    assert_eq!(encoded(&columns[12..13])[0], "01018000000101780000");
-    assert_eq!(encoded(&columns[12..13])[1], "010000000000010000");
-    assert_eq!(encoded(&columns[13..14]), ["0101018000000101000000000000", "00", "0100", "0101017fffffff00"]);
     let keys = encoder(&columns[4..5]).encode(&columns[4..5], 4).unwrap();
     assert_eq!(keys.hashes(), GOLDEN_HASHES);
 }
 
-const GOLDEN_HASHES: [u64; 4] = [0, 0, 0, 0];
+const GOLDEN_HASHES: [u64; 4] =
+    [0x3294_bf2e_84d8_dc01, 0x5527_995c_1f35_d96b, 0x271a_fae9_30bf_16fb, 0xf441_c1b0_eaa2_e396];
 
 #[test]
 fn bytes_are_ordered_as_values_are() {

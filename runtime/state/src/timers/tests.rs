@@ -1,0 +1,127 @@
+use crate::*;
+use arrow::array::{ArrayRef, AsArray, StringArray};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
+
+fn new_timers(mut backend: KeyedStateBackend) -> (KeyedStateBackend, StateId) {
+    let keys = vec![SqlField::new("k", SqlType::STRING, true)];
+    let timers = backend.register_timers("over/timers", keys, TimeDomain::EventTime).unwrap();
+    (backend, timers)
+}
+
+fn whole() -> KeyedStateBackend {
+    KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128)
+}
+
+fn encode(backend: &KeyedStateBackend, timers: StateId, keys: &[&str]) -> EncodedKeys {
+    let column: ArrayRef = Arc::new(StringArray::from(keys.to_vec()));
+    backend.encoder(timers).encode(&[column], keys.len()).unwrap()
+}
+
+type Model = BTreeSet<(i64, String, Namespace)>;
+
+fn pop(
+    backend: &mut KeyedStateBackend,
+    timers: StateId,
+    until_ms: i64,
+    limit: usize,
+) -> Vec<(i64, String, Namespace)> {
+    let Some(due) = backend.pop_timers(timers, until_ms, limit) else { return Vec::new() };
+    let keys = backend.encoder(timers).decode(&due.keys).unwrap();
+    let keys = keys[0].as_string::<i32>().iter().map(|key| key.unwrap().to_string());
+    let times = due.times_ms.iter().copied();
+    times.zip(keys).zip(due.namespaces).map(|((time_ms, key), namespace)| (time_ms, key, namespace)).collect()
+}
+
+#[test]
+fn due_in_order_and_once() {
+    let (mut backend, timers) = new_timers(whole());
+    assert_eq!(backend.next_timer_ms(timers), None);
+    let keys = encode(&backend, timers, &["b", "a", "b", "c"]);
+    backend.add_timers(timers, &keys, &[20, -5, 20, 30], Namespace::Void);
+    backend.add_timers(timers, &keys, &[20, 7, 21, 30], Namespace::Void);
+    backend.delete_timers(timers, &keys, &[0, 7, 0, 0], Namespace::Void);
+    assert_eq!(backend.next_timer_ms(timers), Some(-5));
+    let timer = |time_ms, key: &str| (time_ms, key.to_string(), Namespace::Void);
+    assert_eq!(pop(&mut backend, timers, 20, 1), [timer(-5, "a")]);
+    assert_eq!(pop(&mut backend, timers, 20, 10), [timer(20, "b")]);
+    assert_eq!(pop(&mut backend, timers, 20, 10), []);
+    assert_eq!(pop(&mut backend, timers, i64::MAX, 10), [timer(21, "b"), timer(30, "c")]);
+    assert_eq!(backend.next_timer_ms(timers), None);
+}
+
+/// The earliest timer goes, so the next one is the earliest, also when its slot is taken over at once.
+#[test]
+fn deleted_and_added_again() {
+    let (mut backend, timers) = new_timers(whole());
+    let key = encode(&backend, timers, &["a"]);
+    for _ in 0..3 {
+        backend.add_timers(timers, &key, &[10], Namespace::Window(3));
+        backend.delete_timers(timers, &key, &[10], Namespace::Window(3));
+        assert_eq!(backend.next_timer_ms(timers), None);
+        backend.add_timers(timers, &key, &[10], Namespace::Window(3));
+        backend.add_timers(timers, &key, &[11], Namespace::Window(3));
+        backend.delete_timers(timers, &key, &[11], Namespace::Window(3));
+    }
+    assert_eq!(pop(&mut backend, timers, 100, 10), [(10, "a".to_string(), Namespace::Window(3))]);
+}
+
+#[test]
+fn behaves_as_an_ordered_set_does_and_survives_rescaling() {
+    let mut seed = 3_u64;
+    let mut random = |end: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % end
+    };
+    let (mut backend, timers) = new_timers(whole());
+    let mut model = Model::new();
+    let mut popped = 0;
+    for step in 0..600 {
+        let key = format!("a key that is not short {}", random(50));
+        let time_ms = random(1000) as i64 - 500;
+        let namespace = [Namespace::Void, Namespace::Window(random(3) as i64)][random(2) as usize];
+        let keys = encode(&backend, timers, &[&key]);
+        match random(8) {
+            0..=4 => {
+                backend.add_timers(timers, &keys, &[time_ms], namespace);
+                model.insert((time_ms, key, namespace));
+            }
+            5 | 6 => {
+                let (time_ms, key, namespace) = match model.iter().nth(random(10) as usize) {
+                    Some(timer) => timer.clone(),
+                    None => (time_ms, key, namespace),
+                };
+                let keys = encode(&backend, timers, &[&key]);
+                backend.delete_timers(timers, &keys, &[time_ms], namespace);
+                model.remove(&(time_ms, key, namespace));
+            }
+            _ => {
+                let until = random(700) as i64 - 500;
+                let found = pop(&mut backend, timers, until, 4);
+                assert!(found.is_sorted_by_key(|(time_ms, ..)| *time_ms));
+                popped += found.len();
+                for timer in found {
+                    assert!(timer.0 <= until && model.remove(&timer), "{timer:?}");
+                }
+            }
+        }
+        assert_eq!(backend.next_timer_ms(timers), model.first().map(|(time_ms, ..)| *time_ms), "step {step}");
+    }
+    assert!(popped > 50 && model.len() > 50, "{popped} popped, {} left", model.len());
+
+    let mut snapshot = backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
+    let segments: BTreeMap<_, _> =
+        std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
+    let restored = RestoredSnapshot { index: snapshot.finish(), segments, file: "test".into() };
+    let mut found = Model::new();
+    for subtask in 0..3 {
+        let mut backend = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 3, subtask), 128);
+        backend.restore(vec![restored.clone()]).unwrap();
+        let (mut backend, timers) = new_timers(backend);
+        let part = pop(&mut backend, timers, i64::MAX, usize::MAX);
+        assert!(!part.is_empty() && part.is_sorted_by_key(|(time_ms, ..)| *time_ms));
+        found.extend(part);
+    }
+    assert_eq!(found, model);
+}

@@ -1,0 +1,108 @@
+use crate::*;
+use arrow::array::{ArrayRef, Int64Array};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
+
+struct Fixture {
+    backend: KeyedStateBackend,
+    state: StateId,
+    list: StateId,
+}
+
+fn fixture(mut backend: KeyedStateBackend) -> Fixture {
+    backend.set_time(1_000);
+    let field = |name| SqlField::new(name, SqlType::BigInt, false);
+    let descriptor = StateDescriptor::value("a/b", vec![field("k")], NamespaceKind::Void, vec![field("v")]);
+    let state = backend.register(descriptor.with_ttl_ms(Some(100))).unwrap();
+    let list = backend.register_under(state, StateDescriptor::list("a/l", vec![field("v")])).unwrap();
+    Fixture { backend, state, list }
+}
+
+fn whole() -> KeyedStateBackend {
+    KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128)
+}
+
+impl Fixture {
+    fn keys(&self, keys: &[i64]) -> EncodedKeys {
+        let column: ArrayRef = Arc::new(Int64Array::from(keys.to_vec()));
+        self.backend.encoder(self.state).encode(&[column], keys.len()).unwrap()
+    }
+
+    /// Adds 1 to each key, and an entry to its list; returns the positions of new keys.
+    fn add(&mut self, keys: &[i64]) -> Vec<u32> {
+        let (encoded, mut found) = (self.keys(keys), Slots::default());
+        self.backend.resolve(self.state, Namespace::Void, &encoded, &mut found);
+        let values = self.backend.rows(self.state, Namespace::Void).column::<i64>(0);
+        found.slots.iter().for_each(|&slot| values.update(slot, |value| value + 1));
+        self.backend.append_under(self.list, Namespace::Void, &found.slots, &mut Vec::new());
+        found.created
+    }
+
+    /// Value and length of the list of a key.
+    fn get(&mut self, key: i64) -> Option<(i64, usize)> {
+        let (encoded, mut slots, mut entries) = (self.keys(&[key]), Vec::new(), Vec::new());
+        self.backend.lookup(self.state, Namespace::Void, &encoded, &mut slots);
+        let slot = slots[0];
+        if slot == NO_SLOT {
+            return None;
+        }
+        self.backend.entries_under(self.list, Namespace::Void, slot, &mut entries);
+        Some((self.backend.rows(self.state, Namespace::Void).column::<i64>(0).get(slot), entries.len()))
+    }
+}
+
+#[test]
+fn idle_entries_are_as_new() {
+    let mut state = fixture(whole());
+    assert_eq!(state.add(&[1, 2]), [0, 1]);
+    state.backend.set_time(1_099);
+    assert!(state.add(&[1]).is_empty());
+    state.backend.set_time(1_100);
+    assert_eq!(state.get(2), None, "expired at 1100");
+    assert_eq!(state.get(1), Some((2, 2)), "accessed at 1099");
+    assert_eq!(state.add(&[2, 1, 2]), [0], "the first of two equal expired keys is new");
+    assert_eq!(state.get(2), Some((2, 2)));
+    assert_eq!(state.get(1), Some((3, 3)));
+}
+
+#[test]
+fn the_sweep_frees_what_expired() {
+    let mut state = fixture(whole());
+    state.add(&(0..5000).collect::<Vec<_>>());
+    state.backend.set_time(1_050);
+    state.add(&(0..1000).collect::<Vec<_>>());
+    state.backend.set_time(1_120);
+    let (mut cursor, mut swept, mut scanned, mut slots) = (ScanCursor::default(), 0, 0, Vec::new());
+    let mut scan = ScanCursor::default();
+    while state.backend.scan(state.state, Namespace::Void, &mut scan, 300, &mut slots) {
+        scanned += slots.len();
+    }
+    assert_eq!(scanned, 1000, "a scan does not see what expired");
+    for _ in 0..10 {
+        swept += state.backend.sweep(state.state, Namespace::Void, &mut cursor, 777);
+    }
+    assert_eq!(swept, 4000);
+    assert_eq!(state.backend.len(state.state, Namespace::Void), 1000);
+    assert_eq!(state.backend.len(state.list, Namespace::Void), 2000);
+    assert_eq!(state.get(7), Some((2, 2)));
+    assert_eq!(state.add(&[4000]), [0]);
+}
+
+#[test]
+fn the_time_of_access_is_restored() {
+    let mut state = fixture(whole());
+    state.add(&[1]);
+    state.backend.set_time(1_080);
+    state.add(&[2]);
+    let mut snapshot = state.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
+    let segments: BTreeMap<_, _> =
+        std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
+    let restored = RestoredSnapshot { index: snapshot.finish(), segments, file: "test".into() };
+    let mut backend = whole();
+    backend.restore(vec![restored]).unwrap();
+    let mut state = fixture(backend);
+    state.backend.set_time(1_110);
+    assert_eq!(state.get(1), None);
+    assert_eq!(state.get(2), Some((1, 1)));
+}

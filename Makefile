@@ -16,8 +16,9 @@ quickstart: install
 test:
 	$(setup) && cargo test --release --workspace --bins --lib --tests
 
+# Naming a test beside the binary brings the tests' features along, so that `make test` compiles no dependency again.
 build:
-	$(setup) && cargo build --release --workspace
+	$(setup) && cargo build --release --bin weir --test tidy
 
 install: build
 	@mkdir -p "$(CARGO_BIN)"

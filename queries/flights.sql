@@ -19,7 +19,7 @@ CREATE TABLE flights (
   'path' = 'queries/data/flights-2013-01.csv.gz',
   'format' = 'csv',
   'csv.null-literal' = 'NA',
-  'csv.skip-header' = 'true'
+  'csv.ignore-first-line' = 'true'
 );
 
 -- The ten worst hours would need a Top-N; here are the hours in which the mean delay at one airport passed an hour.

@@ -2,12 +2,13 @@
 
 use super::Tableau;
 use crate::failure::Failure;
+use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{StdoutLock, Write};
 use weir_runtime::types::text::{RowWriter, TextStyle, TimeZone, ValueText};
 use weir_runtime::types::{ChangelogBatch, RowKind, SqlType};
-use weir_runtime::{JsonRows, JobSchema};
+use weir_runtime::{JobError, JsonRows};
 
 /// `sql-client.execution.result-mode`, or `--json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub struct ResultPrinter {
     headers: Vec<String>,
     max_width: usize,
     rows: u64,
+    json: Option<JsonRows>,
     /// the multiset of rows of `Table` mode: cells to (count, order of first arrival)
     folded: BTreeMap<Vec<String>, (i64, u64)>,
 }
@@ -71,7 +73,7 @@ fn width_of(sql_type: &SqlType, nullable: bool, max_width: usize) -> usize {
 const NULL: &str = "<NULL>";
 
 impl ResultPrinter {
-    pub fn new(mode: ResultMode, schema: &JobSchema, zone: TimeZone, max_width: usize) -> Self {
+    pub fn new(mode: ResultMode, schema: &SchemaRef, zone: TimeZone, max_width: usize) -> Result<Self, Failure> {
         let headers: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let widths = schema
             .fields()
@@ -83,7 +85,11 @@ impl ResultPrinter {
             .collect::<Vec<_>>();
         let with_kind = std::iter::once("op".to_string()).chain(headers.iter().cloned()).collect();
         let tableau = Tableau::with_widths(with_kind, std::iter::once(2).chain(widths).collect());
-        ResultPrinter { mode, zone, tableau, headers, max_width, rows: 0, folded: BTreeMap::new() }
+        let json = match mode {
+            ResultMode::Json => Some(JsonRows::new(schema).map_err(JobError::from)?),
+            _ => None,
+        };
+        Ok(ResultPrinter { mode, zone, tableau, headers, max_width, rows: 0, json, folded: BTreeMap::new() })
     }
 
     pub fn begin(&mut self, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
@@ -107,7 +113,13 @@ impl ResultPrinter {
                 }
                 out.write_all(&text)?;
             }
-            ResultMode::Json => out.write_all(&JsonRows::encode(batch)?)?,
+            ResultMode::Json => {
+                let mut text = Vec::new();
+                if let Some(json) = &mut self.json {
+                    json.append(batch, &mut text).map_err(JobError::from)?;
+                }
+                out.write_all(&text)?;
+            }
         }
         out.flush()?;
         Ok(())

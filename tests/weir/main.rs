@@ -1,5 +1,6 @@
 //! The binary seen from outside: SQL in, results out.
 
+mod cli;
 mod goldens;
 mod oracle;
 mod process;

@@ -121,8 +121,8 @@ const SETTINGS: &[SettingDefinition] = &[
     setting(
         "sql-client.execution.result-mode",
         Choice(&["table", "changelog", "tableau"]),
-        "table",
-        "how the REPL shows the result of a SELECT",
+        "tableau",
+        "how the result of a SELECT is shown; Flink's own default is table",
     ),
     or_old(
         setting(

@@ -1,0 +1,184 @@
+//! What a person meets: exit codes, messages, results on standard output and nothing else there.
+
+use crate::process::{command, run_sql, weir};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+
+const PEOPLE: &str = "CREATE VIEW people AS SELECT * FROM (VALUES (1, 'ann'), (2, 'bob')) AS t(id, name);";
+
+#[test]
+fn a_query_prints_a_table_and_nothing_else() {
+    let run = run_sql(&format!("{PEOPLE} SELECT * FROM people;"), &[]).succeeded();
+    assert_eq!(
+        run.stdout,
+        "\
++----+-------------+--------------------------------+
+| op |          id |                           name |
++----+-------------+--------------------------------+
+| +I |           1 |                            ann |
+| +I |           2 |                            bob |
++----+-------------+--------------------------------+
+Received a total of 2 rows
+"
+    );
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn results_as_json_lines() {
+    let run = run_sql(&format!("{PEOPLE} SELECT name, id FROM people;"), &["--json"]).succeeded();
+    assert_eq!(
+        run.stdout,
+        "{\"op\":\"+I\",\"row\":{\"name\":\"ann\",\"id\":1}}\n{\"op\":\"+I\",\"row\":{\"name\":\"bob\",\"id\":2}}\n"
+    );
+}
+
+#[test]
+fn the_final_table_of_a_changelog() {
+    let sql = "SET 'sql-client.execution.result-mode' = 'table';
+        SELECT k, COUNT(*) AS c FROM (VALUES ('a'), ('b'), ('a')) AS t(k) GROUP BY k;";
+    let run = run_sql(sql, &[]).succeeded();
+    assert_eq!(
+        run.stdout,
+        "+---+---+\n| k | c |\n+---+---+\n| a | 2 |\n| b | 1 |\n+---+---+\n2 rows in set\n"
+    );
+}
+
+#[test]
+fn an_error_points_into_the_text() {
+    let run = run_sql(&format!("{PEOPLE}\nSELECT nam\nFROM people;"), &[]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("'name'"), "names the nearest column: {}", run.stderr);
+    assert!(run.stderr.contains("2 | SELECT nam\n"), "shows the line: {}", run.stderr);
+    assert!(run.stderr.contains("^^^"), "with a caret: {}", run.stderr);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name_and_place() {
+    let refused = [
+        ("SELECT * FROM people a JOIN people b ON a.id = b.id", "JOIN"),
+        ("SELECT id, SUM(id) OVER (ORDER BY id) FROM people", "OVER"),
+        ("SELECT id FROM people ORDER BY id", "ORDER BY"),
+        ("SELECT id FROM people WHERE id IN (SELECT id FROM people)", "IN"),
+        ("SELECT id FROM people UNION SELECT id FROM people", "UNION"),
+    ];
+    for (query, word) in refused {
+        let run = run_sql(&format!("{PEOPLE} {query};"), &[]);
+        assert_eq!(run.code, 1, "{query}: {}", run.stdout);
+        let message = run.stderr.lines().next().unwrap_or("");
+        assert!(message.contains("not supported yet") && message.contains(word), "{query}: {}", run.stderr);
+        assert!(run.stderr.contains("line 1, column"), "{query}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn options_are_checked_and_the_nearest_is_named() {
+    let run = run_sql(
+        "CREATE TABLE t (a INT) WITH ('connector' = 'filesystem', 'pth' = 'x', 'format' = 'json');
+         SELECT * FROM t;",
+        &[],
+    );
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("'pth'") && run.stderr.contains("'path'"), "{}", run.stderr);
+}
+
+#[test]
+fn a_setting_that_does_not_exist() {
+    let run = run_sql("SET 'paralelism.default' = '2';", &[]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("parallelism.default"), "{}", run.stderr);
+    let run = weir(&["run", "-", "--set", "nope=1"]);
+    assert_eq!(run.code, 1);
+}
+
+#[test]
+fn a_missing_input_file_is_named() {
+    let run = run_sql(
+        "CREATE TABLE t (a INT) WITH ('connector' = 'filesystem', 'path' = 'no/such/file.json', 'format' = 'json');
+         SELECT * FROM t;",
+        &[],
+    );
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains("no/such/file.json") && run.stderr.contains('t'), "{}", run.stderr);
+}
+
+#[test]
+fn a_bad_record_is_named_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.json");
+    std::fs::write(&file, "{\"a\":1}\n{\"a\":\"x\"}\n{\"a\":3}\n").unwrap();
+    let table = |option: &str| {
+        format!(
+            "CREATE TABLE t (a INT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json'{option});
+             SELECT * FROM t;",
+            file.display()
+        )
+    };
+    let run = run_sql(&table(""), &["--json"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("bad.json") && run.stderr.contains("line 2"), "{}", run.stderr);
+    let run = run_sql(&table(", 'json.ignore-parse-errors' = 'true'"), &["--json"]).succeeded();
+    assert_eq!(run.stdout.lines().count(), 3, "Flink gives NULL for a field it cannot parse: {}", run.stdout);
+}
+
+#[test]
+fn usage_and_scripts_that_are_not_there() {
+    assert_eq!(weir(&["run"]).code, 1);
+    assert_eq!(weir(&["nonsense"]).code, 1);
+    assert_eq!(weir(&["--help"]).code, 0);
+    let run = weir(&["run", "no/such/script.sql"]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("no/such/script.sql"), "{}", run.stderr);
+    let run = run_sql("SELECT '${NOPE}';", &[]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("-D NOPE="), "{}", run.stderr);
+}
+
+#[test]
+fn statements_from_the_command_line_and_a_pipe() {
+    let run = weir(&["sql", "--json", "-e", "SELECT 1 AS a;"]).succeeded();
+    assert_eq!(run.stdout, "{\"op\":\"+I\",\"row\":{\"a\":1}}\n");
+    let mut child = command(&["sql", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    child.stdin.take().expect("piped").write_all(b"SELECT 'a;b'\nAS t;\n-- the end\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"op\":\"+I\",\"row\":{\"t\":\"a;b\"}}\n");
+}
+
+#[test]
+fn the_flights_query_finds_what_the_data_holds() {
+    let run = weir(&["run", "queries/flights.sql"]).succeeded();
+    let cancelled = run.stdout.lines().filter(|line| line.starts_with("cancelled> +I[")).count();
+    let late = run.stdout.lines().filter(|line| line.starts_with("late hour> +I[")).count();
+    assert!(cancelled > 0 && late > 0, "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+}
+
+/// The word count over a socket: each line is answered as it comes, while the socket stays open.
+#[test]
+fn word_count_over_a_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let mut child = command(&["run", "queries/wordcount.sql", "-D", "HOST=127.0.0.1", "-D", &format!("PORT={port}")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let (mut socket, _) = listener.accept().expect("weir connects");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("UTF-8");
+    socket.write_all(b"hello world\n").expect("weir reads");
+    let mut first = [next(), next()];
+    first.sort();
+    assert_eq!(first, ["+I[hello, 1]", "+I[world, 1]"]);
+    socket.write_all(b"hello again\n").expect("weir reads");
+    let mut second = [next(), next(), next()];
+    second.sort();
+    assert_eq!(second, ["+I[again, 1]", "+U[hello, 2]", "-U[hello, 1]"]);
+    drop(socket);
+    assert!(child.wait().expect("it ends").success(), "the end of the socket is the end of input");
+}

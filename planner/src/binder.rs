@@ -22,7 +22,7 @@ pub enum SinkValue {
     /// A column of the query, cast to the sink's type where it differs. The cast is one that Flink does implicitly.
     Column(usize),
     /// A literal of `PARTITION (k = literal)`, cast to the sink's type.
-    Literal(ast::Expr),
+    Literal(Box<ast::Expr>),
     Null,
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn define_table(
     let primary_key = check_primary_key(&definition)?;
     let mut columns = Columns::default();
     for column in &definition.columns {
-        columns.add_declared(column, primary_key.iter().any(|key| *key == column.name.value));
+        columns.add_declared(column, primary_key.contains(&column.name.value));
     }
     columns.bind_computed(session, binder, &definition.columns)?;
     let watermark = match &definition.watermark {
@@ -206,7 +206,12 @@ impl Columns {
             }
             ColumnDefinitionKind::Computed { expr } => {
                 let kind = ColumnKind::Computed { expression: expression_text(expr) };
-                (SqlType::Null, true, kind, ColumnSource::Computed(expr_without_places(expr.clone())))
+                (
+                    SqlType::Null,
+                    true,
+                    kind,
+                    ColumnSource::Computed(Box::new(expr_without_places(expr.as_ref().clone()))),
+                )
             }
         };
         self.fields.push(sql_type.to_field(&name, nullable));

@@ -10,5 +10,5 @@ mod table;
 pub(crate) use definition::{TableDefinition, define_table, new_name};
 pub(crate) use like::merge_like;
 pub(crate) use session::{CATALOG, DATABASE, check_database, local_name};
-pub use session::{Catalog, CatalogEntry, Session};
+pub use session::{CatalogEntry, Session};
 pub use table::{CatalogTable, CatalogView, ColumnSource, TableWatermark};

@@ -10,9 +10,8 @@ use weir_types::{ColumnKind, TableCapabilities, TableDescriptor};
 pub enum ColumnSource {
     /// A physical or metadata column: read by the connector.
     Connector,
-    /// A computed column, over the physical and metadata columns of the table. `None` is impossible: Flink does not let
-    /// a computed column use another one.
-    Computed(ast::Expr),
+    /// A computed column, over the physical and metadata columns of the table: Flink does not let it use another one.
+    Computed(Box<ast::Expr>),
 }
 
 /// `WATERMARK FOR column AS expr`

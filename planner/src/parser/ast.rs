@@ -113,7 +113,7 @@ pub(crate) struct ColumnDefinition {
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnDefinitionKind {
     Physical { field: SqlField },
-    Computed { expr: Expr },
+    Computed { expr: Box<Expr> },
     Metadata { field: SqlField, key: Option<Text>, is_virtual: bool },
 }
 

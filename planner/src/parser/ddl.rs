@@ -170,7 +170,7 @@ impl StatementParser<'_> {
     fn column(&mut self, elements: &mut TableElements) -> Result<(), PlanError> {
         let name = self.ident()?;
         let kind = match self.word("AS") {
-            true => ColumnDefinitionKind::Computed { expr: self.expr()? },
+            true => ColumnDefinitionKind::Computed { expr: Box::new(self.expr()?) },
             false => self.typed_column(&name, elements)?,
         };
         let comment = self.comment()?;

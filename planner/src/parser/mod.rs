@@ -21,7 +21,7 @@ pub(crate) use ast::*;
 pub use ast::{ClientCommand, ExplainDetail, Statement};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;
-pub(crate) use dialect::{TableArgument, bare, table_argument};
+pub(crate) use dialect::{bare, table_argument};
 pub(crate) use hints::split_name;
 pub use script::{Completeness, completeness};
 pub(crate) use stored::{expr_without_places, expression_text, without_places};

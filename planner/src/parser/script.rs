@@ -59,7 +59,7 @@ impl Piece {
     /// A command of the prompt, which needs no semicolon.
     fn is_command(&self, tokens: &[TokenWithSpan]) -> bool {
         let word = |word: &&str| is_word(&tokens[self.start], word);
-        self.end == self.start + 1 && ["QUIT", "EXIT", "CLEAR", "HELP"].iter().any(|command| word(command))
+        self.end == self.start + 1 && ["QUIT", "EXIT", "CLEAR", "HELP"].iter().any(word)
     }
 }
 

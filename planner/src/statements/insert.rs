@@ -77,7 +77,7 @@ impl Target {
                 let message = format!("PARTITION names '{}' twice", column.value);
                 return Err(PlanError::invalid(message).at(column.span));
             }
-            values[place] = SinkValue::Literal(literal.clone());
+            values[place] = SinkValue::Literal(Box::new(literal.clone()));
         }
         let mut wanted = vec![];
         if insert.columns.is_empty() {

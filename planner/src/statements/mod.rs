@@ -15,8 +15,6 @@ use crate::planner::{Planned, TextTable};
 use crate::{PlanError, parser};
 use sqlparser::ast::Query;
 
-pub(crate) use describe::columns_table;
-
 /// What Flink's client says when a statement has nothing to show.
 pub(crate) const DONE: &str = "Execute statement succeeded.";
 

@@ -97,13 +97,11 @@ impl Framing for QuotedLines {
         let mut at = 0;
         // A line without a quote or an escape ends at its line feed.
         let (quote, escape) = (self.quote.unwrap_or(b'\n'), self.escape.unwrap_or(b'\n'));
-        if self.state == State::RecordStart {
-            let found = memchr3(b'\n', quote, escape, bytes);
-            if let Some(found) = found {
-                if bytes[found] == b'\n' {
-                    return Some(found + 1);
-                }
-            }
+        if self.state == State::RecordStart
+            && let Some(found) = memchr3(b'\n', quote, escape, bytes)
+            && bytes[found] == b'\n'
+        {
+            return Some(found + 1);
         }
         while at < bytes.len() {
             // Long stretches between quotes are skipped over.

@@ -262,7 +262,8 @@ impl SqlType {
 }
 
 fn map_type(key: FieldRef, value: FieldRef) -> DataType {
-    let key = Arc::new(key.as_ref().clone().with_name("key"));
+    // Arrow's maps have no NULL keys, whatever SQL declares.
+    let key = Arc::new(key.as_ref().clone().with_name("key").with_nullable(false));
     let value = Arc::new(value.as_ref().clone().with_name("value"));
     DataType::Map(
         Arc::new(Field::new("entries", DataType::Struct(Fields::from(vec![key, value])), false)),

@@ -106,11 +106,11 @@ pub(super) fn at_end(cursor: &mut Cursor<'_>) -> Parsed<()> {
 #[inline]
 pub(super) fn cursor<'a>(record: &'a [u8], quotes: &'a mut Vec<u64>) -> Result<Cursor<'a>, RecordError> {
     let shape = index(record, quotes);
-    if !shape.ascii {
-        if let Err(error) = std::str::from_utf8(record) {
-            let at = error.valid_up_to();
-            return Err(RecordError::new(format!("byte {at} of it is not valid UTF-8")));
-        }
+    if !shape.ascii
+        && let Err(error) = std::str::from_utf8(record)
+    {
+        let at = error.valid_up_to();
+        return Err(RecordError::new(format!("byte {at} of it is not valid UTF-8")));
     }
     Ok(Cursor::new(record, shape.plain.then_some(quotes.as_slice())))
 }

@@ -90,13 +90,13 @@ impl ObjectShape {
     #[inline]
     pub(super) fn key(&mut self, cursor: &mut Cursor<'_>, expected: &mut Expected) -> Parsed<Option<usize>> {
         let rest = &cursor.bytes[cursor.at..];
-        if let Some(remembered) = self.remembered.get(expected.0) {
-            if remembered.begins(rest) {
-                expected.0 += 1;
-                cursor.at += remembered.key.len();
-                cursor.expect(b':', "':'")?;
-                return Ok(remembered.place);
-            }
+        if let Some(remembered) = self.remembered.get(expected.0)
+            && remembered.begins(rest)
+        {
+            expected.0 += 1;
+            cursor.at += remembered.key.len();
+            cursor.expect(b':', "':'")?;
+            return Ok(remembered.place);
         }
         self.unexpected_key(cursor, expected)
     }

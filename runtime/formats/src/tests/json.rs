@@ -256,6 +256,14 @@ fn null_keys_of_maps() {
     assert_eq!(out, "{\"m\":{\"a\":1,\"b\":null}}\n");
 }
 
+/// `MAP<STRING, INT>` as it is declared: its keys may be NULL.
+#[test]
+fn keys_of_maps_may_be_nullable() {
+    let key = SqlField::new("key", SqlType::STRING, true);
+    let map = SqlType::Map(Box::new(key), Box::new(column("value", SqlType::Int)));
+    assert_eq!(rows(&json(), &schema(&[column("m", map)]), "{\"m\":{\"a\":1}}"), ["+I[{a=1}]"]);
+}
+
 #[test]
 fn maps_need_text_for_keys() {
     let key = SqlField::new("key", SqlType::Int, false);

@@ -158,9 +158,9 @@ pub fn append_fraction(out: &mut Vec<u8>, nanos: u32, precision: u8) {
 /// Appends a fraction of a second as Java's `LocalTime.toString` does: 0, 3, 6 or 9 digits.
 fn append_fraction_in_groups(out: &mut Vec<u8>, nanos: u32) {
     if nanos != 0 {
-        let len = if nanos % 1_000_000 == 0 {
+        let len = if nanos.is_multiple_of(1_000_000) {
             3
-        } else if nanos % 1_000 == 0 {
+        } else if nanos.is_multiple_of(1_000) {
             6
         } else {
             9
@@ -183,7 +183,7 @@ pub fn append_timestamp(out: &mut Vec<u8>, time: LocalDateTime, separator: u8, p
 /// Appends a time of day as Java's `LocalTime.toString`: `03:04` when seconds and fraction are zero.
 fn append_java_time(out: &mut Vec<u8>, second_of_day: u32, nanos: u32) {
     append_clock(out, second_of_day);
-    if second_of_day % 60 == 0 && nanos == 0 {
+    if second_of_day.is_multiple_of(60) && nanos == 0 {
         out.truncate(out.len() - 3);
     }
     append_fraction_in_groups(out, nanos);

@@ -1,12 +1,15 @@
 //! The heap backend: keys to slots, accumulators at slots, snapshots while updates go on.
 
-use arrow::array::{ArrayRef, Int64Array};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::Int64Type;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
-use weir_types::{KeyEncoder, KeyGroupRange, SqlField, SqlType};
+use weir_state::{
+    KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, SnapshotMode, StateDescriptor, StateId,
+};
+use weir_types::{CheckpointId, KeyEncoder, KeyGroupRange, SqlField, SqlType};
 
 const ROWS: usize = 8192;
 const BATCHES: usize = 128;
@@ -191,6 +194,116 @@ fn distinct(c: &mut Criterion) {
     group.finish();
 }
 
+/// A million updates of a state of ten million keys, most of them of few keys.
+fn skewed_batches(keys: u64) -> Vec<ArrayRef> {
+    let mut random = Random(1);
+    let mut key = || {
+        let share = random.below(1 << 20) as f64 / f64::from(1 << 20);
+        (share.powi(8) * keys as f64) as i64
+    };
+    (0..BATCHES).map(|_| column((0..ROWS).map(|_| key()))).collect()
+}
+
+/// What a snapshot costs the processing beside it. Pages are copied on their first write after it; the
+/// alternative, a copy of the slots that changed since the last one, needs a bit set per update and the copy
+/// in the synchronous part.
+fn snapshots(c: &mut Criterion) {
+    const KEYS: u64 = 10_000_000;
+    let mut group = c.benchmark_group("10 M keys");
+    let (mut backend, state, encoder) = filled(KEYS);
+    let values: Vec<i64> = (0..ROWS as i64).collect();
+    let mut found = <(Slots, PinBuffer)>::default();
+    let mut checkpoint = 0;
+    group.bench_function("snapshot, synchronous part", |b| {
+        b.iter_custom(|rounds| {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..rounds {
+                checkpoint += 1;
+                let (snapshot, took) =
+                    timed(|| backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Incremental));
+                drop(snapshot);
+                elapsed += took;
+            }
+            elapsed
+        });
+    });
+    group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
+    let mixes = [("uniform", random_batches(KEYS)), ("skewed", skewed_batches(KEYS))];
+    for (name, batches) in &mixes {
+        for held in [false, true] {
+            let when = if held { "while a snapshot is held" } else { "without a snapshot" };
+            group.bench_function(format!("1 M {name} updates {when}"), |b| {
+                b.iter_custom(|rounds| {
+                    let mut elapsed = Duration::ZERO;
+                    for _ in 0..rounds {
+                        checkpoint += 1;
+                        let snapshot = held
+                            .then(|| backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Incremental));
+                        let (_, took) = timed(|| {
+                            for batch in batches {
+                                let namespace = Namespace::Void;
+                                aggregate(
+                                    &mut backend,
+                                    state,
+                                    namespace,
+                                    &encoder,
+                                    batch,
+                                    &values,
+                                    &mut found,
+                                );
+                            }
+                        });
+                        elapsed += took;
+                        drop(snapshot);
+                    }
+                    elapsed
+                });
+            });
+        }
+        group.bench_function(format!("dirty slots: mark and copy after 1 M {name} updates"), |b| {
+            let rows = vec![[0_u64; 5]; KEYS as usize];
+            let mut dirty = vec![0_u64; KEYS as usize / 64 + 1];
+            b.iter(|| {
+                for batch in batches {
+                    for &key in batch.as_primitive::<Int64Type>().values() {
+                        dirty[key as usize / 64] |= 1 << (key % 64);
+                    }
+                }
+                let mut copy = Vec::new();
+                for (index, word) in dirty.iter_mut().enumerate() {
+                    let mut bits = std::mem::take(word);
+                    while bits != 0 {
+                        let slot = index * 64 + bits.trailing_zeros() as usize;
+                        copy.push((slot as u32, rows[slot]));
+                        bits &= bits - 1;
+                    }
+                }
+                copy
+            });
+        });
+    }
+    group.throughput(Throughput::Elements(KEYS));
+    group.bench_function("serialise all", |b| {
+        b.iter_custom(|rounds| {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..rounds {
+                checkpoint += 1;
+                let mut snapshot = backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Full);
+                elapsed += timed(|| while black_box(snapshot.next_segment()).is_some() {}).1;
+            }
+            elapsed
+        });
+    });
+    group.finish();
+}
+
+fn timed<R>(work: impl FnOnce() -> R) -> (R, Duration) {
+    #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    let start = std::time::Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -198,7 +311,5 @@ fn settings() -> Criterion {
         .measurement_time(Duration::from_secs(2))
 }
 
-criterion_group! { name = benches; config = settings(); targets = keys, updates, windows, distinct }
+criterion_group! { name = benches; config = settings(); targets = keys, updates, windows, distinct, snapshots }
 criterion_main!(benches);
-#[allow(unused_imports, reason = "for the parts that need their own set-up")]
-use BatchSize as _;

@@ -1,10 +1,12 @@
 //! Values of variable width, beside the rows.
 //!
-//! A row holds a handle of 16 bytes: the length, then the value itself up to 12 bytes, or its first four bytes and its place. Values
-//! are appended to chunks and never changed there, so a snapshot shares chunks without copying: it reads only what its
-//! rows point to. What is replaced or deleted is garbage until [`Arena::sparse_chunk`] names its chunk.
+//! A row holds a handle of 16 bytes: the length, then the value itself up to 12 bytes, or its first four
+//! bytes and its place. Values are appended to chunks and never changed there, so a snapshot shares chunks
+//! without copying: it reads only what its rows point to. What is replaced or deleted is garbage until
+//! [`Arena::sparse_chunk`] names its chunk.
 //!
-//! Before each value stands whose it is (`slot u32, field u32, length u32`), so that a sparse chunk can be emptied by reading it alone.
+//! Before each value stands whose it is (`slot u32, field u32, length u32`), so that a sparse chunk can be
+//! emptied by reading it alone.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -83,7 +85,8 @@ impl std::ops::Deref for ValueBytes<'_> {
     }
 }
 
-/// A chunk's bytes. The arena appends behind what has been handed out; readers, also in snapshots, read before that.
+/// A chunk's bytes. The arena appends behind what has been handed out; readers, also in snapshots, read
+/// before that.
 pub(crate) struct ChunkBytes(Box<[UnsafeCell<u8>]>);
 
 // SAFETY: a byte is written once, before any handle to it exists, and only read from then on.
@@ -153,7 +156,8 @@ impl Arena {
         ArenaView(self.chunks.iter().map(|chunk| chunk.as_ref().map(view)).collect())
     }
 
-    /// The value of `handle`, which comes from a row of the same table. Of a handle of a row that is gone: anything.
+    /// The value of `handle`, which comes from a row of the same table. Of a handle of a row that is gone:
+    /// anything.
     #[inline]
     pub(crate) fn get(&self, handle: Handle) -> ValueBytes<'_> {
         let Some((chunk, offset)) = handle.place() else { return ValueBytes(Repr::Inline(handle)) };

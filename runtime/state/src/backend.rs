@@ -3,11 +3,10 @@
 use crate::StateError;
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::links::Links;
-use crate::page::PagePool;
 use crate::resolve::Slots;
 use crate::restore::Restored;
 use crate::row_layout::{RowKey, RowLayout};
-use crate::row_store::page_shift;
+use crate::row_store::PagePools;
 use crate::rows::Rows;
 use crate::slot_table::SlotTable;
 use std::cmp::Reverse;
@@ -32,7 +31,7 @@ const SPARE_TABLES: usize = 2;
 pub(crate) struct State {
     pub(crate) descriptor: StateDescriptor,
     pub(crate) layout: Arc<RowLayout>,
-    pub(crate) pool: Arc<PagePool>,
+    pub(crate) pools: Arc<PagePools>,
     /// of the key; of a Map state of the map key
     pub(crate) encoder: KeyEncoder,
     pub(crate) parent: Option<StateId>,
@@ -65,7 +64,7 @@ impl State {
         }
         self.tables.entry(namespace).or_insert_with(|| {
             self.spare.pop().unwrap_or_else(|| Table {
-                slots: SlotTable::new(self.layout.clone(), self.pool.clone()),
+                slots: SlotTable::new(self.layout.clone(), self.pools.clone()),
                 links: Links::default(),
             })
         })
@@ -75,7 +74,7 @@ impl State {
         if let Some(table) = self.tables.remove(&namespace)
             && self.spare.len() < SPARE_TABLES
         {
-            let slots = table.slots.recycle(self.pool.clone());
+            let slots = table.slots.recycle(self.pools.clone());
             self.spare.push(Table { slots, links: Links::default() });
         }
     }
@@ -83,11 +82,11 @@ impl State {
 
 /// The keyed states of one subtask, for the keys of one range of key groups, on the heap.
 ///
-/// States are registered with descriptors. Entries of a *Value* state are found by key and namespace and have rows of
-/// typed fields. Entries of a *Map* or *List* state hang under an entry of another state, their parent, in the parent's
-/// namespace; they go when it goes. All access is by batch: [`KeyedStateBackend::resolve`] turns keys into *slots*, and [`Rows`]
-/// reads and writes fields at slots. A slot stays the same until its entry is deleted or expires, or its
-/// namespace is dropped.
+/// States are registered with descriptors. Entries of a *Value* state are found by key and namespace and have
+/// rows of typed fields. Entries of a *Map* or *List* state hang under an entry of another state, their
+/// parent, in the parent's namespace; they go when it goes. All access is by batch:
+/// [`KeyedStateBackend::resolve`] turns keys into *slots*, and [`Rows`] reads and writes fields at slots. A
+/// slot stays the same until its entry is deleted or expires, or its namespace is dropped.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -115,8 +114,8 @@ impl State {
 /// ```
 ///
 /// # Panics
-/// Methods panic on what only a defect of the caller can bring about: a state of another kind than the method serves, keys of
-/// another shape than the state's, a slot beyond its table.
+/// Methods panic on what only a defect of the caller can bring about: a state of another kind than the method
+/// serves, keys of another shape than the state's, a slot beyond its table.
 pub struct KeyedStateBackend {
     pub(crate) range: KeyGroupRange,
     pub(crate) max_parallelism: u32,
@@ -158,15 +157,16 @@ impl KeyedStateBackend {
     /// Registers a Value state.
     ///
     /// # Errors
-    /// [`StateError::Descriptor`] if the name is taken, a key column has a type that cannot be a key, or a restored state of this name
-    /// looks otherwise.
+    /// [`StateError::Descriptor`] if the name is taken, a key column has a type that cannot be a key, or a
+    /// restored state of this name looks otherwise.
     pub fn register(&mut self, descriptor: StateDescriptor) -> Result<StateId, StateError> {
         assert!(descriptor.kind == StateKind::Value, "{} has no parent", descriptor.name);
         let encoder = StateDescriptor::encoder(&descriptor.key_fields)?;
         self.add(descriptor, encoder, None)
     }
 
-    /// Registers a Map or List state whose entries hang under those of `parent`: of a Value state, or of a Map state.
+    /// Registers a Map or List state whose entries hang under those of `parent`: of a Value state, or of a
+    /// Map state.
     ///
     /// # Errors
     /// As [`KeyedStateBackend::register`].
@@ -202,7 +202,7 @@ impl KeyedStateBackend {
             StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
         };
         let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
-        let pool = PagePool::new(layout.stride << page_shift(layout.stride));
+        let pools = PagePools::new(layout.stride);
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);
         if let Some(parent) = parent {
@@ -211,7 +211,7 @@ impl KeyedStateBackend {
         self.states.push(State {
             descriptor,
             layout,
-            pool,
+            pools,
             encoder,
             parent,
             children: Vec::new(),
@@ -251,14 +251,15 @@ impl KeyedStateBackend {
         &self.state(state).encoder
     }
 
-    /// Sets the processing time that time to live is measured by, in milliseconds since the epoch. The driver calls it
-    /// before each batch.
+    /// Sets the processing time that time to live is measured by, in milliseconds since the epoch. The driver
+    /// calls it before each batch.
     pub fn set_time(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
     }
 
-    /// The slots of `keys` in `namespace` of a Value state. Keys without an entry get one: nullable fields NULL, all
-    /// others zero. The entries count as accessed now; expired ones are as new and are reported as created.
+    /// The slots of `keys` in `namespace` of a Value state. Keys without an entry get one: nullable fields
+    /// NULL, all others zero. The entries count as accessed now; expired ones are as new and are reported as
+    /// created.
     pub fn resolve(&mut self, state: StateId, namespace: Namespace, keys: &EncodedKeys, out: &mut Slots) {
         self.check_keys(state, keys, StateKind::Value);
         let table = self.state_mut(state).table_mut(namespace);
@@ -266,8 +267,8 @@ impl KeyedStateBackend {
         self.touch(state, namespace, out);
     }
 
-    /// The slots of `keys` in `namespace` of a Value state, [`crate::NO_SLOT`] for those without an entry. Does not count as an access;
-    /// expired entries are not there.
+    /// The slots of `keys` in `namespace` of a Value state, [`crate::NO_SLOT`] for those without an entry.
+    /// Does not count as an access; expired entries are not there.
     pub fn lookup(&self, state: StateId, namespace: Namespace, keys: &EncodedKeys, out: &mut Vec<u32>) {
         self.check_keys(state, keys, StateKind::Value);
         match self.table(state, namespace) {
@@ -323,8 +324,8 @@ impl KeyedStateBackend {
         unsafe { (Rows::new(&mut *first), Rows::new(&mut *second)) }
     }
 
-    /// The keys of the entries at `slots` of a Value state, or the map keys of those of a Map state, encoded; [`KeyedStateBackend::encoder`]
-    /// decodes them.
+    /// The keys of the entries at `slots` of a Value state, or the map keys of those of a Map state, encoded;
+    /// [`KeyedStateBackend::encoder`] decodes them.
     pub fn keys(&self, state: StateId, namespace: Namespace, slots: &[u32]) -> EncodedKeys {
         let entry = self.state(state);
         assert!(!entry.is_list(), "entries of the list {} have no key", entry.descriptor.name);
@@ -338,7 +339,8 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Deletes the entries at `slots` of any state, with all that hangs under them. Slots without an entry are left out.
+    /// Deletes the entries at `slots` of any state, with all that hangs under them. Slots without an entry
+    /// are left out.
     pub fn delete(&mut self, state: StateId, namespace: Namespace, slots: &[u32]) {
         for child in self.state(state).children.clone() {
             self.clear_under(child, namespace, slots);
@@ -346,8 +348,8 @@ impl KeyedStateBackend {
         self.delete_entries(state, namespace, slots);
     }
 
-    /// Drops `namespace` of `state`, with all that hangs under it: the cost is that of its pages, not of its entries. Memory is kept
-    /// for the next namespace.
+    /// Drops `namespace` of `state`, with all that hangs under it: the cost is that of its pages, not of its
+    /// entries. Memory is kept for the next namespace.
     pub fn drop_namespace(&mut self, state: StateId, namespace: Namespace) {
         for child in self.state(state).children.clone() {
             self.drop_namespace(child, namespace);
@@ -360,7 +362,8 @@ impl KeyedStateBackend {
         self.state(state).tables.keys().copied()
     }
 
-    /// The earliest window of `state` that ends at or before `end_ms`: what is due at a watermark of `end_ms - 1`. Windows need no timers.
+    /// The earliest window of `state` that ends at or before `end_ms`: what is due at a watermark of `end_ms
+    /// - 1`. Windows need no timers.
     pub fn first_window_until(&self, state: StateId, end_ms: i64) -> Option<i64> {
         match self.state(state).tables.first_key_value() {
             Some((&Namespace::Window(end), _)) if end <= end_ms => Some(end),
@@ -368,7 +371,8 @@ impl KeyedStateBackend {
         }
     }
 
-    /// The number of entries in `namespace` of `state`, those that have expired included until they are swept.
+    /// The number of entries in `namespace` of `state`, those that have expired included until they are
+    /// swept.
     pub fn len(&self, state: StateId, namespace: Namespace) -> usize {
         self.table(state, namespace).map_or(0, |table| table.slots.rows.live())
     }

@@ -6,8 +6,8 @@ use crate::resolve::{NO_SLOT, Slots};
 use weir_types::EncodedKeys;
 
 impl KeyedStateBackend {
-    /// The slots of the entries of a Map state with the map keys `keys` under the entries at `parents`, one of each per
-    /// row. Those that do not exist are made: nullable fields NULL, all others zero.
+    /// The slots of the entries of a Map state with the map keys `keys` under the entries at `parents`, one
+    /// of each per row. Those that do not exist are made: nullable fields NULL, all others zero.
     pub fn resolve_under(
         &mut self,
         map: StateId,
@@ -43,8 +43,8 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Adds an entry to a List state behind the others of each of `parents`; a parent may come several times. Their
-    /// slots, in the same order, replace what `out` holds.
+    /// Adds an entry to a List state behind the others of each of `parents`; a parent may come several times.
+    /// Their slots, in the same order, replace what `out` holds.
     pub fn append_under(&mut self, list: StateId, namespace: Namespace, parents: &[u32], out: &mut Vec<u32>) {
         let state = self.state_mut(list);
         assert!(state.is_list(), "{} is no List state", state.descriptor.name);
@@ -60,8 +60,8 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Appends to `out` the slots of the entries of a Map or List state under the entry at `parent`, in the order in
-    /// which they were added (of a List state also after a restore).
+    /// Appends to `out` the slots of the entries of a Map or List state under the entry at `parent`, in the
+    /// order in which they were added (of a List state also after a restore).
     pub fn entries_under(&self, child: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
         if let Some(table) = self.table(child, namespace) {
             out.extend(table.links.entries(parent));
@@ -73,8 +73,8 @@ impl KeyedStateBackend {
         self.table(child, namespace).is_some_and(|table| table.links.first(parent).is_some())
     }
 
-    /// Appends to `out` the slots of the entries of a Map state under the entry at `parent`, in the order of their map
-    /// keys. Sorts on each call.
+    /// Appends to `out` the slots of the entries of a Map state under the entry at `parent`, in the order of
+    /// their map keys. Sorts on each call.
     pub fn sorted_entries_under(&self, map: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
         let start = out.len();
         self.entries_under(map, namespace, parent, out);

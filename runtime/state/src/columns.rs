@@ -85,8 +85,8 @@ impl Rows<'_> {
         make_array(data.expect("numbers of the width of the type, one for each slot"))
     }
 
-    /// Sets field `field` of the entries at `slots` to the values of `column`, one for each. Of a slot that comes twice the last
-    /// value stays.
+    /// Sets field `field` of the entries at `slots` to the values of `column`, one for each. Of a slot that
+    /// comes twice the last value stays.
     ///
     /// # Panics
     /// If the column has another type or length, or a NULL for a field that is NOT NULL.

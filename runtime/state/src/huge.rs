@@ -1,7 +1,7 @@
 //! What the processor and the kernel can be told about memory that is read at random.
 
-/// Asks for huge pages behind `bytes` bytes at `start`: random reads in large tables spend half their time in the TLB
-/// otherwise. Advice only.
+/// Asks for huge pages behind `bytes` bytes at `start`: random reads in large tables spend half their time in
+/// the TLB otherwise. Advice only.
 pub(crate) fn advise(start: *mut u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     {

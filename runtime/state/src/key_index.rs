@@ -1,7 +1,7 @@
 //! From the hash of a key to its slot: open addressing, one word an entry.
 //!
-//! An entry is `low 32 bits of the hash << 32 | slot + 1`; 0 is empty. The bits kept tell both the entry's home and most keys that
-//! differ, so growing and deleting never touch a row.
+//! An entry is `low 32 bits of the hash << 32 | slot + 1`; 0 is empty. The bits kept tell both the entry's
+//! home and most keys that differ, so growing and deleting never touch a row.
 
 use crate::huge;
 
@@ -43,7 +43,8 @@ impl KeyIndex {
         unsafe { *self.entries.get_unchecked(position) }
     }
 
-    /// The first slot whose kept hash equals that of `hash`: the key's, if it is there at all, but for one in 2^32.
+    /// The first slot whose kept hash equals that of `hash`: the key's, if it is there at all, but for one in
+    /// 2^32.
     #[inline(always)]
     pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
         let mut position = hash as usize & self.mask;
@@ -78,7 +79,8 @@ impl KeyIndex {
     /// Adds a key that is not there.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        // At most 5/8 full; while the index is small, memory is cheaper than the mispredicted branches of longer probes.
+        // At most 5/8 full; while the index is small, memory is cheaper than the mispredicted branches of
+        // longer probes.
         let eighths = if self.entries.len() < 1 << 16 { 2 } else { 5 };
         if (self.used + 1) * 8 > self.entries.len() * eighths {
             self.grow();

@@ -1,13 +1,16 @@
 //! Keyed state, operator state and timers of one subtask.
 //!
-//! Read first: [`KeyedStateBackend`] (states, and whole batches of keys to slots), [`Rows`] (typed fields at slots),
-//! [`StateDescriptor`] (what a state is).
+//! Read first: [`KeyedStateBackend`] (states, and whole batches of keys to slots), [`Rows`] (typed fields at
+//! slots), [`StateDescriptor`] (what a state is).
 //!
 //! Invariants:
-//! - A snapshot sees nothing that is written after it: pages are shared with it and copied on their first write.
-//! - What is persisted is canonical: keys as the key codec writes them, never a slot, a hash table's order or a machine's.
+//! - A snapshot sees nothing that is written after it: pages are shared with it and copied on their first
+//!   write.
+//! - What is persisted is canonical: keys as the key codec writes them, never a slot, a hash table's order or
+//!   a machine's.
 //!
-//! The room knows snapshots, never whether a checkpoint completed before it is told, nor where bytes are stored.
+//! The room knows snapshots, never whether a checkpoint completed before it is told, nor where bytes are
+//! stored.
 
 mod arena;
 mod backend;

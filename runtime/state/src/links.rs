@@ -1,4 +1,5 @@
-//! Which entries of a Map or List state belong to which parent: doubly linked lists over slots. Derived from the rows; not persisted.
+//! Which entries of a Map or List state belong to which parent: doubly linked lists over slots. Derived from
+//! the rows; not persisted.
 
 use crate::resolve::NO_SLOT;
 

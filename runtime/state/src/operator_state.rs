@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 const MAGIC: [u8; 4] = *b"WOPS";
 const VERSION: u16 = 1;
 
-/// How the entries of a state are dealt out when it is restored, at whatever parallelism. The numbers are persisted.
+/// How the entries of a state are dealt out when it is restored, at whatever parallelism. The numbers are
+/// persisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Redistribution {
@@ -20,7 +21,8 @@ pub enum Redistribution {
     Broadcast = 2,
 }
 
-/// The operator states of one subtask: named lists of entries, each of them bytes whose meaning is the operator's own.
+/// The operator states of one subtask: named lists of entries, each of them bytes whose meaning is the
+/// operator's own.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorStateBackend {
     states: BTreeMap<String, OperatorState>,
@@ -43,7 +45,8 @@ impl OperatorStateBackend {
         self.states.get(name).map_or(&[], |state| &state.entries)
     }
 
-    /// Replaces the entries of state `name`. A name keeps its redistribution for the life of the job; the last call decides.
+    /// Replaces the entries of state `name`. A name keeps its redistribution for the life of the job; the
+    /// last call decides.
     pub fn set(&mut self, name: &str, redistribution: Redistribution, entries: Vec<Bytes>) {
         self.states.insert(name.to_string(), OperatorState { redistribution, entries });
     }
@@ -66,11 +69,12 @@ impl OperatorStateBackend {
         seal(out)
     }
 
-    /// The states of subtask `subtask` of `parallelism` from the snapshots of all subtasks of the checkpoint, in the order
-    /// of their indices; `file` names the place they come from in errors.
+    /// The states of subtask `subtask` of `parallelism` from the snapshots of all subtasks of the checkpoint,
+    /// in the order of their indices; `file` names the place they come from in errors.
     ///
     /// # Errors
-    /// [`StateError::Truncated`] and [`StateError::Corrupt`]; the latter also for a state that subtasks redistribute differently.
+    /// [`StateError::Truncated`] and [`StateError::Corrupt`]; the latter also for a state that subtasks
+    /// redistribute differently.
     pub fn restore(
         snapshots: &[Bytes],
         subtask: u32,

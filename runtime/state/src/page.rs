@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// The size of a huge page. The first blocks of a pool are smaller: many states stay small.
 const BLOCK_BYTES: usize = 2 << 20;
+const FIRST_BLOCK_PAGES: usize = 4;
 
 /// Hands out pages of one size and takes them back, from any thread.
 pub(crate) struct PagePool {
@@ -25,6 +27,7 @@ struct Blocks {
 
 struct Block {
     start: NonNull<u8>,
+    pages: usize,
     free: Vec<u16>,
 }
 
@@ -39,8 +42,8 @@ pub(crate) struct Page {
     pool: Arc<PagePool>,
 }
 
-// SAFETY: a page is plain memory; `RowStore` writes through it only after `Arc::get_mut` showed that no snapshot holds
-// it, and snapshots only read.
+// SAFETY: a page is plain memory; `RowStore` writes through it only after `Arc::get_mut` showed that no
+// snapshot holds it, and snapshots only read.
 unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 
@@ -50,8 +53,8 @@ impl PagePool {
         Arc::new(PagePool { page_bytes, pages_per_block, blocks: Mutex::default() })
     }
 
-    fn block_layout(&self) -> Layout {
-        let bytes = (self.pages_per_block * self.page_bytes).next_multiple_of(4096);
+    fn block_layout(&self, pages: usize) -> Layout {
+        let bytes = (pages * self.page_bytes).next_multiple_of(4096);
         let align = if bytes >= BLOCK_BYTES / 2 { BLOCK_BYTES } else { 4096 };
         Layout::from_size_align(bytes, align).expect("a block's size is far below the limit of a layout")
     }
@@ -68,30 +71,31 @@ impl PagePool {
                     blocks.all.push(None);
                     blocks.all.len() - 1
                 });
-                blocks.all[index] = Some(self.new_block());
+                let pages = (FIRST_BLOCK_PAGES << index.min(16)).min(self.pages_per_block);
+                blocks.all[index] = Some(self.new_block(pages));
                 blocks.with_space.insert(index);
                 blocks.empty += 1;
                 index
             }
         };
         let entry = blocks.all[block].as_mut().expect("a block with space exists");
-        blocks.empty -= usize::from(entry.free.len() == self.pages_per_block);
+        blocks.empty -= usize::from(entry.free.len() == entry.pages);
         let index = entry.free.pop().expect("a block with space has a free page");
         if entry.free.is_empty() {
             blocks.with_space.remove(&block);
         }
-        // SAFETY: `index` is below `pages_per_block`, so the page lies within the block.
+        // SAFETY: `index` is below the number of pages of the block, so the page lies within the block.
         let start = unsafe { entry.start.add(usize::from(index) * self.page_bytes) };
         Arc::new(Page { start, block, index, pool: self.clone() })
     }
 
-    fn new_block(&self) -> Block {
-        let layout = self.block_layout();
+    fn new_block(&self, pages: usize) -> Block {
+        let layout = self.block_layout(pages);
         // SAFETY: the layout is not empty.
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
         crate::huge::advise(start.as_ptr(), layout.size());
-        Block { start, free: (0..self.pages_per_block as u16).rev().collect() }
+        Block { start, pages, free: (0..pages as u16).rev().collect() }
     }
 
     fn give_back(&self, block: usize, index: u16) {
@@ -99,7 +103,7 @@ impl PagePool {
         let blocks = &mut *guard;
         let entry = blocks.all[block].as_mut().expect("a block lives as long as its pages");
         entry.free.push(index);
-        let all_free = entry.free.len() == self.pages_per_block;
+        let all_free = entry.free.len() == entry.pages;
         blocks.with_space.insert(block);
         blocks.empty += usize::from(all_free);
         // Windows come and go: a quarter of the memory is kept for the next one.
@@ -108,17 +112,17 @@ impl PagePool {
             blocks.with_space.remove(&block);
             blocks.empty -= 1;
             // SAFETY: allocated with the same layout, and none of its pages is in use.
-            unsafe { dealloc(entry.start.as_ptr(), self.block_layout()) };
+            unsafe { dealloc(entry.start.as_ptr(), self.block_layout(entry.pages)) };
         }
     }
 }
 
 impl Drop for PagePool {
     fn drop(&mut self) {
-        let layout = self.block_layout();
-        for block in self.blocks.get_mut().all.drain(..).flatten() {
+        let blocks: Vec<Block> = self.blocks.get_mut().all.drain(..).flatten().collect();
+        for block in blocks {
             // SAFETY: allocated with the same layout; each page holds the pool, so none is left.
-            unsafe { dealloc(block.start.as_ptr(), layout) };
+            unsafe { dealloc(block.start.as_ptr(), self.block_layout(block.pages)) };
         }
     }
 }

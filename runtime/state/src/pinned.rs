@@ -13,8 +13,8 @@ unsafe impl Send for PinBuffer {}
 unsafe impl Sync for PinBuffer {}
 
 impl Rows<'_> {
-    /// Looks up the rows of `slots`, one for each position of a batch, so that several columns can be updated without looking
-    /// them up again. The rows count as changed.
+    /// Looks up the rows of `slots`, one for each position of a batch, so that several columns can be updated
+    /// without looking them up again. The rows count as changed.
     ///
     /// # Panics
     /// If a slot lies beyond the table.
@@ -54,7 +54,8 @@ impl<'p> Pinned<'p> {
 
 /// One field of the rows of a batch of slots, by position in the batch.
 ///
-/// The rows are those of one table, none of which can be replaced while they are pinned: they were made writable then.
+/// The rows are those of one table, none of which can be replaced while they are pinned: they were made
+/// writable then.
 #[derive(Clone, Copy)]
 pub struct PinnedColumn<'p, T> {
     rows: &'p [*mut u8],
@@ -125,7 +126,8 @@ impl<T: FieldValue> PinnedColumn<'_, T> {
         update_option(self.rows[position], self.offset, self.flag, change);
     }
 
-    /// [`PinnedColumn::update`] for each row of the batch, with the value that `values` gives for it. Stops with the shorter of both.
+    /// [`PinnedColumn::update`] for each row of the batch, with the value that `values` gives for it. Stops
+    /// with the shorter of both.
     #[inline(always)]
     pub fn fold<V>(&self, values: impl Iterator<Item = V>, mut change: impl FnMut(T, V) -> T) {
         for (&row, value) in self.rows.iter().zip(values) {
@@ -133,7 +135,8 @@ impl<T: FieldValue> PinnedColumn<'_, T> {
         }
     }
 
-    /// [`PinnedColumn::update_option`] for each row of the batch, with the value that `values` gives for it. Stops with the shorter of both.
+    /// [`PinnedColumn::update_option`] for each row of the batch, with the value that `values` gives for it.
+    /// Stops with the shorter of both.
     #[inline(always)]
     pub fn fold_option<V>(&self, values: impl Iterator<Item = V>, mut change: impl FnMut(Option<T>, V) -> T) {
         for (&row, value) in self.rows.iter().zip(values) {

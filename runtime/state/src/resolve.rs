@@ -1,7 +1,8 @@
 //! Whole batches of keys to slots.
 //!
-//! From a million entries on a look-up is two cache misses, one in the index and one in the row. They are overlapped: of a
-//! block of keys all index entries are prefetched, then all rows, and only then are keys compared.
+//! From a million entries on a look-up is two cache misses, one in the index and one in the row. They are
+//! overlapped: of a block of keys all index entries are prefetched, then all rows, and only then are keys
+//! compared.
 
 use crate::slot_table::SlotTable;
 use weir_types::{EncodedKeys, KeyData};
@@ -125,7 +126,8 @@ impl SlotTable {
 
     #[inline(always)]
     fn has_words<const N: usize>(&self, slot: u32, key: &[u64; N]) -> bool {
-        // SAFETY: keys of `N` words are at the front of each row; `resolve` and `lookup` are given keys of the table's shape.
+        // SAFETY: keys of `N` words are at the front of each row; `resolve` and `lookup` are given keys of
+        // the table's shape.
         let held = unsafe { self.rows.row(slot).cast::<[u64; N]>().read_unaligned() };
         held == *key && slot >= self.rows.drained()
     }
@@ -168,7 +170,8 @@ impl SlotTable {
         }
     }
 
-    /// Sets the slots of the keys up to the first that has no entry, or whose hash misleads; returns how many.
+    /// Sets the slots of the keys up to the first that has no entry, or whose hash misleads; returns how
+    /// many.
     fn find_known<const N: usize>(&self, keys: &[[u64; N]], hashes: &[u64], slots: &mut [u32]) -> usize {
         for (position, ((key, &hash), place)) in keys.iter().zip(hashes).zip(slots).enumerate() {
             match self.index.candidate(hash) {

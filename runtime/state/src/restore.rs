@@ -30,11 +30,12 @@ pub(crate) struct Restored {
 }
 
 impl KeyedStateBackend {
-    /// Gives the backend, before any state is registered, what the subtasks of a checkpoint had. Each state is loaded when
-    /// it is registered: the entries whose keys belong to this backend's key groups.
+    /// Gives the backend, before any state is registered, what the subtasks of a checkpoint had. Each state
+    /// is loaded when it is registered: the entries whose keys belong to this backend's key groups.
     ///
     /// # Errors
-    /// [`StateError::Descriptor`] for another number of key groups, [`StateError::Truncated`] for a missing segment.
+    /// [`StateError::Descriptor`] for another number of key groups, [`StateError::Truncated`] for a missing
+    /// segment.
     pub fn restore(&mut self, snapshots: Vec<RestoredSnapshot>) -> Result<(), StateError> {
         assert!(self.states.is_empty(), "snapshots are restored before states are registered");
         for mut snapshot in snapshots {

@@ -27,7 +27,8 @@ impl Values for crate::arena::Arena {
 /// The keys in `rows`, of shape `shape`, without the parent if `under_parent`.
 ///
 /// # Safety
-/// Each row is readable in the layout of a table whose keys have this shape; `null_key` says whether its key is NULL.
+/// Each row is readable in the layout of a table whose keys have this shape; `null_key` says whether its key
+/// is NULL.
 pub(crate) unsafe fn keys_of_rows(
     rows: &[*const u8],
     shape: KeyShape,
@@ -70,7 +71,8 @@ pub(crate) unsafe fn keys_of_rows(
     })
 }
 
-/// The slot of the parent of the entry in `row`, whose key has the form `key` in a table of a Map or List state.
+/// The slot of the parent of the entry in `row`, whose key has the form `key` in a table of a Map or List
+/// state.
 ///
 /// # Safety
 /// The row is readable in the layout of such a table.

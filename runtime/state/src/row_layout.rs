@@ -1,8 +1,8 @@
 //! Where the parts of an entry lie in its row.
 //!
-//! `[key words, or a handle | last access | fields, the widest first | flags]`, filled up to a multiple of 8 bytes, so
-//! that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is NULL, bit `2 + i`
-//! nullable field `i` is NULL.
+//! `[key words, or a handle | last access | fields, the widest first | flags]`, filled up to a multiple of 8
+//! bytes, so that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is
+//! NULL, bit `2 + i` nullable field `i` is NULL.
 
 use crate::descriptor::FieldKind;
 use arrow::datatypes::DataType;

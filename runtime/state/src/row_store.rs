@@ -7,23 +7,49 @@ use std::sync::Arc;
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
 const PAGE_BYTES: usize = 64 << 10;
 
+/// The first page of a table is as small as this until it is full: there may be a table per window, with few
+/// entries each.
+const FIRST_PAGE_BYTES: usize = 2 << 10;
+
 /// `log2` of the rows of one page, for rows of `stride` bytes.
-pub(crate) fn page_shift(stride: usize) -> u32 {
+fn page_shift(stride: usize) -> u32 {
     (PAGE_BYTES / stride).max(1).ilog2()
+}
+
+/// The pages of all tables of one state.
+pub(crate) struct PagePools {
+    first: Arc<PagePool>,
+    others: Arc<PagePool>,
+    /// rows of a first page that is still small
+    first_rows: u32,
+}
+
+impl PagePools {
+    pub(crate) fn new(stride: usize) -> Arc<Self> {
+        let first_rows = (FIRST_PAGE_BYTES / stride).clamp(1, 1 << page_shift(stride));
+        Arc::new(PagePools {
+            first: PagePool::new(first_rows * stride),
+            others: PagePool::new(stride << page_shift(stride)),
+            first_rows: first_rows as u32,
+        })
+    }
 }
 
 pub(crate) struct RowStore {
     shift: u32,
     mask: u32,
     stride: usize,
-    pool: Arc<PagePool>,
+    pools: Arc<PagePools>,
     pages: Vec<Arc<Page>>,
     /// the start of each page
     read: Vec<*mut u8>,
-    /// the same where the page may be written at once; null where it may be shared, or its last capture still holds
+    /// the same where the page may be written at once; null where it may be shared, or its last capture still
+    /// holds
     write: Vec<*mut u8>,
     /// the segment that holds exactly what the page holds now
     captured: Vec<Option<Arc<Captured>>>,
+    /// slots that the pages have room for
+    capacity: u32,
     /// slots given out so far: those at or above it have never been used
     len: u32,
     free: Vec<u32>,
@@ -36,17 +62,18 @@ pub(crate) struct RowStore {
 unsafe impl Send for RowStore {}
 
 impl RowStore {
-    pub(crate) fn new(stride: usize, pool: Arc<PagePool>) -> Self {
+    pub(crate) fn new(stride: usize, pools: Arc<PagePools>) -> Self {
         let shift = page_shift(stride);
         RowStore {
             shift,
             mask: (1 << shift) - 1,
             stride,
-            pool,
+            pools,
             pages: Vec::new(),
             read: Vec::new(),
             write: Vec::new(),
             captured: Vec::new(),
+            capacity: 0,
             len: 0,
             free: Vec::new(),
             drained: 0,
@@ -62,6 +89,11 @@ impl RowStore {
     /// Entries that exist.
     pub(crate) fn live(&self) -> usize {
         self.live
+    }
+
+    /// The end of the slots that have a row, used or not.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
     }
 
     pub(crate) fn drained(&self) -> u32 {
@@ -91,27 +123,33 @@ impl RowStore {
     /// The row of `slot`, to read.
     ///
     /// # Panics
-    /// If no page holds `slot`.
+    /// If no page has room for `slot`.
     #[inline]
     pub(crate) fn row(&self, slot: u32) -> *const u8 {
-        let page = self.read[(slot >> self.shift) as usize];
-        // SAFETY: a page has `mask + 1` rows of `stride` bytes.
-        unsafe { page.add((slot & self.mask) as usize * self.stride) }
+        assert!(slot < self.capacity, "slot {slot} lies beyond its table");
+        // SAFETY: a slot below the capacity has a row in a page.
+        unsafe {
+            let page = *self.read.get_unchecked((slot >> self.shift) as usize);
+            page.add((slot & self.mask) as usize * self.stride)
+        }
     }
 
     /// The row of `slot`, to write.
     ///
     /// # Panics
-    /// If no page holds `slot`.
+    /// If no page has room for `slot`.
     #[inline]
     pub(crate) fn row_mut(&mut self, slot: u32) -> *mut u8 {
+        assert!(slot < self.capacity, "slot {slot} lies beyond its table");
         let index = (slot >> self.shift) as usize;
-        let mut page = self.write[index];
-        if page.is_null() {
-            page = self.make_writable(index);
+        // SAFETY: a slot below the capacity has a row in a page.
+        unsafe {
+            let mut page = *self.write.get_unchecked(index);
+            if page.is_null() {
+                page = self.make_writable(index);
+            }
+            page.add((slot & self.mask) as usize * self.stride)
         }
-        // SAFETY: a page has `mask + 1` rows of `stride` bytes.
-        unsafe { page.add((slot & self.mask) as usize * self.stride) }
     }
 
     /// Starts to load the row of `slot`, which some page holds.
@@ -150,15 +188,33 @@ impl RowStore {
         let slot = self.len;
         assert!(slot < u32::MAX - 1, "a state table holds 2^32 entries at most");
         self.len += 1;
-        if slot & self.mask == 0 && (slot >> self.shift) as usize == self.pages.len() {
-            self.add_page();
+        if slot == self.capacity {
+            self.add_rows();
         }
         (slot, self.row_mut(slot))
     }
 
     #[cold]
-    fn add_page(&mut self) {
-        let page = self.pool.page();
+    fn add_rows(&mut self) {
+        let all = self.mask + 1;
+        if self.pages.is_empty() && self.pools.first_rows < all {
+            self.capacity = self.pools.first_rows;
+            return self.add_page(self.pools.first.page());
+        }
+        let page = self.pools.others.page();
+        if self.capacity < all && self.capacity > 0 {
+            // The first page is small and full.
+            let small = self.pages.pop().expect("the capacity is that of the first page");
+            // SAFETY: the new page is larger and has no other owner.
+            unsafe { std::ptr::copy_nonoverlapping(small.start(), page.start(), small.bytes()) };
+            (self.read, self.write, self.captured) = (Vec::new(), Vec::new(), Vec::new());
+            self.capacity = 0;
+        }
+        self.capacity += all;
+        self.add_page(page);
+    }
+
+    fn add_page(&mut self, page: Arc<Page>) {
         self.read.push(page.start());
         self.write.push(page.start());
         self.captured.push(None);
@@ -171,8 +227,8 @@ impl RowStore {
         self.free.push(slot);
     }
 
-    /// All slots below `end` are gone; the caller counted `gone` live ones among them. The page of the border differs from what
-    /// was captured of it, since a capture ends at the border.
+    /// All slots below `end` are gone; the caller counted `gone` live ones among them. The page of the border
+    /// differs from what was captured of it, since a capture ends at the border.
     pub(crate) fn drain_to(&mut self, end: u32, gone: usize) {
         self.drained = end;
         self.live -= gone;

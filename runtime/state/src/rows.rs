@@ -29,9 +29,9 @@ field_values!(i8 => I8, i16 => I16, i32 => I32, i64 => I64, i128 => I128, f32 =>
 
 /// The rows of one namespace of one state, as columns that are read and written at slots.
 ///
-/// A slot is valid from the call that returned it until its entry is deleted, expires, or its namespace is dropped. Reading a slot that
-/// is not valid gives some value, writing it changes what nobody sees or another entry: wrong, but memory-safe. A slot
-/// beyond the table panics.
+/// A slot is valid from the call that returned it until its entry is deleted, expires, or its namespace is
+/// dropped. Reading a slot that is not valid gives some value, writing it changes what nobody sees or another
+/// entry: wrong, but memory-safe. A slot beyond the table panics.
 pub struct Rows<'a> {
     table: *mut SlotTable,
     lifetime: PhantomData<&'a mut SlotTable>,
@@ -43,12 +43,13 @@ impl<'a> Rows<'a> {
     }
 
     pub(crate) fn table(&self) -> &SlotTable {
-        // SAFETY: `Rows` borrows the table; columns made from it write rows only through raw pointers and change
-        // the page table only within one call.
+        // SAFETY: `Rows` borrows the table; columns made from it write rows only through raw pointers and
+        // change the page table only within one call.
         unsafe { &*self.table }
     }
 
-    /// Field `field` of all rows. Columns are like `Cell`: several may be used at once, and they hand out values, never references.
+    /// Field `field` of all rows. Columns are like `Cell`: several may be used at once, and they hand out
+    /// values, never references.
     ///
     /// # Panics
     /// If the field is of another kind than `T`.
@@ -73,7 +74,7 @@ impl<'a> Rows<'a> {
             store,
             read: pages.read_pages().as_ptr(),
             write: pages.write_pages().as_ptr(),
-            pages: pages.read_pages().len(),
+            capacity: pages.capacity(),
             shift,
             mask,
             stride,
@@ -109,7 +110,7 @@ pub(crate) struct ByteColumn<'a> {
     store: *mut RowStore,
     read: *const *mut u8,
     write: *const *mut u8,
-    pages: usize,
+    capacity: u32,
     shift: u32,
     mask: u32,
     stride: usize,
@@ -119,29 +120,31 @@ pub(crate) struct ByteColumn<'a> {
 impl ByteColumn<'_> {
     #[inline(always)]
     fn row(&self, slot: u32) -> *const u8 {
-        let page = (slot >> self.shift) as usize;
-        if page >= self.pages {
+        if slot >= self.capacity {
             beyond(slot);
         }
-        // SAFETY: the page is in bounds and has `mask + 1` rows of `stride` bytes.
-        unsafe { (*self.read.add(page)).add((slot & self.mask) as usize * self.stride) }
+        // SAFETY: a slot below the capacity has a row in a page.
+        unsafe {
+            (*self.read.add((slot >> self.shift) as usize)).add((slot & self.mask) as usize * self.stride)
+        }
     }
 
     /// The row of `slot`, to write until the next snapshot.
     #[inline(always)]
     pub(crate) fn row_mut(&self, slot: u32) -> *mut u8 {
-        let page = (slot >> self.shift) as usize;
-        if page >= self.pages {
+        if slot >= self.capacity {
             beyond(slot);
         }
-        // SAFETY: the page is in bounds.
+        let page = (slot >> self.shift) as usize;
+        // SAFETY: a slot below the capacity has a row in a page.
         let mut start = unsafe { *self.write.add(page) };
         if start.is_null() {
-            // SAFETY: the store is borrowed for the column's lifetime, on one thread, and no reference into it is held
-            // across this call. It replaces pointers in place: the tables that `read` and `write` point to stay.
+            // SAFETY: the store is borrowed for the column's lifetime, on one thread, and no reference into
+            // it is held across this call. It replaces pointers in place: the tables that `read` and `write`
+            // point to stay.
             start = unsafe { (*self.store).make_writable(page) };
         }
-        // SAFETY: a page has `mask + 1` rows of `stride` bytes.
+        // SAFETY: as above.
         unsafe { start.add((slot & self.mask) as usize * self.stride) }
     }
 }
@@ -204,8 +207,8 @@ impl<T: FieldValue> Column<'_, T> {
         self.set_null(slot, value.is_none());
     }
 
-    /// Replaces the value at `slot`, where `None` stands for NULL, by `change` of it, which is never NULL. With one look at the row:
-    /// what MIN, MAX and a nullable SUM do.
+    /// Replaces the value at `slot`, where `None` stands for NULL, by `change` of it, which is never NULL.
+    /// With one look at the row: what MIN, MAX and a nullable SUM do.
     #[inline(always)]
     pub fn update_option(&self, slot: u32, change: impl FnOnce(Option<T>) -> T) {
         crate::pinned::update_option(self.bytes.row_mut(slot), self.offset, self.flag, change);

@@ -20,11 +20,12 @@ impl ScanCursor {
 }
 
 impl KeyedStateBackend {
-    /// Replaces what `out` holds by the slots of the next entries of `namespace`, at most about `limit`, in the order of
-    /// their pages; false once there are no more and `out` is empty.
+    /// Replaces what `out` holds by the slots of the next entries of `namespace`, at most about `limit`, in
+    /// the order of their pages; false once there are no more and `out` is empty.
     ///
-    /// The table may change between calls: entries that are there all the time come exactly once, others once or not at all. A
-    /// cursor is not part of a snapshot; see [`KeyedStateBackend::drain`] for what is to survive one.
+    /// The table may change between calls: entries that are there all the time come exactly once, others once
+    /// or not at all. A cursor is not part of a snapshot; see [`KeyedStateBackend::drain`] for what is to
+    /// survive one.
     pub fn scan(
         &self,
         state: StateId,
@@ -49,13 +50,14 @@ impl KeyedStateBackend {
         !out.is_empty() || next < slots.rows.len()
     }
 
-    /// Takes entries out of a namespace that is being fired, in bounded steps: replaces what `out` holds by the slots of the next
-    /// at most `limit` entries, in the order of their pages; false once there are no more, and then the namespace is dropped.
+    /// Takes entries out of a namespace that is being fired, in bounded steps: replaces what `out` holds by
+    /// the slots of the next at most `limit` entries, in the order of their pages; false once there are no
+    /// more, and then the namespace is dropped.
     ///
-    /// The entries are gone, with all that hangs under them, at no cost per entry: look-ups, scans and snapshots do not see them. Their rows,
-    /// and the entries under them, can be read at their slots until anything in the namespace is changed. So a snapshot between two steps holds
-    /// exactly what has not been handed out: emit what `drain` gave before the driver can take one, and after a
-    /// restore go on draining.
+    /// The entries are gone, with all that hangs under them, at no cost per entry: look-ups, scans and
+    /// snapshots do not see them. Their rows, and the entries under them, can be read at their slots until
+    /// anything in the namespace is changed. So a snapshot between two steps holds exactly what has not been
+    /// handed out: emit what `drain` gave before the driver can take one, and after a restore go on draining.
     pub fn drain(&mut self, state: StateId, namespace: Namespace, limit: usize, out: &mut Vec<u32>) -> bool {
         out.clear();
         let Some(table) = self.state_mut(state).tables.get_mut(&namespace) else { return false };

@@ -1,10 +1,12 @@
-//! The bytes of a segment: the entries of one page, column by column, without anything that belongs to one machine or process.
+//! The bytes of a segment: the entries of one page, column by column, without anything that belongs to one
+//! machine or process.
 //!
-//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; per row the key group (u16); the number of keys u8, and for
-//! each key its column of bytes: the key, then the map keys on the way down; of a List the sequence numbers (u64);
-//! whether there are times of last access u8, and these (i64); the number of fields u16, and for each: kind u8,
-//! whether it has NULLs u8, a bit a row that is set for NULL, its values. A column of bytes is its end offsets (u32), its
-//! total length (u32), its bytes. Of a timer the second key is its time and namespace.
+//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; per row the key group (u16); the number
+//! of keys u8, and for each key its column of bytes: the key, then the map keys on the way down; of a List
+//! the sequence numbers (u64); whether there are times of last access u8, and these (i64); the number of
+//! fields u16, and for each: kind u8, whether it has NULLs u8, a bit a row that is set for NULL, its values.
+//! A column of bytes is its end offsets (u32), its total length (u32), its bytes. Of a timer the second key
+//! is its time and namespace.
 
 use crate::StateError;
 use crate::arena::HANDLE_BYTES;
@@ -103,7 +105,8 @@ pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: 
     (seal(out), rows.len() as u32)
 }
 
-/// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken out.
+/// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken
+/// out.
 fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrings> {
     let is_list = view.kind == StateKind::List;
     let mut above = Vec::new();

@@ -1,11 +1,11 @@
-//! The entries of one namespace of one state: rows, the index over their keys, and their values of variable width.
+//! The entries of one namespace of one state: rows, the index over their keys, and their values of variable
+//! width.
 
 use crate::arena::{Arena, Handle, KEY_FIELD, ValueBytes};
 use crate::descriptor::FieldKind;
 use crate::key_index::KeyIndex;
-use crate::page::PagePool;
 use crate::row_layout::{Flag, RowKey, RowLayout};
-use crate::row_store::RowStore;
+use crate::row_store::{PagePools, RowStore};
 use crate::rows::read_handle;
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(crate) struct SlotTable {
 }
 
 impl SlotTable {
-    pub(crate) fn new(layout: Arc<RowLayout>, pool: Arc<PagePool>) -> Self {
+    pub(crate) fn new(layout: Arc<RowLayout>, pools: Arc<PagePools>) -> Self {
         SlotTable {
-            rows: RowStore::new(layout.stride, pool),
+            rows: RowStore::new(layout.stride, pools),
             layout,
             index: KeyIndex::new(),
             null_slot: None,
@@ -29,11 +29,12 @@ impl SlotTable {
         }
     }
 
-    /// A table for another namespace that takes over the memory of this one's index; its pages go back to the pool.
-    pub(crate) fn recycle(mut self, pool: Arc<PagePool>) -> Self {
+    /// A table for another namespace that takes over the memory of this one's index; its pages go back to the
+    /// pool.
+    pub(crate) fn recycle(mut self, pools: Arc<PagePools>) -> Self {
         self.index.clear();
         self.arena.clear();
-        self.rows = RowStore::new(self.layout.stride, pool);
+        self.rows = RowStore::new(self.layout.stride, pools);
         self.null_slot = None;
         self
     }
@@ -168,8 +169,8 @@ impl SlotTable {
         }
         let row = self.rows.row_mut(slot);
         for place in self.layout.fields.iter().filter(|place| place.kind == FieldKind::Bytes) {
-            // SAFETY: the handle lies within the row. It is emptied so that a slot that is no longer valid frees nothing
-            // that belongs to another.
+            // SAFETY: the handle lies within the row. It is emptied so that a slot that is no longer valid
+            // frees nothing that belongs to another.
             unsafe {
                 self.arena.remove(read_handle(row, place.offset));
                 row.add(place.offset).cast::<[u8; 16]>().write_unaligned(Handle::EMPTY.0);
@@ -190,8 +191,8 @@ impl SlotTable {
         }
     }
 
-    /// Empties one chunk of the arena that is mostly garbage, if there is one: values that rows still point to are
-    /// appended anew.
+    /// Empties one chunk of the arena that is mostly garbage, if there is one: values that rows still point
+    /// to are appended anew.
     pub(crate) fn compact(&mut self) {
         let Some(chunk) = self.arena.sparse_chunk() else { return };
         for (slot, field, handle) in self.arena.contents(chunk) {

@@ -1,4 +1,5 @@
-//! Snapshots: a short synchronous part that shares pages, and the serialisation of what changed, beside processing.
+//! Snapshots: a short synchronous part that shares pages, and the serialisation of what changed, beside
+//! processing.
 
 use crate::StateError;
 use crate::arena::ArenaView;
@@ -182,7 +183,8 @@ struct Work {
     captured: Arc<Captured>,
 }
 
-/// One snapshot of one backend. It can be sent to another task and written there; what the backend does meanwhile does not show in it.
+/// One snapshot of one backend. It can be sent to another task and written there; what the backend does
+/// meanwhile does not show in it.
 pub struct Snapshot {
     checkpoint: CheckpointId,
     key_groups: KeyGroupRange,
@@ -236,7 +238,8 @@ impl Snapshot {
 }
 
 impl KeyedStateBackend {
-    /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher than that of any snapshot before.
+    /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher
+    /// than that of any snapshot before.
     pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
         if mode == SnapshotMode::Full {
             self.full.insert(checkpoint);
@@ -293,12 +296,12 @@ impl KeyedStateBackend {
         Snapshot { checkpoint, key_groups, max_parallelism, states, work: work.into_iter() }
     }
 
-    /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to what it
-    /// wrote.
+    /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to
+    /// what it wrote.
     ///
-    /// Each incremental snapshot writes anew what no completed checkpoint holds. So a page was captured last either by a
-    /// completed checkpoint, or by one after the latest that is known to be complete: its number tells which. Full snapshots capture nothing and
-    /// do not count.
+    /// Each incremental snapshot writes anew what no completed checkpoint holds. So a page was captured last
+    /// either by a completed checkpoint, or by one after the latest that is known to be complete: its number
+    /// tells which. Full snapshots capture nothing and do not count.
     pub fn notify_complete(&mut self, checkpoint: CheckpointId) {
         if !self.full.contains(&checkpoint) {
             self.completed = self.completed.max(Some(checkpoint));

@@ -159,8 +159,8 @@ impl KeyedStateBackend {
         self.state(timers).due.peek().map(|Reverse((time_ms, _))| *time_ms)
     }
 
-    /// Takes out the timers at or before `until_ms`, at most `limit`, in order of time; `None` if there are none. They are gone from the
-    /// state: do what they are for before the driver can take a snapshot.
+    /// Takes out the timers at or before `until_ms`, at most `limit`, in order of time; `None` if there are
+    /// none. They are gone from the state: do what they are for before the driver can take a snapshot.
     pub fn pop_timers(&mut self, timers: StateId, until_ms: i64, limit: usize) -> Option<DueTimers> {
         let encoder = self.encoder(timers).clone();
         let (mut times_ms, mut namespaces, mut slots) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! Time to live: entries that nobody touched for a time are gone, on access at once and from memory when they are swept.
+//! Time to live: entries that nobody touched for a time are gone, on access at once and from memory when they
+//! are swept.
 
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::Namespace;
@@ -50,8 +51,8 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Deletes expired entries among the next `limit` or so slots of `namespace`, and returns how many; goes round: at the end the cursor
-    /// starts again. The driver calls it now and then.
+    /// Deletes expired entries among the next `limit` or so slots of `namespace`, and returns how many; goes
+    /// round: at the end the cursor starts again. The driver calls it now and then.
     pub fn sweep(
         &mut self,
         state: StateId,

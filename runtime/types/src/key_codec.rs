@@ -1,8 +1,8 @@
 //! The key codec: columns of SQL values as bytes that are persisted, compared and hashed.
 //!
-//! The canonical bytes of a key are the encodings of its columns, one after the other. They are order-preserving
-//! (`memcmp` orders keys as SQL orders their columns, NULL first) and self-delimiting (no key is a prefix of another of
-//! the same types). All numbers are big endian:
+//! The canonical bytes of a key are the encodings of its columns, one after the other. They are
+//! order-preserving (`memcmp` orders keys as SQL orders their columns, NULL first) and self-delimiting (no
+//! key is a prefix of another of the same types). All numbers are big endian:
 //!
 //! | type | not NULL | NULL |
 //! | --- | --- | --- |
@@ -14,8 +14,9 @@
 //! | ARRAY | `01`, each element behind `01`, then `00` | `00` |
 //! | MAP, MULTISET | as an ARRAY of ROW(key, value), ordered by its elements' bytes | `00` |
 //!
-//! A key of fixed-width columns therefore has a fixed width, and its in-memory form is a few machine words; hashes are
-//! those of the canonical bytes whatever form is used, so that a key's group never depends on the path taken.
+//! A key of fixed-width columns therefore has a fixed width, and its in-memory form is a few machine words;
+//! hashes are those of the canonical bytes whatever form is used, so that a key's group never depends on the
+//! path taken.
 
 mod decode;
 mod encode;
@@ -56,8 +57,8 @@ impl Classify for KeyError {
 /// The in-memory form of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyShape {
-    /// One column whose value has `width` <= 8 bytes (canonical width `1 + width`), or no column at all (`width` 0,
-    /// canonical width 0): the value as a word; NULL is told apart beside it.
+    /// One column whose value has `width` <= 8 bytes (canonical width `1 + width`), or no column at all
+    /// (`width` 0, canonical width 0): the value as a word; NULL is told apart beside it.
     Word { width: u8, column: bool },
     /// Canonical bytes of `width` <= 16, in two words.
     Fixed2 { width: u8 },
@@ -74,16 +75,31 @@ pub struct EncodedKeys {
     pub(crate) hashes: Vec<u64>,
 }
 
-/// The keys themselves. Words are ordered as the canonical bytes are: the first byte is the highest of the first word.
+/// The keys themselves. Words are ordered as the canonical bytes are: the first byte is the highest of the
+/// first word.
 #[derive(Clone, Debug)]
 pub enum KeyData {
     /// `words[i]` holds the `width` bytes of the value in its low bytes; of a NULL it is 0.
-    Word { width: u8, column: bool, words: Vec<u64>, nulls: Option<NullBuffer> },
+    Word {
+        width: u8,
+        column: bool,
+        words: Vec<u64>,
+        nulls: Option<NullBuffer>,
+    },
     /// `width` canonical bytes, then zeros.
-    Fixed2 { width: u8, words: Vec<[u64; 2]> },
-    Fixed3 { width: u8, words: Vec<[u64; 3]> },
+    Fixed2 {
+        width: u8,
+        words: Vec<[u64; 2]>,
+    },
+    Fixed3 {
+        width: u8,
+        words: Vec<[u64; 3]>,
+    },
     /// Key `i` is `bytes[offsets[i]..offsets[i + 1]]`.
-    Bytes { offsets: Vec<u32>, bytes: Vec<u8> },
+    Bytes {
+        offsets: Vec<u32>,
+        bytes: Vec<u8>,
+    },
 }
 
 impl EncodedKeys {
@@ -137,16 +153,12 @@ impl EncodedKeys {
                 width: *width,
                 column: *column,
                 words: pick(words, rows),
-                nulls: nulls.as_ref().map(|nulls| {
-                    NullBuffer::from_iter(rows.iter().map(|&row| nulls.is_valid(row as usize)))
-                }),
+                nulls: nulls
+                    .as_ref()
+                    .map(|nulls| NullBuffer::from_iter(rows.iter().map(|&row| nulls.is_valid(row as usize)))),
             },
-            KeyData::Fixed2 { width, words } => {
-                KeyData::Fixed2 { width: *width, words: pick(words, rows) }
-            }
-            KeyData::Fixed3 { width, words } => {
-                KeyData::Fixed3 { width: *width, words: pick(words, rows) }
-            }
+            KeyData::Fixed2 { width, words } => KeyData::Fixed2 { width: *width, words: pick(words, rows) },
+            KeyData::Fixed3 { width, words } => KeyData::Fixed3 { width: *width, words: pick(words, rows) },
             KeyData::Bytes { offsets, bytes } => {
                 let mut taken = Vec::new();
                 let mut ends = Vec::with_capacity(rows.len() + 1);
@@ -251,11 +263,12 @@ impl KeyEncoder {
         decode::decode(self, keys)
     }
 
-    /// Keys from their canonical bytes, key `i` being `bytes[offsets[i]..offsets[i + 1]]`, in this encoder's shape.
+    /// Keys from their canonical bytes, key `i` being `bytes[offsets[i]..offsets[i + 1]]`, in this encoder's
+    /// shape.
     ///
     /// # Errors
-    /// [`KeyError::Corrupt`] for offsets or lengths that cannot be. The bytes of keys of shape [`KeyShape::Bytes`] are
-    /// checked when they are decoded.
+    /// [`KeyError::Corrupt`] for offsets or lengths that cannot be. The bytes of keys of shape
+    /// [`KeyShape::Bytes`] are checked when they are decoded.
     pub fn from_canonical(&self, offsets: &[u32], bytes: &[u8]) -> Result<EncodedKeys, KeyError> {
         decode::from_canonical(self.shape, offsets, bytes).map(EncodedKeys::new)
     }

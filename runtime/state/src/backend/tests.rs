@@ -1,5 +1,5 @@
-//! The backend against maps of the standard library: random operations, snapshots at random points, restores at other
-//! parallelisms.
+//! The backend against maps of the standard library: random operations, snapshots at random points, restores
+//! at other parallelisms.
 
 use crate::*;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};

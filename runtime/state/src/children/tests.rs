@@ -1,4 +1,5 @@
-//! Sessions: a directory of keys, the sessions of a key in a Map state under it, and what belongs to a session under that.
+//! Sessions: a directory of keys, the sessions of a key in a Map state under it, and what belongs to a
+//! session under that.
 
 use crate::*;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};

@@ -1,4 +1,5 @@
-//! Values of variable width: strings, bytes, ROW, ARRAY, MAP. One value at a time; also the slow path of all others.
+//! Values of variable width: strings, bytes, ROW, ARRAY, MAP. One value at a time; also the slow path of all
+//! others.
 
 use super::{KeyError, fixed_width};
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
@@ -24,7 +25,8 @@ pub(super) fn check(data_type: &DataType) -> Result<(), KeyError> {
     }
 }
 
-/// The value in the low bytes of a word, so that unsigned order is the order of the values; for widths up to 8.
+/// The value in the low bytes of a word, so that unsigned order is the order of the values; for widths up to
+/// 8.
 #[inline]
 pub(super) fn order_f32(value: f32) -> u32 {
     let bits = if value.is_nan() { f32::NAN.to_bits() & 0x7fff_ffff } else { value.to_bits() };
@@ -124,13 +126,15 @@ pub(super) fn as_int32(array: &dyn Array) -> ArrayRef {
     retyped(array, DataType::Int32)
 }
 
-/// TIMESTAMP, intervals and BIGINT alike: an array of eight-byte integers under its plain type; shares the buffers.
+/// TIMESTAMP, intervals and BIGINT alike: an array of eight-byte integers under its plain type; shares the
+/// buffers.
 pub(super) fn as_int64(array: &dyn Array) -> ArrayRef {
     retyped(array, DataType::Int64)
 }
 
 pub(super) fn retyped(array: &dyn Array, data_type: DataType) -> ArrayRef {
     let data = array.to_data().into_builder().data_type(data_type);
-    // The layouts of the two types are the same: a validity bitmap and one buffer of integers of the same width.
+    // The layouts of the two types are the same: a validity bitmap and one buffer of integers of the same
+    // width.
     make_array(data.build().expect("integers of the same width share their layout"))
 }

@@ -30,7 +30,8 @@ fn encoded(columns: &[ArrayRef]) -> Vec<String> {
     (0..keys.len()).map(|row| hex(&canonical(&keys, row))).collect()
 }
 
-/// Everything must hold whatever path the shape takes: the hash is that of the canonical bytes, and columns come back.
+/// Everything must hold whatever path the shape takes: the hash is that of the canonical bytes, and columns
+/// come back.
 fn check(columns: &[ArrayRef]) {
     let encoder = encoder(columns);
     let rows = columns[0].len();

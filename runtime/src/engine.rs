@@ -27,7 +27,11 @@ pub struct Engine {
 impl Engine {
     /// An engine with Weir's connectors and operators, that keeps checkpoints in memory.
     pub fn new(env: RuntimeEnv) -> Self {
-        let connectors = Connectors::new();
+        Engine::with_connectors(env, Connectors::new())
+    }
+
+    /// An engine with Weir's operators and these connectors: [`Connectors::with_environment`] for object stores.
+    pub fn with_connectors(env: RuntimeEnv, connectors: Connectors) -> Self {
         let catalog = Arc::new(connectors.clone());
         Engine::with_components(env, catalog, Arc::new(BuiltIn { connectors }))
     }

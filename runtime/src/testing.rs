@@ -105,10 +105,6 @@ impl GraphBuilder {
         self.node(name, sink_of(name), &[(input, Exchange::Forward)])
     }
 
-    pub(crate) fn fixed(&mut self, node: usize, parallelism: u32) {
-        self.nodes[node].parallelism = Parallelism::Fixed(parallelism);
-    }
-
     pub(crate) fn build(self) -> JobGraph {
         JobGraph { name: "test".into(), nodes: self.nodes, settings: self.settings, sql: String::new() }
     }

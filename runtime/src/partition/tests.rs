@@ -44,11 +44,13 @@ async fn drain(reader: &mut GateReader) -> Vec<StreamElement> {
 }
 
 fn batches(elements: &[StreamElement]) -> Vec<&ChangelogBatch> {
-    let batch = |element| match element {
-        &StreamElement::Batch(ref batch) => Some(batch),
-        _ => None,
-    };
-    elements.iter().filter_map(batch).collect()
+    let mut batches = Vec::new();
+    for element in elements {
+        if let StreamElement::Batch(batch) = element {
+            batches.push(batch);
+        }
+    }
+    batches
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use super::operators::{Burst, LastValue, Probe};
 use crate::InMemoryCheckpointStorage;
 use crate::testing::{GraphBuilder, Step, TestComponents, wait_ms};
+use arrow::datatypes::{DataType, Field, Schema};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_checkpoint::CompletedCheckpoint;
-use weir_state::OperatorStateBackend;
-use weir_types::{Exchange, JobGraph, OperatorId, OperatorSpec};
+use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot};
+use weir_types::{
+    AggregateCall, AggregateFunction, Exchange, GroupAggregateSpec, JobGraph, KeyGroupRange, OperatorId,
+    OperatorSpec,
+};
 
 fn components() -> TestComponents {
     TestComponents { storage: Arc::new(InMemoryCheckpointStorage::new(1000)), ..TestComponents::default() }
@@ -193,5 +197,62 @@ fn a_task_whose_inputs_have_all_ended_still_answers() {
         let checkpoints = test.storage.checkpoints();
         assert!(checkpoints.len() >= 2, "{} checkpoints while the union alone ran", checkpoints.len());
         assert!(checkpoints.iter().all(|checkpoint| checkpoint.finished.len() >= 2));
+    }
+}
+
+/// The real aggregation: what a checkpoint holds of it is restored, and equals what the sources had handed out.
+#[test]
+fn keyed_state_is_in_the_checkpoint_and_comes_back() {
+    for parallelism in [1, 2] {
+        let mut graph = GraphBuilder::new(parallelism);
+        graph.settings.checkpoint_interval_ms = Some(5);
+        let source = graph.source("numbers");
+        let sum = AggregateCall {
+            function: AggregateFunction::Sum,
+            arguments: vec![1],
+            distinct: false,
+            filter: None,
+            output: Arc::new(Field::new("v", DataType::Int64, true)),
+        };
+        let spec = GroupAggregateSpec {
+            keys: vec![0],
+            aggregates: vec![sum],
+            input_retracts: false,
+            emit_update_before: true,
+        };
+        let aggregate =
+            graph.node("agg", OperatorSpec::GroupAggregate(spec), &[(source, Exchange::Hash(vec![0]))]);
+        graph.nodes[aggregate].schema = Arc::new(Schema::new(vec![
+            Field::new("k", DataType::Int64, false),
+            Field::new("v", DataType::Int64, true),
+        ]));
+        graph.sink("sink", aggregate);
+        let splits = vec![paced(40, 50, 1), paced(40, 50, 2)];
+        let test = components().source("numbers", splits.clone());
+        test.run(7, graph.build()).expect("the job ends well");
+        let mut restored = 0;
+        for checkpoint in test.storage.checkpoints() {
+            let read = rows_read(&checkpoint, "numbers", &splits);
+            let snapshots = checkpoint.snapshots.values().filter_map(|snapshot| {
+                let keyed =
+                    snapshot.operators.get(&OperatorId::new("agg"))?.keyed.clone().expect("keyed state");
+                Some(RestoredSnapshot { index: keyed.index, segments: keyed.segments, file: "memory".into() })
+            });
+            let snapshots: Vec<_> = snapshots.collect();
+            if snapshots.len() < parallelism as usize {
+                continue;
+            }
+            let entries: u64 = snapshots
+                .iter()
+                .flat_map(|snapshot| snapshot.index.segments())
+                .map(|segment| u64::from(segment.rows))
+                .sum();
+            assert_eq!(entries, if read == 0 { 0 } else { 50 }, "checkpoint {}", checkpoint.id);
+            let mut backend = KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128);
+            backend.restore(snapshots).expect("what was written");
+            assert!(backend.unclaimed_states().next().is_some());
+            restored += 1;
+        }
+        assert!(restored > 5, "{restored} checkpoints while the aggregation ran");
     }
 }

@@ -172,7 +172,7 @@ mod tests {
                 options.boolean("b")?,
                 options.duration_ms("c")?,
                 options.bytes("d")?,
-                options.text("e"),
+                options.text("e").map(String::from),
             ))
         });
         assert_eq!(values, Ok((Some(7), Some(true), Some(10_000), Some(1024), None)));

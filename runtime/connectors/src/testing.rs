@@ -140,7 +140,8 @@ pub(crate) fn writer_context() -> WriterContext {
 /// Runs a future of this room to its end.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(future)
+    let limit = tokio::time::Duration::from_secs(60);
+    runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("a test waits for ever") })
 }
 
 /// Rows of a split with its name.

@@ -6,7 +6,7 @@ use super::listing::named;
 use super::store::{FileEntry, Store};
 use super::table::FilesystemTable;
 use crate::{ConnectorError, ReaderContext};
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,32 @@ enum State {
     Failed(ConnectorError),
 }
 
-impl FileReader {
+/// A file that is being opened. It is kept while callers give up, since an object store may take longer to answer than
+/// a caller waits.
+#[derive(Default)]
+pub(super) struct Opening(Option<BoxFuture<'static, Result<FileReader, ConnectorError>>>);
+
+impl Opening {
+    /// Opens a file, or goes on with what an earlier call began; that was for the same file.
     pub async fn open(
+        &mut self,
+        scan: &Arc<FilesystemScan>,
+        context: &ReaderContext,
+        path: &str,
+        position: Position,
+    ) -> Result<FileReader, ConnectorError> {
+        let future = self.0.get_or_insert_with(|| {
+            let (scan, context, path) = (Arc::clone(scan), context.clone(), path.to_string());
+            Box::pin(async move { FileReader::open(&scan, &context, &path, position).await })
+        });
+        let opened = future.await;
+        self.0 = None;
+        opened
+    }
+}
+
+impl FileReader {
+    async fn open(
         scan: &Arc<FilesystemScan>,
         context: &ReaderContext,
         path: &str,

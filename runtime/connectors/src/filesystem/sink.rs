@@ -55,7 +55,7 @@ impl Sink for FilesystemSink {
         let encoder = self.table.format.encoder(&self.table.file_schema);
         let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
         // The number of this attempt at the job: an earlier one may have left files under the same job and count.
-        let attempt = context.env.random.next_u64() >> 32;
+        let attempt = context.env.random.next_u64() & u64::from(u32::MAX);
         let job: String = context.job_id.chars().map(plain).collect();
         Ok(Box::new(FilesystemWriter {
             partitioner: Partitioner::new(&self.table, &columns)?,

@@ -237,11 +237,12 @@ async fn objects(store: &InMemory) -> Vec<(String, String)> {
 #[test]
 fn objects_are_completed_when_they_are_committed() {
     let store = Arc::new(InMemory::new());
-    let opened = FilesystemSink::open(&spec(files("/x", &[])), &Environment::new()).unwrap();
+    let mut sink = FilesystemSink::open(&spec(files("/x", &[])), &Environment::new()).unwrap();
     let uploads = Arc::clone(&store) as _;
     let base = "s3://bucket".to_string();
     let place = Objects { store: Arc::clone(&store) as _, uploads, base };
-    let sink = FilesystemSink { store: Store::Objects(place), root: "s3://bucket/out".into(), ..opened };
+    sink.store = Store::Objects(place);
+    sink.root = "s3://bucket/out".into();
     block_on(async {
         let mut writer = sink.writer(writer_context()).await.unwrap();
         let committer = sink.committer().unwrap();

@@ -1,7 +1,7 @@
 //! A filesystem table opened for reading.
 
 use super::columns::ScanColumns;
-use super::file_reader::{FileReader, FilesystemScan};
+use super::file_reader::{FileReader, FilesystemScan, Opening};
 use super::listing;
 use super::store::locate;
 use super::table::FilesystemTable;
@@ -54,7 +54,7 @@ impl Source for FilesystemSource {
             Ok((state.split, position))
         });
         let waiting = positions.collect::<Result<VecDeque<_>, ConnectorError>>()?;
-        Ok(Box::new(FilesReader { scan, context, waiting, current: None }))
+        Ok(Box::new(FilesReader { scan, context, waiting, opening: Opening::default(), current: None }))
     }
 }
 
@@ -84,6 +84,7 @@ struct FilesReader {
     scan: Arc<FilesystemScan>,
     context: ReaderContext,
     waiting: VecDeque<(SplitId, Option<Position>)>,
+    opening: Opening,
     current: Option<(SplitId, FileReader)>,
 }
 
@@ -92,8 +93,8 @@ impl SourceReader for FilesReader {
     async fn next(&mut self) -> Result<SourceEvent, ConnectorError> {
         if self.current.is_none() {
             let Some((split, position)) = self.waiting.front() else { return Ok(SourceEvent::EndOfInput) };
-            let (path, position) = (split.0.to_string(), position.unwrap_or_default());
-            let reader = FileReader::open(&self.scan, &self.context, &path, position).await?;
+            let reader =
+                self.opening.open(&self.scan, &self.context, &split.0, position.unwrap_or_default()).await?;
             self.current = self.waiting.pop_front().map(|(split, _)| (split, reader));
         }
         let Some((split, reader)) = &mut self.current else { return Ok(SourceEvent::EndOfInput) };

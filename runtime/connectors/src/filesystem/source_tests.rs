@@ -233,7 +233,7 @@ fn metadata_and_projection() {
     let rows = read_all(Connectors::new().source(&spec).unwrap().as_ref(), 10);
     let names: Vec<_> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["s", "b", "n", "p", "m"]);
-    assert_eq!(rows.column(0).as_primitive::<Int64Type>().values(), &[46, 46]);
+    assert_eq!(rows.column(0).as_primitive::<Int64Type>().values(), &[42, 42]);
     assert_eq!(rows.column(1).as_string::<i32>().value(1), "text 1");
     assert_eq!(rows.column(2).as_string::<i32>().value(1), "x.json");
     assert_eq!(rows.column(3).as_string::<i32>().value(0), at(&folder, "x.json"));

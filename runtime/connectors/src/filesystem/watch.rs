@@ -3,11 +3,13 @@
 //! Split i of n has the files whose path hashes to i, whenever they come. Its state is the set of files that have been
 //! read and the position in the one that is being read; like Flink's, it grows with the number of files.
 
-use super::file_reader::{FileReader, FilesystemScan};
+use super::file_reader::{FileReader, FilesystemScan, Opening};
 use super::listing;
 use super::source::{encode_position, parse_position};
+use super::store::FileEntry;
 use crate::{ConnectorError, ReaderContext, SourceEvent, SourceReader, SplitState};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +75,9 @@ pub(super) struct WatchReader {
     /// share and path of files that were found and not yet begun
     found: VecDeque<(usize, String)>,
     current: Option<(usize, FileReader)>,
+    opening: Opening,
+    /// a listing under way
+    look: Option<BoxFuture<'static, Result<Vec<FileEntry>, ConnectorError>>>,
     /// when to look again
     next_look: Option<Duration>,
 }
@@ -101,6 +106,8 @@ impl WatchReader {
             shares,
             found: VecDeque::new(),
             current: None,
+            opening: Opening::default(),
+            look: None,
             next_look: None,
         })
     }
@@ -113,13 +120,13 @@ impl WatchReader {
             if let Some(share) = resumed
                 && let Some((path, position)) = self.shares[share].resume.clone()
             {
-                let reader = FileReader::open(&self.scan, &self.context, &path, position).await?;
+                let reader = self.opening.open(&self.scan, &self.context, &path, position).await?;
                 self.shares[share].resume = None;
                 self.current = Some((share, reader));
                 return Ok(());
             }
             if let Some((share, path)) = self.found.front() {
-                let reader = FileReader::open(&self.scan, &self.context, path, Position::default()).await?;
+                let reader = self.opening.open(&self.scan, &self.context, path, Position::default()).await?;
                 self.current = Some((*share, reader));
                 self.found.pop_front();
                 return Ok(());
@@ -128,7 +135,13 @@ impl WatchReader {
             if let Some(next_look) = self.next_look {
                 clock.sleep(next_look.saturating_sub(clock.monotonic())).await;
             }
-            let files = listing::list(&self.scan.table, &self.scan.store, &self.scan.root).await?;
+            let look = self.look.get_or_insert_with(|| {
+                let scan = Arc::clone(&self.scan);
+                Box::pin(async move { listing::list(&scan.table, &scan.store, &scan.root).await })
+            });
+            let files = look.await;
+            self.look = None;
+            let files = files?;
             self.next_look = Some(clock.monotonic() + self.interval);
             for file in files {
                 let share =

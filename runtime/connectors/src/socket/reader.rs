@@ -5,7 +5,7 @@ use crate::projection::conform;
 use crate::{ConnectorError, ReaderContext, SourceEvent, SourceReader, SplitState};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) struct SocketReader {
     /// `None` once it has ended, and for subtasks that have no split
     split: Option<SplitId>,
     decoder: Box<dyn Decoder>,
+    /// under way
+    attempt: Option<BoxFuture<'static, std::io::Result<TcpStream>>>,
     connection: Option<TcpStream>,
     /// attempts that have failed since the last bytes
     failures: u64,
@@ -62,6 +64,7 @@ impl SocketReader {
             context,
             split,
             decoder,
+            attempt: None,
             connection: None,
             failures: 0,
             buffer: Vec::new(),
@@ -74,14 +77,31 @@ impl SocketReader {
         })
     }
 
-    /// Connects, trying again as often as the table says. A call that is given up loses nothing.
+    /// Connects, trying again as often as the table says. The attempt is kept, so that a call that is given up is gone on
+    /// with by the next one, and no server is left with a connection that nobody reads.
     async fn connect(&mut self) -> Result<(), ConnectorError> {
         let (host, port) = (self.table.hostname.clone(), self.table.port);
         while self.connection.is_none() {
-            if self.failures > 0 {
-                self.context.env.clock.sleep(Duration::from_millis(self.table.retry_delay_ms)).await;
-            }
-            match TcpStream::connect((host.as_str(), port)).await {
+            let attempt = match &mut self.attempt {
+                Some(attempt) => attempt,
+                None => {
+                    let clock = Arc::clone(&self.context.env.clock);
+                    let delay = match self.failures {
+                        0 => Duration::ZERO,
+                        _ => Duration::from_millis(self.table.retry_delay_ms),
+                    };
+                    let host = host.clone();
+                    self.attempt.insert(Box::pin(async move {
+                        if !delay.is_zero() {
+                            clock.sleep(delay).await;
+                        }
+                        TcpStream::connect((host.as_str(), port)).await
+                    }))
+                }
+            };
+            let connected = attempt.await;
+            self.attempt = None;
+            match connected {
                 Ok(connection) => self.connection = Some(connection),
                 Err(_) if self.failures < self.table.max_retries => self.failures += 1,
                 Err(error) => {

@@ -43,7 +43,7 @@ fn create(
         inputs.first().cloned().ok_or_else(|| OperatorError::Internal(format!("{} has no input", node.label)))
     };
     Ok(match &node.spec {
-        OperatorSpec::Values(batches) => Box::new(Values::new(batches.clone())),
+        OperatorSpec::Values(batches) => Box::new(Values::new(&node.id, batches.clone())),
         OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, schema)?),
         OperatorSpec::Watermark(spec) => {
             let input = input()?;
@@ -52,7 +52,7 @@ fn create(
         OperatorSpec::WindowTableFunction(spec) => Box::new(WindowTableFunction::new(spec, schema)?),
         OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, schema)),
         OperatorSpec::Union => Box::new(Union),
-        OperatorSpec::Limit(spec) => Box::new(Limit::new(spec)),
+        OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),
         OperatorSpec::GroupAggregate(spec) => {
             Box::new(GroupAggregate::new(&node.id, spec, input()?, schema, settings)?)
         }

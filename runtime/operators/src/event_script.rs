@@ -20,14 +20,16 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use weir_state::{KeyedStateBackend, OperatorStateBackend};
+use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, SnapshotMode};
 use weir_types::{
-    BoxFuture, ChangelogBatch, Clock, KeyGroupRange, OperatorMetrics, RowKind, RowKinds, SqlType,
-    SubtaskIndex, Watermark,
+    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RowKind, RowKinds,
+    SqlType, SubtaskIndex, Watermark,
 };
 
 /// A clock that stands still until it is set.
@@ -135,32 +137,93 @@ pub(crate) fn lines(batch: &ChangelogBatch) -> Vec<String> {
 
 /// An operator with all that a driver gives it.
 pub(crate) struct Harness {
-    make: Box<dyn Fn() -> Box<dyn Operator>>,
+    make: Rc<dyn Fn() -> Box<dyn Operator>>,
     operator: Box<dyn Operator>,
     pub(crate) context: OperatorContext,
     clock: Arc<ManualClock>,
     pub(crate) output: Vec<OutputElement>,
+    checkpoints: u64,
 }
 
-pub(crate) fn context(clock: Arc<ManualClock>, batch_rows: usize) -> OperatorContext {
+const GROUPS: u32 = 128;
+
+fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> OperatorContext {
     OperatorContext {
         subtask: SubtaskIndex(0),
         parallelism: 1,
         batch_rows,
         clock,
         metrics: Arc::new(OperatorMetrics::default()),
-        keyed: KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128),
+        keyed: KeyedStateBackend::new(range, GROUPS),
         operator_state: OperatorStateBackend::new(),
     }
 }
 
+/// What a checkpoint holds of one subtask.
+#[derive(Clone)]
+pub(crate) struct Saved {
+    keyed: RestoredSnapshot,
+    operator: Bytes,
+}
+
 impl Harness {
     pub(crate) fn new(batch_rows: usize, make: impl Fn() -> Box<dyn Operator> + 'static) -> Self {
+        Harness::restored(batch_rows, make, &[], (0, 1))
+    }
+
+    /// Subtask `index` of `parallelism`, restored from what the subtasks of a checkpoint saved.
+    pub(crate) fn restored(
+        batch_rows: usize,
+        make: impl Fn() -> Box<dyn Operator> + 'static,
+        saved: &[Saved],
+        (index, parallelism): (u32, u32),
+    ) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let mut context = context(clock.clone(), batch_rows);
+        let range = KeyGroupRange::of_subtask(GROUPS, parallelism, index);
+        let mut context = context(clock.clone(), batch_rows, range);
+        if !saved.is_empty() {
+            context.keyed.restore(saved.iter().map(|saved| saved.keyed.clone()).collect()).unwrap();
+            let operator: Vec<Bytes> = saved.iter().map(|saved| saved.operator.clone()).collect();
+            context.operator_state =
+                OperatorStateBackend::restore(&operator, index, parallelism, "a test").unwrap();
+        }
         let mut operator = make();
         operator.open(&mut context).unwrap();
-        Harness { make: Box::new(make), operator, context, clock, output: Vec::new() }
+        assert_eq!(context.keyed.unclaimed_states().count(), 0);
+        Harness { make: Rc::new(make), operator, context, clock, output: Vec::new(), checkpoints: 0 }
+    }
+
+    pub(crate) fn snapshot(&mut self) -> Saved {
+        self.operator.snapshot(&mut self.context).unwrap();
+        self.checkpoints += 1;
+        let mut snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
+        let segments = std::iter::from_fn(|| snapshot.next_segment());
+        let segments = segments.map(|segment| (segment.id, segment.bytes)).collect();
+        let keyed = RestoredSnapshot { index: snapshot.finish(), segments, file: "a test".to_string() };
+        Saved { keyed, operator: self.context.operator_state.snapshot() }
+    }
+
+    /// Goes on with a new operator from a snapshot of this one.
+    pub(crate) fn recover(&mut self) {
+        let saved = self.snapshot();
+        let make = self.make.clone();
+        let mut new = Harness::restored(self.context.batch_rows, move || make(), &[saved], (0, 1));
+        new.time(self.clock.now_ms());
+        new.output.splice(0..0, self.output.drain(..));
+        *self = new;
+    }
+
+    /// Gives a watermark and asks for at most `steps` further parts of what follows; true if that is all.
+    pub(crate) fn watermark_in_part(&mut self, watermark: Watermark, steps: usize) -> bool {
+        let mut output = Output::default();
+        let mut progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
+        for _ in 0..steps {
+            if progress == Progress::More {
+                progress = self.operator.resume(&mut self.context, &mut output).unwrap();
+            }
+        }
+        self.output.append(&mut output.elements);
+        progress == Progress::Done
     }
 
     fn finish(&mut self, mut progress: Progress, mut output: Output) {
@@ -193,6 +256,10 @@ impl Harness {
         }
     }
 
+    pub(crate) fn is_satisfied(&self) -> bool {
+        self.operator.is_satisfied()
+    }
+
     pub(crate) fn end(&mut self) {
         let mut output = Output::default();
         let progress = self.operator.on_end_of_input(&mut self.context, &mut output).unwrap();
@@ -211,10 +278,6 @@ impl Harness {
         }
         all
     }
-
-    pub(crate) fn recreate(&self) -> Box<dyn Operator> {
-        (self.make)()
-    }
 }
 
 /// Runs `tests-data/<name>.txt` with the operator that `make` makes for its input's schema.
@@ -230,6 +293,12 @@ pub(crate) fn run_script(name: &str, make: impl Fn(&SchemaRef) -> Box<dyn Operat
     for batch_rows in [usize::MAX, 1, 2, 3] {
         let actual = run_events(events, batch_rows, make.clone());
         assert_eq!(actual, expected, "{name} with batches of {batch_rows} rows");
+        let recovering = events.replace("\nwatermark", "\nrecover\nwatermark");
+        let actual = run_events(&recovering, batch_rows, make.clone());
+        assert_eq!(
+            actual, expected,
+            "{name} with batches of {batch_rows} rows, recovering before each watermark"
+        );
     }
 }
 
@@ -263,6 +332,7 @@ fn run_events(
             ("watermark", Some(time)) => harness.watermark(Watermark(time.parse().unwrap())),
             ("time", Some(time)) => harness.time(time.parse().unwrap()),
             ("end", None) => harness.end(),
+            ("recover", None) => harness.recover(),
             _ => panic!("event {event:?}"),
         }
     }

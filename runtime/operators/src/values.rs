@@ -1,23 +1,26 @@
 //! A bounded inline table: `VALUES`.
 
+use crate::progress::{load_count, save_count};
 use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
 use arrow::array::RecordBatch;
-use weir_types::ChangelogBatch;
+use weir_types::{ChangelogBatch, OperatorId};
 
 /// Emits its batches once its (absent) input has ended.
 pub(crate) struct Values {
+    state: String,
     batches: Vec<RecordBatch>,
     next: usize,
 }
 
 impl Values {
-    pub(crate) fn new(batches: Vec<RecordBatch>) -> Self {
-        Values { batches, next: 0 }
+    pub(crate) fn new(id: &OperatorId, batches: Vec<RecordBatch>) -> Self {
+        Values { state: format!("{id}/emitted"), batches, next: 0 }
     }
 }
 
 impl Operator for Values {
-    fn open(&mut self, _context: &mut OperatorContext) -> Result<(), OperatorError> {
+    fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
+        self.next = load_count(&self.state, context) as usize;
         Ok(())
     }
 
@@ -49,5 +52,10 @@ impl Operator for Values {
             self.next += 1;
         }
         Ok(if self.next < self.batches.len() { Progress::More } else { Progress::Done })
+    }
+
+    fn snapshot(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
+        save_count(&self.state, self.next as u64, context);
+        Ok(())
     }
 }

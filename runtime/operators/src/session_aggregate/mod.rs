@@ -141,7 +141,7 @@ impl SessionAggregate {
         Ok(times)
     }
 
-    /// The live sessions of the keys of a batch.
+    /// The open sessions of the keys of a batch. Those that a restart left over are due, and no row joins them.
     fn load_sessions(
         &mut self,
         batch: &ChangelogBatch,
@@ -171,7 +171,10 @@ impl SessionAggregate {
         let mut from = 0;
         for (key, to) in ends.into_iter().enumerate() {
             for slot in &slots[from..to] {
-                sessions.add(key, starts.get(*slot), session_ends.get(*slot), *slot);
+                let end = session_ends.get(*slot);
+                if self.fires_at(end) > self.progress {
+                    sessions.add(key, starts.get(*slot), end, *slot);
+                }
             }
             from = to;
         }
@@ -322,10 +325,11 @@ impl Operator for SessionAggregate {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        if self.rowtime.is_none() || watermark.0 <= self.progress {
+        if self.rowtime.is_none() {
             return Ok(Progress::Done);
         }
-        self.progress = watermark.0;
+        // A watermark that does not rise comes after a restart: what was due then may still be owed.
+        self.progress = self.progress.max(watermark.0);
         self.advance(context, output)
     }
 
@@ -335,10 +339,10 @@ impl Operator for SessionAggregate {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        if self.rowtime.is_some() || now_ms < self.progress {
+        if self.rowtime.is_some() {
             return Ok(Progress::Done);
         }
-        self.progress = now_ms;
+        self.progress = self.progress.max(now_ms);
         self.advance(context, output)
     }
 

@@ -1,6 +1,7 @@
 //! Operators against event scripts and models.
 
 mod group_aggregate;
+mod models;
 mod stateless;
 mod window_aggregate;
 

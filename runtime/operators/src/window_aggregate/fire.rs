@@ -145,7 +145,7 @@ impl WindowAggregate {
             }
             self.firing = Some(firing);
         } else {
-            self.expire(firing.window_end, &mut context.keyed)?;
+            self.expire(firing.window_end, None, &mut context.keyed)?;
         }
         Ok(true)
     }
@@ -153,13 +153,16 @@ impl WindowAggregate {
     /// Starts to emit the next window that is due; false if there is none.
     fn begin(&mut self, keyed: &mut KeyedStateBackend) -> Result<bool, OperatorError> {
         let tables = opened(&self.tables)?;
-        if let Some(table) = &tables.firing
-            && let Some(window_end) = first_window(keyed, table)
-        {
-            self.firing = Some(Firing { window_end, from: Source::DrainFiring });
-            return Ok(true);
+        let oldest = first_window(keyed, &tables.slices);
+        let parked = tables.firing.as_ref().and_then(|table| first_window(keyed, table));
+        if let Some(window_end) = parked {
+            let left_over = oldest.map(|slice| self.windows_of(slice).last);
+            if left_over.is_none_or(|last| window_end <= last || !self.is_overdue(last)) {
+                self.firing = Some(Firing { window_end, from: Source::DrainFiring });
+                return Ok(true);
+            }
         }
-        let Some(oldest) = first_window(keyed, &tables.slices) else { return Ok(false) };
+        let Some(oldest) = oldest else { return Ok(false) };
         let window_end = self.next_window_of(oldest);
         if self.fires_at(window_end) > self.progress {
             return Ok(false);
@@ -261,15 +264,26 @@ impl WindowAggregate {
         Ok(())
     }
 
-    /// Drops the slices whose last window has been emitted.
-    fn expire(&mut self, window_end: i64, keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
+    /// Drops the slices whose last window has been emitted, but for `drained` and those that a restart left over, whose
+    /// rows are still to be emitted.
+    fn expire(
+        &mut self,
+        window_end: i64,
+        drained: Option<i64>,
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<(), OperatorError> {
         self.fired_end = self.fired_end.max(window_end);
         let state = opened(&self.tables)?.slices.state;
-        while let Some(slice) = first_window(keyed, &opened(&self.tables)?.slices) {
-            if self.windows_of(slice).last > window_end {
+        let mut after = i64::MIN;
+        while let Some(slice) = window_after(keyed, &opened(&self.tables)?.slices, after) {
+            let last = self.windows_of(slice).last;
+            if last > window_end {
                 break;
             }
-            keyed.drop_namespace(state, Namespace::Window(slice));
+            if drained != Some(slice) && !self.is_overdue(last) {
+                keyed.drop_namespace(state, Namespace::Window(slice));
+            }
+            after = slice;
         }
         Ok(())
     }
@@ -281,12 +295,26 @@ impl WindowAggregate {
             return Ok(());
         }
         let keyed = &mut context.keyed;
-        // What is being drained is in the state, and goes on from there.
-        if let Some(Firing { window_end, from: Source::ScanSlice(slice, cursor) }) = self.firing.take() {
-            self.merge_slice(slice, cursor, Target::Firing(window_end), keyed)?;
-            self.expire(window_end, keyed)?;
+        let mut drained = None;
+        match self.firing.take() {
+            // The state knows how far it is drained.
+            Some(firing @ Firing { from: Source::DrainSlice(slice), .. }) => {
+                drained = Some(slice);
+                self.fired_end = self.fired_end.max(firing.window_end);
+                self.firing = Some(firing);
+            }
+            Some(Firing { window_end, from: Source::ScanSlice(slice, cursor) }) => {
+                self.merge_slice(slice, cursor, Target::Firing(window_end), keyed)?;
+                self.expire(window_end, drained, keyed)?;
+            }
+            Some(Firing { window_end, from: Source::DrainFiring }) => {
+                self.expire(window_end, drained, keyed)?
+            }
+            None => {}
         }
-        while let Some(oldest) = first_window(keyed, &opened(&self.tables)?.slices) {
+        while let Some(oldest) =
+            window_after(keyed, &opened(&self.tables)?.slices, drained.unwrap_or(i64::MIN))
+        {
             let window_end = self.next_window_of(oldest);
             if self.fires_at(window_end) > self.progress {
                 break;
@@ -297,7 +325,7 @@ impl WindowAggregate {
                 slices.truncate(1);
             }
             self.merge_window(window_end, &slices, keyed)?;
-            self.expire(window_end, keyed)?;
+            self.expire(window_end, drained, keyed)?;
         }
         Ok(())
     }
@@ -320,4 +348,12 @@ fn firing_table(tables: &Tables) -> Result<&AccumulatorTable, OperatorError> {
 
 fn first_window(keyed: &KeyedStateBackend, table: &AccumulatorTable) -> Option<i64> {
     keyed.first_window_until(table.state, i64::MAX)
+}
+
+/// The first window or slice that ends after `end`.
+fn window_after(keyed: &KeyedStateBackend, table: &AccumulatorTable, end: i64) -> Option<i64> {
+    keyed.namespaces(table.state).find_map(|namespace| match namespace {
+        Namespace::Window(window_end) if window_end > end => Some(window_end),
+        _ => None,
+    })
 }

@@ -303,10 +303,11 @@ impl Operator for WindowAggregate {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        if !self.event_time || watermark.0 <= self.progress {
+        if !self.event_time {
             return Ok(Progress::Done);
         }
-        self.progress = watermark.0;
+        // A watermark that does not rise comes after a restart: what was due then may still be owed.
+        self.progress = self.progress.max(watermark.0);
         self.advance(context, output)
     }
 
@@ -316,10 +317,10 @@ impl Operator for WindowAggregate {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        if self.event_time || now_ms < self.progress {
+        if self.event_time {
             return Ok(Progress::Done);
         }
-        self.progress = now_ms;
+        self.progress = self.progress.max(now_ms);
         self.advance(context, output)
     }
 

@@ -176,6 +176,13 @@ impl KeyedStateBackend {
         mut descriptor: StateDescriptor,
     ) -> Result<StateId, StateError> {
         assert!(descriptor.kind != StateKind::Value, "{} has no parent", descriptor.name);
+        if descriptor.ttl_ms.is_some() {
+            return Err(StateError::Descriptor(format!(
+                "state {} has a time to live of its own, but its entries go with those of {}; set it there",
+                descriptor.name,
+                self.descriptor(parent).name
+            )));
+        }
         let above = &self.state(parent).descriptor;
         descriptor.key_fields = above.key_fields.iter().chain(&above.map_key_fields).cloned().collect();
         descriptor.namespace = above.namespace;

@@ -48,13 +48,12 @@ impl KeyedStateBackend {
     pub fn append_under(&mut self, list: StateId, namespace: Namespace, parents: &[u32], out: &mut Vec<u32>) {
         let state = self.state_mut(list);
         assert!(state.is_list(), "{} is no List state", state.descriptor.name);
-        let mut sequence = state.next_sequence;
+        let first = state.next_sequence;
         state.next_sequence += parents.len() as u64;
         let table = state.table_mut(namespace);
         out.clear();
-        for &parent in parents {
+        for (sequence, &parent) in (first..).zip(parents) {
             let slot = table.slots.new_list_row(parent, sequence);
-            sequence += 1;
             table.links.append(parent, slot);
             out.push(slot);
         }

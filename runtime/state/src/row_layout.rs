@@ -80,8 +80,11 @@ impl RowLayout {
     pub(crate) fn new(key: RowKey, fields: &[SqlField], ttl: bool) -> Result<Self, KeyError> {
         let types = fields.iter().map(|field| {
             let data_type = field.sql_type.data_type();
-            let nested =
-                if data_type.is_nested() { Some(KeyEncoder::new(&[data_type.clone()])?) } else { None };
+            let nested = if data_type.is_nested() {
+                Some(KeyEncoder::new(std::slice::from_ref(&data_type))?)
+            } else {
+                None
+            };
             Ok((data_type, nested))
         });
         let types = types.collect::<Result<Vec<_>, _>>()?;

@@ -60,6 +60,8 @@ pub(crate) struct RowStore {
 
 // SAFETY: the pointers point into `pages`, which move with them.
 unsafe impl Send for RowStore {}
+// SAFETY: what takes `&self` only reads, and writing through columns needs the table borrowed mutably.
+unsafe impl Sync for RowStore {}
 
 impl RowStore {
     pub(crate) fn new(stride: usize, pools: Arc<PagePools>) -> Self {

@@ -138,6 +138,9 @@ impl Captured {
     }
 }
 
+/// The segments of one state.
+type Captures = Vec<(Namespace, Arc<Captured>)>;
+
 /// A table at the time of a snapshot.
 pub(crate) struct TableView {
     pub(crate) kind: StateKind,
@@ -189,7 +192,7 @@ pub struct Snapshot {
     checkpoint: CheckpointId,
     key_groups: KeyGroupRange,
     max_parallelism: u32,
-    states: Vec<(StateIndex, Vec<(Namespace, Arc<Captured>)>)>,
+    states: Vec<(StateIndex, Captures)>,
     work: std::vec::IntoIter<Work>,
 }
 
@@ -245,7 +248,7 @@ impl KeyedStateBackend {
             self.full.insert(checkpoint);
         }
         let mut work = Vec::new();
-        let mut states: Vec<(StateIndex, Vec<(Namespace, Arc<Captured>)>)> = Vec::new();
+        let mut states: Vec<(StateIndex, Captures)> = Vec::new();
         let mut views: Vec<Vec<Arc<TableView>>> = Vec::new();
         let mut number = 0;
         for id in self.states().collect::<Vec<_>>() {

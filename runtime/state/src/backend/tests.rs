@@ -479,6 +479,15 @@ fn damaged_segments_are_refused() {
 }
 
 #[test]
+fn can_go_to_another_thread() {
+    fn send_and_sync<T: Send + Sync>() {}
+    send_and_sync::<KeyedStateBackend>();
+    send_and_sync::<Snapshot>();
+    send_and_sync::<OperatorStateBackend>();
+    send_and_sync::<PinBuffer>();
+}
+
+#[test]
 fn a_state_of_another_shape_is_refused() {
     let mut job = Job::new(Keys::BigInt, whole()).unwrap();
     job.add(10, &[(Some(1), 2)], &mut Model::new());

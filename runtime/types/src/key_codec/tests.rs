@@ -104,7 +104,7 @@ fn all_columns() -> Vec<ArrayRef> {
 #[test]
 fn single_columns_come_back() {
     for column in all_columns() {
-        check(&[column.clone()]);
+        check(std::slice::from_ref(&column));
         check(&[column.slice(1, 3)]);
         check(&[column.slice(0, 0)]);
     }
@@ -222,7 +222,8 @@ fn order_of_map_entries_does_not_matter() {
 fn key_groups_do_not_depend_on_the_path() {
     let values: Vec<i64> = (0..1000).map(|value| value * 7919).collect();
     let column: ArrayRef = Arc::new(Int64Array::from(values));
-    let keys = encoder(&[column.clone()]).encode(&[column], 1000).unwrap();
+    let columns = [column];
+    let keys = encoder(&columns).encode(&columns, 1000).unwrap();
     for (row, group) in keys.key_groups(128).into_iter().enumerate() {
         assert_eq!(group, crate::key_group_of(key_hash(&canonical(&keys, row)), 128));
     }
@@ -232,7 +233,7 @@ fn key_groups_do_not_depend_on_the_path() {
 fn wrong_columns_are_refused() {
     let encoder = KeyEncoder::new(&[DataType::Int64]).unwrap();
     let column: ArrayRef = Arc::new(Int32Array::from(vec![1]));
-    assert!(matches!(encoder.encode(&[column.clone()], 1), Err(KeyError::Columns(_))));
+    assert!(matches!(encoder.encode(&[column], 1), Err(KeyError::Columns(_))));
     assert!(matches!(encoder.encode(&[], 1), Err(KeyError::Columns(_))));
     let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     assert!(matches!(encoder.encode(&[column], 2), Err(KeyError::Columns(_))));

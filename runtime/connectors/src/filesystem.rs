@@ -28,6 +28,8 @@ mod table;
 mod watch;
 
 #[cfg(test)]
+mod object_tests;
+#[cfg(test)]
 mod sink_tests;
 #[cfg(test)]
 mod source_tests;

@@ -37,6 +37,29 @@ impl Clock for SteppedClock {
     }
 }
 
+/// A clock that somebody else moves: sleeping never ends by itself.
+#[derive(Default)]
+pub(crate) struct HandClock {
+    pub now: Mutex<Duration>,
+}
+
+impl Clock for HandClock {
+    fn now_ms(&self) -> i64 {
+        self.now.lock().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.now.lock()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        match duration.is_zero() {
+            true => Box::pin(std::future::ready(())),
+            false => Box::pin(std::future::pending()),
+        }
+    }
+}
+
 /// Real time, for tests that talk to a socket.
 struct WallClock(tokio::time::Instant);
 

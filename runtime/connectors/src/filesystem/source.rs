@@ -15,7 +15,7 @@ use weir_formats::Position;
 use weir_types::{SourceSpec, SplitId};
 
 pub(super) struct FilesystemSource {
-    scan: Arc<FilesystemScan>,
+    pub(super) scan: Arc<FilesystemScan>,
 }
 
 impl FilesystemSource {

@@ -1,37 +1,13 @@
-use crate::testing::{block_on, initial_splits, reader_context, scan, table};
+use crate::testing::{HandClock, block_on, initial_splits, reader_context, scan, table};
 use crate::{Connectors, Source, SourceEvent, SourceReader, SplitState};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use futures::FutureExt;
-use parking_lot::Mutex;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use weir_types::{BoxFuture, Clock, ConnectorCatalog, RuntimeEnv, SqlType, TableDescriptor};
-
-/// A clock that somebody else moves: sleeping never ends by itself.
-#[derive(Default)]
-struct HandClock {
-    now: Mutex<Duration>,
-}
-
-impl Clock for HandClock {
-    fn now_ms(&self) -> i64 {
-        self.now.lock().as_millis() as i64
-    }
-
-    fn monotonic(&self) -> Duration {
-        *self.now.lock()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        match duration.is_zero() {
-            true => Box::pin(std::future::ready(())),
-            false => Box::pin(std::future::pending()),
-        }
-    }
-}
+use weir_types::{ConnectorCatalog, RuntimeEnv, SqlType, TableDescriptor};
 
 fn watched(folder: &TempDir) -> TableDescriptor {
     let path = folder.path().display().to_string();

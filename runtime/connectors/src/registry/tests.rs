@@ -71,3 +71,20 @@ fn a_limit_stops_a_source_without_end() {
     });
     assert_eq!(rows, 10_000);
 }
+
+/// `docs/connectors.md` lists every option of every format with its default.
+#[test]
+fn formats_are_documented() {
+    let documented = include_str!("../../../../docs/connectors.md");
+    for format in weir_formats::Format::NAMES {
+        let (_, section) =
+            documented.split_once(&format!("| `{format}` | default | meaning |")).expect(format);
+        let section = section.split("\n\n").next().unwrap();
+        for option in weir_formats::Format::options(format).unwrap() {
+            let default =
+                if option.default.is_empty() { "none".into() } else { format!("`{}`", option.default) };
+            let line = format!("| `{}` | {default} | {} |", option.key, option.description);
+            assert!(section.contains(&line), "{format}: {line}");
+        }
+    }
+}

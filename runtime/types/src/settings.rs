@@ -165,7 +165,7 @@ impl Settings {
 
     /// `sql-client.execution.result-mode`: table, changelog or tableau.
     pub fn result_mode(&self) -> &str {
-        self.get("sql-client.execution.result-mode").unwrap_or("table")
+        self.get("sql-client.execution.result-mode").unwrap_or("tableau")
     }
 
     /// `table.display.max-column-width`

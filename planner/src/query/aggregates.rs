@@ -1,12 +1,12 @@
 //! Aggregate functions as the binder sees them: names and result types. They are lowered to
 //! [`AggregateFunction`]; none of them is ever executed by DataFusion.
 
+use crate::query::text::qualified_text;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, not_impl_err, plan_err};
 use datafusion_expr::expr::{AggregateFunction as AggregateExpr, AggregateFunctionParams};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr};
-use datafusion_expr::{udaf_default_display_name, udaf_default_schema_name};
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,11 +77,12 @@ impl TypedAggregate {
                 (SqlType::STRING, value.nullable || !self.never_empty)
             }
             (AggregateFunction::Collect, [value]) => {
-                (SqlType::Multiset(Box::new(SqlField::new("key", value.sql_type.clone(), value.nullable))), false)
+                (SqlType::Multiset(Box::new(SqlField::new("key", value.sql_type.clone(), false))), false)
             }
-            (AggregateFunction::ArrayAgg, [value]) => {
-                (SqlType::Array(Box::new(SqlField::new("item", value.sql_type.clone(), value.nullable))), true)
-            }
+            (AggregateFunction::ArrayAgg, [value]) => (
+                SqlType::Array(Box::new(SqlField::new("item", value.sql_type.clone(), value.nullable))),
+                true,
+            ),
             (function, [value]) => {
                 let Some(sql_type) = result_type(function, &value.sql_type) else {
                     return self.refuse(arguments);
@@ -164,11 +165,11 @@ impl AggregateUDFImpl for TypedAggregate {
     }
 
     fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
-        Ok(with_star(udaf_default_schema_name(self, params)?, params))
+        Ok(call_name(self.name, params))
     }
 
     fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
-        Ok(with_star(udaf_default_display_name(self, params)?, params))
+        Ok(call_name(self.name, params))
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -180,9 +181,13 @@ impl AggregateUDFImpl for TypedAggregate {
     }
 }
 
-/// `COUNT()` written as users write it.
-fn with_star(name: String, params: &AggregateFunctionParams) -> String {
-    if params.args.is_empty() { name.replacen("()", "(*)", 1) } else { name }
+/// `COUNT(DISTINCT t.a) FILTER (WHERE (t.b > 1))`: the name of the column.
+fn call_name(name: &str, params: &AggregateFunctionParams) -> String {
+    let arguments: Vec<String> = params.args.iter().map(qualified_text).collect();
+    let arguments = if arguments.is_empty() { "*".to_string() } else { arguments.join(", ") };
+    let distinct = if params.distinct { "DISTINCT " } else { "" };
+    let filter = params.filter.as_ref().map(|filter| format!(" FILTER (WHERE {})", qualified_text(filter)));
+    format!("{name}({distinct}{arguments}){}", filter.unwrap_or_default())
 }
 
 /// Gives COUNT(*) and COUNT of a constant no argument: both count rows.
@@ -227,7 +232,7 @@ mod tests {
         assert_eq!(typed("sum", SqlType::TinyInt, false), Some(("TINYINT".into(), true)));
         assert_eq!(typed("count", SqlType::STRING, true), Some(("BIGINT".into(), false)));
         assert_eq!(typed("max", SqlType::Varchar(7), true), Some(("VARCHAR(7)".into(), true)));
-        assert_eq!(typed("collect", SqlType::Int, true), Some(("MULTISET<INT>".into(), false)));
+        assert_eq!(typed("collect", SqlType::Int, true), Some(("MULTISET<INT NOT NULL>".into(), false)));
         assert_eq!(typed("sum", SqlType::STRING, true), None);
     }
 

@@ -5,17 +5,18 @@ use crate::catalog::Session;
 use crate::functions::{FlinkAnalyzer, analyze_expr, desugar_expr, desugar_query};
 use crate::query::aggregates::TypedAggregate;
 use crate::query::context::{Functions, PlanningContext};
-use crate::query::error::plan_error;
+use crate::query::error::{external, plan_error};
 use crate::query::expand::rewrite_grouping_sets;
-use crate::query::group_window::rewrite_group_window;
-use crate::query::origin::{expr_origin, time_attribute_of};
+use crate::query::group_window::{group_window_position, rewrite_group_window};
 use crate::query::origin::Origin;
+use crate::query::origin::{expr_origin, time_attribute_of};
 use crate::query::refuse::{check_expr, check_query};
 use crate::query::syntax::normalize;
+use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, Result};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, DFSchema, Result, not_impl_err};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
@@ -60,7 +61,8 @@ pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
             // Columns below may have become NOT NULL or the like.
             return Ok(Transformed::no(plan));
         };
-        let replaced = match rewrite_group_window(aggregate)? {
+        let located = |error| external(plan_error(error).at_position(group_window_position(aggregate)));
+        let replaced = match rewrite_group_window(aggregate).map_err(located)? {
             Some(replaced) => Some(replaced),
             None => rewrite_grouping_sets(aggregate)?,
         };
@@ -76,9 +78,34 @@ pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
 pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<LogicalPlan> {
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
         vec![Arc::new(FlinkAnalyzer::new(functions.scalar.clone())), Arc::new(TypeCoercion::new())];
+    check_chance(&plan)?;
     let plan = plan.transform_up(never_empty_groups)?.data;
     let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
     Ok(plan.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
+}
+
+/// Chance in a condition over copies of rows, or over sessions, decides about each copy: it must not go below the
+/// window, where the optimiser would push it.
+fn check_chance(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|node| {
+        if let LogicalPlan::Filter(filter) = node
+            && throws_dice(&filter.predicate)?
+            && filter.input.exists(|below| Ok(WindowFunction::of(below).is_some()))?
+        {
+            return not_impl_err!("not supported yet: random functions in conditions over windows");
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+fn throws_dice(expr: &Expr) -> Result<bool> {
+    expr.exists(|expr| match expr {
+        Expr::ScalarFunction(call) => {
+            Ok(["RAND", "RAND_INTEGER", "UUID"].contains(&call.func.name().to_uppercase().as_str()))
+        }
+        _ => Ok(false),
+    })
 }
 
 /// With keys and without a FILTER a group has at least one row: its MAX over NOT NULL is NOT NULL.

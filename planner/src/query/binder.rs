@@ -34,8 +34,9 @@ impl QueryBinder {
 
     fn functions(&self, session: &Session) -> Result<Functions, PlanError> {
         let name = session.settings.time_zone();
-        let time_zone = TimeZone::from_str(name)
-            .map_err(|_| PlanError::invalid(format!("'{name}' in 'table.local-time-zone' is not a time zone")))?;
+        let time_zone = TimeZone::from_str(name).map_err(|_| {
+            PlanError::invalid(format!("'{name}' in 'table.local-time-zone' is not a time zone"))
+        })?;
         Ok(self.functions_in(time_zone))
     }
 }

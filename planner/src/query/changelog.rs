@@ -3,7 +3,10 @@
 
 use crate::PlanError;
 use crate::query::lower::Facts;
+use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use std::sync::Arc;
 use weir_types::{CalcSpec, ChangelogMode, GroupAggregateSpec, OperatorNode, OperatorSpec, RowKind};
 
 /// Settles the modes of all nodes, which are in topological order.
@@ -32,14 +35,20 @@ fn input_mode(nodes: &[OperatorNode], node: usize) -> ChangelogMode {
 }
 
 /// What a node makes of its input.
-fn produced(node: &mut OperatorNode, facts: &Facts, input: ChangelogMode) -> Result<ChangelogMode, PlanError> {
+fn produced(
+    node: &mut OperatorNode,
+    facts: &Facts,
+    input: ChangelogMode,
+) -> Result<ChangelogMode, PlanError> {
     let retracts = !input.is_insert_only();
     match &mut node.spec {
         OperatorSpec::Source(source) => {
             let mode = facts.connector.unwrap_or(ChangelogMode::INSERT_ONLY);
             if mode.contains(RowKind::UpdateAfter) && !mode.contains(RowKind::UpdateBefore) {
                 let table = &source.table.name;
-                return Err(PlanError::not_supported(format!("reading table '{table}', a source of upserts")));
+                return Err(PlanError::not_supported(format!(
+                    "reading table '{table}', a source of upserts"
+                )));
             }
             Ok(mode)
         }
@@ -83,16 +92,21 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
     match &nodes[node].spec {
         OperatorSpec::GroupAggregate(spec) => Some((0..spec.keys.len()).collect()),
         OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
-            let place = |key: usize| {
-                projection.iter().position(|expr| {
-                    expr.as_ref().downcast_ref::<Column>().is_some_and(|column| column.index() == key)
-                })
-            };
+            let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
             below()?.into_iter().map(place).collect()
         }
         OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
         _ => None,
     }
+}
+
+/// The column that `expr` hands on unchanged.
+fn handed_on(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    if let Some(column) = expr.as_ref().downcast_ref::<Column>() {
+        return Some(column.index());
+    }
+    let call = expr.as_ref().downcast_ref::<ScalarFunctionExpr>()?;
+    (call.fun().name() == NOT_NULL).then(|| handed_on(&call.args()[0])).flatten()
 }
 
 /// Aggregations emit `-U` only if somebody downstream needs it.
@@ -137,14 +151,18 @@ fn sink_wants(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<bo
         places.into_iter().map(|place| nodes[node].schema.field(place).name().clone()).collect()
     };
     let by_key = key.map(columns);
-    let matches = by_key.as_ref().is_some_and(|key| key.iter().all(|column| sink.table.primary_key.contains(column)));
+    // A key that is only a part of the primary key would leave the row under its former primary key behind.
+    let primary = &sink.table.primary_key;
+    let matches = by_key.as_ref().is_some_and(|key| {
+        key.iter().all(|column| primary.contains(column)) && primary.iter().all(|column| key.contains(column))
+    });
     if matches {
         return Ok(false);
     }
     let by = by_key.map_or_else(|| "no key".to_string(), |key| format!("({})", key.join(", ")));
     Err(PlanError::not_supported(format!(
-        "writing updates to table sink '{name}' by its primary key ({}), while the query updates rows by {by}: make them \
-         the same",
+        "writing updates to table sink '{name}' by its primary key ({}), while the query updates rows by {by}: make \
+         them the same",
         sink.table.primary_key.join(", ")
     )))
 }
@@ -163,15 +181,15 @@ fn check_sink(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<()
         (true, false) => "update changes",
         (false, false) => {
             return Err(PlanError::not_supported(format!(
-                "a table sink that takes updates without the row before them ('{}'), fed by rows that others need with it",
+                "table sink '{}', which takes updates without the row before them, fed by rows that come with it",
                 sink.table.name
             )));
         }
     };
     let label = &nodes[producer(nodes, node)].label;
     Err(PlanError::invalid(format!(
-        "table sink '{}' doesn't support consuming {changes} which is produced by node {label}: group by a window, whose \
-         result is final, or write to a sink that takes changes",
+        "table sink '{}' doesn't support consuming {changes} which is produced by node {label}: group by a window, \
+         whose result is final, or write to a sink that takes changes",
         sink.table.name
     )))
 }

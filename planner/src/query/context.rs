@@ -1,5 +1,6 @@
 //! What DataFusion's SQL planner asks: tables, views, functions, special syntax.
 
+use crate::PlanError;
 use crate::catalog::{CatalogEntry, CatalogView, Session};
 use crate::functions::{FlinkExprPlanner, FlinkTypePlanner, FlinkValuesPlanner, FunctionRegistry};
 use crate::query::aggregates::{self, AggregatePlanner};
@@ -8,12 +9,13 @@ use crate::query::error::external;
 use crate::query::table_source::{TableScanSource, ViewSource};
 use crate::query::window_planner::WindowPlanner;
 use crate::query::{expand, group_window};
-use crate::PlanError;
 use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF};
+use datafusion_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
 use sqlparser::ast::{Ident, ObjectName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +71,7 @@ impl<'a> PlanningContext<'a> {
                 Arc::new(FlinkExprPlanner::new(functions.scalar.clone())),
             ],
             relation_planners: vec![
-                Arc::new(WindowPlanner),
+                Arc::new(WindowPlanner { in_view: view_depth > 0 }),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),
             ],
             options: ConfigOptions::default(),
@@ -83,11 +85,14 @@ impl<'a> PlanningContext<'a> {
             let message = format!("view '{}' leads back to itself", view.name);
             return Err(external(PlanError::invalid(message)));
         }
-        let in_view = |error: PlanError| external(error.without_position().context(format!("view '{}'", view.name)));
-        let plan = raw_plan(self.session, &self.functions, &view.query, self.view_depth + 1).map_err(in_view)?;
+        let in_view =
+            |error: PlanError| external(error.without_position().context(format!("view '{}'", view.name)));
+        let plan =
+            raw_plan(self.session, &self.functions, &view.query, self.view_depth + 1).map_err(in_view)?;
         let names = view.schema.fields().iter().map(|field| field.name());
         if plan.schema().fields().len() != view.schema.fields().len() {
-            let message = format!("view '{}' no longer fits the tables that it reads: create it again", view.name);
+            let message =
+                format!("view '{}' no longer fits the tables that it reads: create it again", view.name);
             return Err(external(PlanError::invalid(message)));
         }
         let same = plan.schema().fields().iter().map(|field| field.name()).eq(names.clone());
@@ -106,7 +111,8 @@ impl ContextProvider for PlanningContext<'_> {
         match self.session.resolve(&ObjectName::from(parts)).map_err(external)? {
             CatalogEntry::Table(table) => {
                 if table.capabilities.scan.is_none() {
-                    let message = format!("table '{}' cannot be read: its connector is a sink", table.descriptor.name);
+                    let message =
+                        format!("table '{}' cannot be read: its connector is a sink", table.descriptor.name);
                     return Err(external(PlanError::invalid(message)));
                 }
                 Ok(Arc::new(TableScanSource::new(table)))

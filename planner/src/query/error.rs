@@ -1,19 +1,21 @@
 //! DataFusion's errors as errors of this room.
 
 use crate::{PlanError, PlanErrorKind, Position};
-use datafusion_common::{DataFusionError, SchemaError};
+use datafusion_common::{DataFusionError, SchemaError, Span};
 
 /// What went wrong, in this room's words, with the place where DataFusion knows it.
 pub(super) fn plan_error(error: DataFusionError) -> PlanError {
-    let position = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| Position {
-        line: span.start.line,
-        column: span.start.column,
-        length: match span.start.line == span.end.line {
-            true => span.end.column.saturating_sub(span.start.column).max(1),
-            false => 1,
-        },
-    });
+    let position = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(position_of);
     translate(&error).at_position(position)
+}
+
+/// A place in the text, as DataFusion notes it.
+pub(super) fn position_of(span: Span) -> Position {
+    let length = match span.start.line == span.end.line {
+        true => span.end.column.saturating_sub(span.start.column).max(1),
+        false => 1,
+    };
+    Position { line: span.start.line, column: span.start.column, length }
 }
 
 fn translate(error: &DataFusionError) -> PlanError {
@@ -35,6 +37,9 @@ fn translate(error: &DataFusionError) -> PlanError {
                 None => PlanError::not_supported(message),
             }
         }
+        DataFusionError::Plan(message) if message.starts_with("Invalid function '") => {
+            unknown_function(message)
+        }
         DataFusionError::Internal(message) => PlanError::internal(message_of(message)),
         DataFusionError::SchemaError(schema, _) => schema_error(schema),
         DataFusionError::ArrowError(arrow, _) => PlanError::invalid(arrow.to_string()),
@@ -43,8 +48,7 @@ fn translate(error: &DataFusionError) -> PlanError {
 }
 
 fn plan_error_of(error: &DataFusionError) -> PlanError {
-    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let position = span.map(|span| Position { line: span.start.line, column: span.start.column, length: 1 });
+    let position = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(position_of);
     translate(error).at_position(position)
 }
 
@@ -61,6 +65,16 @@ fn message_of(message: &str) -> String {
     }
 }
 
+/// `Invalid function 'x'.` and, on the next line, `Did you mean 'y'?`
+fn unknown_function(message: &str) -> PlanError {
+    let mut quoted = message.split('\'').skip(1).step_by(2);
+    let name = quoted.next().unwrap_or_default();
+    let nearest = quoted.next().filter(|nearest| strsim::jaro_winkler(&nearest.to_lowercase(), name) > 0.8);
+    let nearest =
+        nearest.map_or_else(String::new, |nearest| format!(", did you mean '{}'?", nearest.to_uppercase()));
+    PlanError::invalid(format!("function '{}' does not exist{nearest}", name.to_uppercase()))
+}
+
 fn schema_error(error: &SchemaError) -> PlanError {
     let message = match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -71,7 +85,8 @@ fn schema_error(error: &SchemaError) -> PlanError {
         SchemaError::AmbiguousReference { field } => {
             format!("column '{}' is ambiguous: write the table before it", field.name)
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
             format!("there are two columns '{name}': give one of them another name")
         }
     };

@@ -2,10 +2,13 @@
 
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, not_impl_err, plan_err};
+use datafusion_common::{
+    Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, not_impl_err, plan_err,
+};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::logical_plan::{Extension, UserDefinedLogicalNodeCore};
+use datafusion_expr::utils::enumerate_grouping_sets;
 use datafusion_expr::{
     Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, GroupingSet, LogicalPlan,
     LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -203,12 +206,14 @@ impl AggregateUDFImpl for GroupingMarker {
 struct GroupingBits {
     /// bits of the id, the highest of the result first
     bits: Vec<u32>,
+    /// tells calls apart wherever only their text is looked at
+    name: String,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for GroupingBits {
     fn name(&self) -> &str {
-        "$GROUPING"
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -241,15 +246,14 @@ impl ScalarUDFImpl for GroupingBits {
 /// Replaces grouping sets, and GROUPING over ordinary keys; other aggregations stay as they are.
 pub(super) fn rewrite_grouping_sets(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let marks = aggregate.aggr_expr.iter().any(|expr| marker(expr).is_some());
-    let (keys, sets): (Vec<Expr>, Vec<Vec<Expr>>) = match &aggregate.group_expr[..] {
-        [Expr::GroupingSet(GroupingSet::GroupingSets(sets))] => {
-            let mut keys: Vec<Expr> = vec![];
-            for key in sets.iter().flatten() {
-                if !keys.contains(key) {
-                    keys.push(key.clone());
-                }
+    let grouped = enumerate_grouping_sets(aggregate.group_expr.clone())?;
+    let (keys, sets): (Vec<Expr>, Vec<Vec<Expr>>) = match &grouped[..] {
+        [Expr::GroupingSet(set)] => {
+            let keys = set.distinct_expr().into_iter().cloned().collect();
+            match enumerate_sets(set)? {
+                Some(sets) => (keys, sets),
+                None => return not_impl_err!("not supported yet: these grouping sets"),
             }
-            (keys, sets.clone())
         }
         keys if marks => (keys.to_vec(), vec![keys.to_vec()]),
         _ => return Ok(None),
@@ -259,9 +263,8 @@ pub(super) fn rewrite_grouping_sets(aggregate: &Aggregate) -> Result<Option<Logi
     }
     // The schema of the aggregation is its keys, an id where there are sets, and its aggregates.
     let aggregates_at = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
-    let places = |set: &Vec<Expr>| -> Vec<usize> {
-        (0..keys.len()).filter(|key| set.contains(&keys[*key])).collect()
-    };
+    let places =
+        |set: &Vec<Expr>| -> Vec<usize> { (0..keys.len()).filter(|key| set.contains(&keys[*key])).collect() };
     let sets: Vec<Vec<usize>> = sets.iter().map(places).collect();
     if (1..sets.len()).any(|set| sets[..set].contains(&sets[set])) {
         return not_impl_err!("not supported yet: a grouping set that is given twice");
@@ -270,9 +273,10 @@ pub(super) fn rewrite_grouping_sets(aggregate: &Aggregate) -> Result<Option<Logi
     let id = Expr::Column(Column::new_unqualified(EXPAND_ID));
     let group = expand.keys.iter().cloned().map(Expr::Column).chain([id.clone()]).collect::<Vec<_>>();
     let calls = aggregate.aggr_expr.iter().filter(|expr| marker(expr).is_none()).cloned();
-    let grouped = LogicalPlanBuilder::from(LogicalPlan::Extension(Extension { node: Arc::new(expand.clone()) }))
-        .aggregate(group, calls.collect::<Vec<_>>())?
-        .build()?;
+    let grouped =
+        LogicalPlanBuilder::from(LogicalPlan::Extension(Extension { node: Arc::new(expand.clone()) }))
+            .aggregate(group, calls.collect::<Vec<_>>())?
+            .build()?;
     let mut output = vec![];
     for (place, key) in expand.keys.iter().enumerate() {
         let (table, field) = aggregate.schema.qualified_field(place);
@@ -286,6 +290,23 @@ pub(super) fn rewrite_grouping_sets(aggregate: &Aggregate) -> Result<Option<Logi
         });
     }
     LogicalPlanBuilder::from(grouped).project(output)?.build().map(Some)
+}
+
+/// The sets of GROUPING SETS, ROLLUP and CUBE, in the order in which they are written or rolled up.
+fn enumerate_sets(set: &GroupingSet) -> Result<Option<Vec<Vec<Expr>>>> {
+    let prefix = |keys: &[Expr], len: usize| keys[..len].to_vec();
+    Ok(Some(match set {
+        GroupingSet::GroupingSets(sets) => sets.clone(),
+        GroupingSet::Rollup(keys) => (0..=keys.len()).rev().map(|len| prefix(keys, len)).collect(),
+        GroupingSet::Cube(keys) if keys.len() <= 12 => {
+            let chosen = |bits: u32| {
+                let kept = |place: &usize| bits & (1 << (keys.len() - 1 - place)) == 0;
+                (0..keys.len()).filter(kept).map(|place| keys[place].clone()).collect()
+            };
+            (0..1u32 << keys.len()).map(chosen).collect()
+        }
+        GroupingSet::Cube(_) => return Ok(None),
+    }))
 }
 
 /// The marker that `expr` calls.
@@ -326,6 +347,7 @@ fn grouping(call: &AggregateExpr, keys: &[Expr], id: &Expr) -> Result<Expr> {
         return plan_err!("{} takes keys of GROUP BY", call.func.name());
     }
     let signature = Signature::user_defined(Volatility::Immutable);
-    let udf = ScalarUDF::new_from_impl(GroupingBits { bits, signature });
+    let name = format!("$GROUPING{bits:?}");
+    let udf = ScalarUDF::new_from_impl(GroupingBits { bits, name, signature });
     Ok(udf.call(vec![id.clone()]))
 }

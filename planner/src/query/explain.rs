@@ -54,14 +54,12 @@ fn operators(lowered: &Lowered, with_changelog: bool) -> String {
         with_changelog,
         text: String::new(),
     };
-    let mut roots = 0;
     for (place, node) in nodes.iter().enumerate() {
         if let OperatorSpec::Sink(_) | OperatorSpec::Collect = node.spec {
-            if roots > 0 {
+            if !tree.text.is_empty() {
                 tree.text.push('\n');
             }
             tree.node(NodeIndex(place), "", "");
-            roots += 1;
         }
     }
     tree.text
@@ -95,7 +93,7 @@ impl Tree<'_> {
         let inputs = &node.inputs;
         if let Some(state) = &self.facts[index.0].state {
             let bar = if inputs.is_empty() { " " } else { "|" };
-            self.line(rest, &format!("{bar}  state: {}, until {}", state.keeps, bound_text(state)));
+            self.line(rest, &format!("{bar}  state: {}; {}", state.keeps, state.bound));
         }
         for (place, input) in inputs.iter().enumerate() {
             let last = place + 1 == inputs.len();
@@ -133,10 +131,6 @@ impl Tree<'_> {
             None => format!("{label}(changelogMode=[{mode}])"),
         }
     }
-}
-
-fn bound_text(state: &crate::query::lower::StateNote) -> &str {
-    &state.bound
 }
 
 /// The exchange as an operator of its own; `None` where rows stay in their subtask.

@@ -4,6 +4,8 @@
 //! While a SELECT is planned, `TUMBLE(..)` is a scalar function among the keys, and `TUMBLE_START(..)` an aggregate:
 //! only so may it name a column that is no key.
 
+use crate::Position;
+use crate::query::error::position_of;
 use crate::query::window_function::{WindowFunction, check_window};
 use crate::query::window_planner::time_attribute;
 use arrow::datatypes::{DataType, FieldRef};
@@ -11,8 +13,8 @@ use datafusion_common::{Column, Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::expr::{AggregateFunction as AggregateExpr, ScalarFunction};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::{
-    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, LogicalPlan,
+    LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
 use weir_types::{SqlType, TimeAttribute, WindowSpec};
@@ -24,7 +26,8 @@ enum Shape {
     Session,
 }
 
-const SHAPES: [(&str, Shape); 3] = [("TUMBLE", Shape::Tumble), ("HOP", Shape::Hop), ("SESSION", Shape::Session)];
+const SHAPES: [(&str, Shape); 3] =
+    [("TUMBLE", Shape::Tumble), ("HOP", Shape::Hop), ("SESSION", Shape::Session)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
@@ -169,7 +172,11 @@ pub(super) fn rewrite_group_window(aggregate: &Aggregate) -> Result<Option<Logic
         [] => {
             return match aggregate.aggr_expr.iter().find_map(part_marker) {
                 Some((part, _)) => {
-                    plan_err!("{0} needs the same window in GROUP BY: {0} of {1}", part.name, part.shape.name())
+                    plan_err!(
+                        "{0} needs the same window in GROUP BY: {0} of {1}",
+                        part.name,
+                        part.shape.name()
+                    )
                 }
                 None => Ok(None),
             };
@@ -194,9 +201,18 @@ pub(super) fn rewrite_group_window(aggregate: &Aggregate) -> Result<Option<Logic
     let group = keys.iter().chain([&start, &end]).chain(wants_time.then_some(&window_time));
     let group: Vec<Expr> = group.cloned().map(Expr::Column).collect();
     let calls = aggregate.aggr_expr.iter().filter(|expr| part_marker(expr).is_none()).cloned();
-    let plan = LogicalPlanBuilder::from(node.into_plan()).aggregate(group, calls.collect::<Vec<_>>())?.build()?;
+    let plan =
+        LogicalPlanBuilder::from(node.into_plan()).aggregate(group, calls.collect::<Vec<_>>())?.build()?;
     let output = output_columns(aggregate, attribute, &[start, end, window_time])?;
     LogicalPlanBuilder::from(plan).project(output)?.build().map(Some)
+}
+
+/// Where the text has the time column of the older windows of `aggregate`.
+pub(super) fn group_window_position(aggregate: &Aggregate) -> Option<Position> {
+    let parts = aggregate.aggr_expr.iter().filter_map(part_marker).map(|(_, call)| &call.params.args);
+    let windows = aggregate.group_expr.iter().filter_map(window_marker).map(|(_, call)| &call.args);
+    let time = parts.chain(windows).filter_map(|arguments| arguments.first()?.try_as_col());
+    time.filter_map(|column| column.spans().first()).map(position_of).next()
 }
 
 /// The input with the time and all keys as columns: of the input where they are, appended where they are expressions.
@@ -214,7 +230,9 @@ fn key_columns(aggregate: &Aggregate, time: &Expr) -> Result<(LogicalPlan, Colum
     let mut keys = vec![];
     for key in aggregate.group_expr.iter().filter(|key| window_marker(key).is_none()) {
         if let Expr::GroupingSet(_) = key {
-            return not_impl_err!("not supported yet: grouping sets with an older window, use the table function");
+            return not_impl_err!(
+                "not supported yet: grouping sets with an older window, use the table function"
+            );
         }
         keys.push(as_column(key, key.schema_name().to_string()));
     }
@@ -227,7 +245,11 @@ fn key_columns(aggregate: &Aggregate, time: &Expr) -> Result<(LogicalPlan, Colum
 }
 
 /// The columns of the aggregation that is replaced, under their names, but for the window among the keys.
-fn output_columns(aggregate: &Aggregate, attribute: TimeAttribute, window: &[Column; 3]) -> Result<Vec<Expr>> {
+fn output_columns(
+    aggregate: &Aggregate,
+    attribute: TimeAttribute,
+    window: &[Column; 3],
+) -> Result<Vec<Expr>> {
     let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
     let mut output = vec![];
     for (expr, (table, field)) in exprs.zip(aggregate.schema.iter()) {
@@ -242,9 +264,15 @@ fn output_columns(aggregate: &Aggregate, attribute: TimeAttribute, window: &[Col
             Some((marker, _)) => match (marker.part, attribute) {
                 (Part::Start, _) => &window[0],
                 (Part::End, _) => &window[1],
-                (Part::RowTime, TimeAttribute::RowTime) | (Part::ProcTime, TimeAttribute::ProcTime) => &window[2],
+                (Part::RowTime, TimeAttribute::RowTime) | (Part::ProcTime, TimeAttribute::ProcTime) => {
+                    &window[2]
+                }
                 (Part::RowTime, TimeAttribute::ProcTime) => {
-                    return plan_err!("{} of a window over processing time, take {}_PROCTIME", marker.name, marker.shape.name());
+                    return plan_err!(
+                        "{} of a window over processing time, take {}_PROCTIME",
+                        marker.name,
+                        marker.shape.name()
+                    );
                 }
                 (Part::ProcTime, TimeAttribute::RowTime) => {
                     return not_impl_err!("not supported yet: {} of a window over event time", marker.name);

@@ -4,15 +4,19 @@ use crate::query::lower::Facts;
 use std::collections::BTreeMap;
 use weir_types::{OperatorId, OperatorNode};
 
-/// Gives each node an id of what it means: its kind, the tables that rows come from, its clause. Two nodes that share all
-/// this are told apart by a hash of the rest of their meaning, and by a number where even that is the same.
+/// Gives each node an id of what it means: its kind, the tables that rows come from, its clause. Two nodes that share
+/// all this are told apart by a hash of what EXPLAIN says of them and of their inputs, and by a number where even that
+/// is the same.
 pub(super) fn name_operators(nodes: &mut [OperatorNode], facts: &[Facts]) {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut meanings: Vec<u64> = vec![];
     for (node, facts) in nodes.iter_mut().zip(facts) {
-        let inputs: Vec<String> =
-            node.inputs.iter().map(|input| format!("{:016x}{:?}", meanings[input.node.0], input.exchange)).collect();
-        let meaning = hash(&format!("{}|{}|{}|{}", facts.kind, facts.clause, facts.meaning, inputs.join("|")));
+        let inputs: Vec<String> = node
+            .inputs
+            .iter()
+            .map(|input| format!("{:016x}{:?}", meanings[input.node.0], input.exchange))
+            .collect();
+        let meaning = hash(&format!("{}|{}|{}|{}", facts.kind, facts.clause, node.label, inputs.join("|")));
         meanings.push(meaning);
         let tables = facts.tables.join(",");
         let mut name = match facts.kind {
@@ -39,7 +43,8 @@ pub(super) fn name_operators(nodes: &mut [OperatorNode], facts: &[Facts]) {
 
 /// FNV-1a, 64 bits: ids are persisted, so the function is ours.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

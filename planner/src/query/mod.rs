@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
-//! | names resolved by DataFusion's SQL planner, with our tables, functions and window functions | `bind`, `context`, `window_planner` |
+//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner` |
 //! | older windows and grouping sets replaced | `group_window`, `expand` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |
@@ -13,9 +13,9 @@
 //! | EXPLAIN | `explain` |
 //!
 //! Invariants: a column is a time attribute or a bound of a window because the plan says so (`origin`), never because
-//! metadata survived; a table is one leaf of the logical plan, with its computed columns and its watermark, so no filter
-//! slips below a watermark and each table of a statement is read once; equal operators over equal inputs are one node;
-//! an operator's id depends on what it means, not on where it stands.
+//! metadata survived; a table is one leaf of the logical plan, with its computed columns and its watermark, so no
+//! filter slips below a watermark and each table of a statement is read once; equal operators over equal inputs are
+//! one node; an operator's id depends on what it means, not on where it stands.
 
 mod aggregates;
 mod bind;
@@ -35,9 +35,9 @@ mod origin;
 mod refuse;
 mod syntax;
 mod table_source;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 mod window_function;
 mod window_planner;
 

@@ -8,6 +8,8 @@ use datafusion_expr::{
 };
 use std::sync::Arc;
 
+pub(super) const NOT_NULL: &str = "$NOT_NULL";
+
 /// Hands its argument on, and fails on NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct NotNull {
@@ -26,7 +28,7 @@ pub(super) fn enforce_not_null(expr: Expr, table: &str, column: &str) -> Expr {
 
 impl ScalarUDFImpl for NotNull {
     fn name(&self) -> &str {
-        "$NOT_NULL"
+        NOT_NULL
     }
 
     fn signature(&self) -> &Signature {
@@ -52,8 +54,8 @@ impl ScalarUDFImpl for NotNull {
         };
         if has_null {
             return exec_err!(
-                "cannot write NULL to column '{}' of table '{}', which is NOT NULL: filter such rows, or replace NULL by \
-                 COALESCE",
+                "cannot write NULL to column '{}' of table '{}', which is NOT NULL: filter such rows, or replace \
+                 NULL by COALESCE",
                 self.column,
                 self.table
             );

@@ -4,8 +4,8 @@ use crate::PlanError;
 use crate::parser::table_argument;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
 use sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArguments, GroupByExpr, Query, Select, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor,
+    Distinct, Expr, Function, FunctionArg, FunctionArguments, GroupByExpr, Query, Select, SelectItem,
+    SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -81,7 +81,10 @@ impl Visitor for Checker {
             return refuse("GROUP BY ALL", select.group_by.span());
         };
         if !modifiers.is_empty() {
-            refuse("WITH ROLLUP, CUBE or TOTALS, write GROUP BY ROLLUP (..) instead", select.group_by.span())?;
+            refuse(
+                "WITH ROLLUP, CUBE or TOTALS, write GROUP BY ROLLUP (..) instead",
+                select.group_by.span(),
+            )?;
         }
         for key in keys {
             if let Expr::Value(value) = key
@@ -99,7 +102,15 @@ impl Visitor for Checker {
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> Flow {
         let span = table.span();
         match table {
-            TableFactor::Table { version, sample, with_ordinality, partitions, json_path, index_hints, .. } => {
+            TableFactor::Table {
+                version,
+                sample,
+                with_ordinality,
+                partitions,
+                json_path,
+                index_hints,
+                ..
+            } => {
                 let others = [
                     (version.is_some(), "temporal and lookup joins: FOR SYSTEM_TIME AS OF"),
                     (sample.is_some(), "TABLESAMPLE"),
@@ -160,7 +171,8 @@ impl Checker {
             self.allowed.push(argument);
             if let Expr::Function(call) = argument
                 && let FunctionArguments::List(inner) = &call.args
-                && let [FunctionArg::Unnamed(sqlparser::ast::FunctionArgExpr::Expr(subquery))] = &inner.args[..]
+                && let [FunctionArg::Unnamed(sqlparser::ast::FunctionArgExpr::Expr(subquery))] =
+                    &inner.args[..]
             {
                 self.allowed.push(subquery);
             }
@@ -233,7 +245,7 @@ fn check_function(function: &Function, span: Span) -> Flow {
     if function.null_treatment.is_some() {
         refuse("IGNORE NULLS and RESPECT NULLS", span)?;
     }
-    if let "JSON_OBJECTAGG" | "JSON_ARRAYAGG" = name.as_str() {
+    if let "JSON_OBJECTAGG" | "JSON_ARRAYAGG" | "CURRENT_WATERMARK" = name.as_str() {
         refuse(&name, span)?;
     }
     if let FunctionArguments::List(list) = &function.args

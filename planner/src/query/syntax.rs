@@ -3,9 +3,9 @@
 
 use crate::PlanError;
 use sqlparser::ast::{
-    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, Query, Select,
-    SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, Query,
+    Select, SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    VisitMut, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
@@ -191,7 +191,9 @@ fn interval_ms(interval: &Interval) -> Result<i64, PlanError> {
         None => (false, text),
     };
     let first = interval.leading_field.as_ref().and_then(unit).ok_or_else(|| {
-        PlanError::invalid(format!("the length of a window is an interval of days to seconds, not {interval}"))
+        PlanError::invalid(format!(
+            "the length of a window is an interval of days to seconds, not {interval}"
+        ))
     })?;
     let last = match &interval.last_field {
         Some(field) => unit(field).ok_or_else(malformed)?,

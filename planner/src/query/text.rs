@@ -1,9 +1,25 @@
 //! Expressions as people read them in plans: without tables and types.
 
 use crate::query::aggregates::TypedAggregate;
-use datafusion_common::ScalarValue;
+use arrow::datatypes::Field;
+use arrow::util::display::array_value_to_string;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction as AggregateExpr, ScalarFunction};
-use datafusion_expr::{Between, BinaryExpr, Case, Expr, Operator};
+use datafusion_expr::{Between, BinaryExpr, Case, Expr, Operator, ReturnFieldArgs};
+use weir_types::SqlType;
+
+/// The text of an expression whose columns keep their tables.
+pub(super) fn qualified_text(expr: &Expr) -> String {
+    let flatten = |expr: Expr| match &expr {
+        Expr::Column(column) => {
+            Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.flat_name()))))
+        }
+        _ => Ok(Transformed::no(expr)),
+    };
+    // The closure does not fail.
+    expr.clone().transform_up(flatten).map_or_else(|_| expr_text(expr), |flat| expr_text(&flat.data))
+}
 
 /// The text of an expression.
 pub(super) fn expr_text(expr: &Expr) -> String {
@@ -31,8 +47,8 @@ pub(super) fn expr_text(expr: &Expr) -> String {
             format!("{}{not} IN ({})", expr_text(&list.expr), list_text(&list.list))
         }
         Expr::Case(case) => case_text(case),
-        Expr::Cast(cast) => format!("CAST({} AS {})", expr_text(&cast.expr), cast.field.data_type()),
-        Expr::TryCast(cast) => format!("TRY_CAST({} AS {})", expr_text(&cast.expr), cast.field.data_type()),
+        Expr::Cast(cast) => format!("CAST({} AS {})", expr_text(&cast.expr), type_text(&cast.field)),
+        Expr::TryCast(cast) => format!("TRY_CAST({} AS {})", expr_text(&cast.expr), type_text(&cast.field)),
         Expr::ScalarFunction(call) => call_text(call),
         Expr::AggregateFunction(call) => aggregate_text(call),
         other => other.human_display().to_string(),
@@ -46,13 +62,35 @@ pub(super) fn list_text(exprs: &[Expr]) -> String {
 fn literal_text(value: &ScalarValue) -> String {
     match value {
         value if value.is_null() => "NULL".to_string(),
-        ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)) => {
+        ScalarValue::Utf8(Some(text))
+        | ScalarValue::LargeUtf8(Some(text))
+        | ScalarValue::Utf8View(Some(text)) => {
             format!("'{}'", text.replace('\'', "''"))
         }
         ScalarValue::Boolean(Some(value)) => value.to_string(),
         ScalarValue::Decimal128(Some(value), _, scale) => decimal_text(*value, *scale),
+        ScalarValue::DurationMillisecond(Some(ms)) => format!("{ms}:INTERVAL SECOND"),
+        ScalarValue::IntervalYearMonth(Some(months)) => format!("{months}:INTERVAL MONTH"),
+        ScalarValue::TimestampSecond(Some(_), zone)
+        | ScalarValue::TimestampMillisecond(Some(_), zone)
+        | ScalarValue::TimestampMicrosecond(Some(_), zone)
+        | ScalarValue::TimestampNanosecond(Some(_), zone) => {
+            let kind = if zone.is_some() { "TIMESTAMP_LTZ" } else { "TIMESTAMP" };
+            format!("{kind} '{}'", arrow_text(value))
+        }
+        ScalarValue::Date32(Some(_)) => format!("DATE '{}'", arrow_text(value)),
         value => value.to_string(),
     }
+}
+
+/// The text that Arrow gives to a value.
+fn arrow_text(value: &ScalarValue) -> String {
+    let text = value.to_array().and_then(|array| Ok(array_value_to_string(&array, 0)?));
+    text.map_or_else(|_| value.to_string(), |text| text.replace('T', " "))
+}
+
+fn type_text(field: &Field) -> String {
+    SqlType::of_field(field).map_or_else(|| field.data_type().to_string(), |sql_type| sql_type.to_string())
 }
 
 fn decimal_text(value: i128, scale: i8) -> String {
@@ -95,6 +133,15 @@ fn call_text(call: &ScalarFunction) -> String {
         }
         ("$NEGATE", [inner]) => format!("-{}", expr_text(inner)),
         ("$CAST" | "$TRY_CAST", [inner, Expr::Literal(ScalarValue::Utf8(Some(target)), _)]) => {
+            format!("{}({} AS {target})", name.trim_start_matches('$'), expr_text(inner))
+        }
+        ("$CAST" | "$TRY_CAST", [inner]) => {
+            // A bound cast knows its type without its argument.
+            let bound = ReturnFieldArgs { arg_fields: &[], scalar_arguments: &[] };
+            let target = call
+                .func
+                .return_field_from_args(bound)
+                .map_or_else(|_| "?".to_string(), |field| type_text(&field));
             format!("{}({} AS {target})", name.trim_start_matches('$'), expr_text(inner))
         }
         ("$FIELD", [row, Expr::Literal(ScalarValue::Utf8(Some(field)), _)]) => {

@@ -4,6 +4,7 @@ use crate::query::names::unique_name;
 use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion_expr::logical_plan::{Extension, UserDefinedLogicalNodeCore};
 use datafusion_expr::{Expr, LogicalPlan};
+use sqlparser::tokenizer::Span;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,6 +28,8 @@ pub(super) struct WindowFunction {
     pub names: [String; 3],
     /// `GROUP BY TUMBLE(..)`, the older syntax: the keys of the aggregation above partition a session
     pub group_window: bool,
+    /// where the statement has the function; empty within a view
+    pub span: Span,
     schema: DFSchemaRef,
 }
 
@@ -40,7 +43,8 @@ impl WindowFunction {
         partition: Vec<Column>,
         group_window: bool,
     ) -> Result<Self> {
-        let taken: BTreeSet<&str> = input.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let taken: BTreeSet<&str> =
+            input.schema().fields().iter().map(|field| field.name().as_str()).collect();
         let names = ["window_start", "window_end", "window_time"].map(|name| unique_name(name, &taken));
         Self::with_names(Arc::new(input), spec, attribute, time, time_type, partition, names, group_window)
     }
@@ -66,7 +70,24 @@ impl WindowFunction {
         let fields = input.schema().iter().map(|(table, field)| (table.cloned(), field.clone()));
         let fields = fields.chain(appended).collect();
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
-        Ok(WindowFunction { input, spec, attribute, time, time_type, partition, names, group_window, schema })
+        let span = Span::empty();
+        Ok(WindowFunction {
+            input,
+            spec,
+            attribute,
+            time,
+            time_type,
+            partition,
+            names,
+            group_window,
+            span,
+            schema,
+        })
+    }
+
+    /// The same, standing at `span`.
+    pub fn at(self, span: Span) -> Self {
+        WindowFunction { span, ..self }
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -177,7 +198,8 @@ impl UserDefinedLogicalNodeCore for WindowFunction {
         let (spec, names) = (self.spec, self.names.clone());
         let (attribute, time_type) = (self.attribute, self.time_type.clone());
         let partition = columns.collect();
-        Self::with_names(
+        let group_window = self.group_window;
+        let node = Self::with_names(
             Arc::new(input),
             spec,
             attribute,
@@ -185,8 +207,9 @@ impl UserDefinedLogicalNodeCore for WindowFunction {
             time_type,
             partition,
             names,
-            self.group_window,
-        )
+            group_window,
+        )?;
+        Ok(WindowFunction { span: self.span, ..node })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

@@ -2,18 +2,23 @@
 
 use crate::parser::table_argument;
 use crate::query::bind::rewrite_windows;
+use crate::query::error::{external, plan_error};
 use crate::query::origin::{Origin, origin};
 use crate::query::syntax::{function_name, is_window_function};
 use crate::query::window_function::{WindowFunction, check_window};
 use datafusion_common::{Column, DFSchema, ExprSchema, Result, plan_err};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, LogicalPlan};
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, TableFactor, Value};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, TableFactor, Value};
+use sqlparser::tokenizer::Span;
 use weir_types::{SqlType, TimeAttribute, WindowSpec};
 
 /// Plans the windowing table functions.
 #[derive(Debug)]
-pub(super) struct WindowPlanner;
+pub(super) struct WindowPlanner {
+    /// The text is a view's: its places mean nothing to the statement.
+    pub in_view: bool,
+}
 
 impl RelationPlanner for WindowPlanner {
     fn plan_relation(
@@ -25,7 +30,10 @@ impl RelationPlanner for WindowPlanner {
             TableFactor::TableFunction { expr: ast::Expr::Function(function), alias }
                 if is_window_function(&function) =>
             {
-                let plan = plan_call(&function, context)?;
+                let span = if self.in_view { Span::empty() } else { function.name.span() };
+                let located = |error| external(plan_error(error).at(span));
+                let node = plan_call(&function, context).map_err(located)?;
+                let plan = node.at(span).into_plan();
                 Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
             }
             relation => Ok(RelationPlanning::Original(Box::new(relation))),
@@ -84,7 +92,11 @@ impl Arguments {
     fn required(&self, name: &str) -> Result<&ast::Expr> {
         match self.optional(name) {
             Some(expr) => Ok(expr),
-            None => plan_err!("{} needs {name}: it takes {}", self.function, parameters(&self.function).join(", ")),
+            None => plan_err!(
+                "{} needs {name}: it takes {}",
+                self.function,
+                parameters(&self.function).join(", ")
+            ),
         }
     }
 
@@ -126,7 +138,7 @@ fn length(function: &str, name: &str, expr: &ast::Expr) -> Result<i64> {
     plan_err!("{name} of {function} must be an interval literal such as INTERVAL '10' SECOND, not {expr}")
 }
 
-fn plan_call(call: &ast::Function, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+fn plan_call(call: &ast::Function, context: &mut dyn RelationPlannerContext) -> Result<WindowFunction> {
     let arguments = Arguments::of(call)?;
     let function = &arguments.function;
     let data = arguments.required("DATA")?;
@@ -146,12 +158,13 @@ fn plan_call(call: &ast::Function, context: &mut dyn RelationPlannerContext) -> 
         }
     }
     if !partition.is_empty() && function != "SESSION" {
-        return plan_err!("{function} takes no PARTITION BY, only SESSION does: group by the columns instead");
+        return plan_err!(
+            "{function} takes no PARTITION BY, only SESSION does: group by the columns instead"
+        );
     }
     let spec = arguments.window()?;
     let (attribute, time_type) = time_attribute(&input, &time)?;
-    let node = WindowFunction::try_new(input, spec, attribute, time, time_type, partition, false)?;
-    Ok(node.into_plan())
+    WindowFunction::try_new(input, spec, attribute, time, time_type, partition, false)
 }
 
 /// `SELECT * FROM t` is planned as `t`, so that columns keep the table's name.
@@ -207,6 +220,8 @@ pub(super) fn time_attribute(plan: &LogicalPlan, column: &Column) -> Result<(Tim
     };
     match SqlType::of_field(field) {
         Some(sql_type @ (SqlType::Timestamp(_) | SqlType::TimestampLtz(_))) => Ok((attribute, sql_type)),
-        _ => plan_err!("a window needs a time attribute of type TIMESTAMP or TIMESTAMP_LTZ: '{}'", column.name),
+        _ => {
+            plan_err!("a window needs a time attribute of type TIMESTAMP or TIMESTAMP_LTZ: '{}'", column.name)
+        }
     }
 }

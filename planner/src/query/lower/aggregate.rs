@@ -3,25 +3,29 @@
 use super::Lowering;
 use super::builder::{NewNode, StateNote, Stream};
 use super::calc::{Output, unaliased};
-use super::fuse::{Fused, fuse};
+use super::fuse::{Fused, bound_column, fuse};
 use crate::PlanError;
 use crate::query::aggregates::TypedAggregate;
 use crate::query::error::plan_error;
+use crate::query::expand::{EXPAND_ID, Expand};
 use crate::query::origin::{WindowKeys, window_keys};
 use crate::query::text::expr_text;
 use arrow::datatypes::FieldRef;
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err, internal_err};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
-use datafusion_expr::{Aggregate, Expr};
+use datafusion_expr::utils::conjunction;
+use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
 use weir_types::{
-    AggregateCall, Exchange, GroupAggregateSpec, OperatorSpec, SqlType, TimeAttribute, WindowAggregateSpec,
-    WindowProperty, WindowSpec, WindowTime,
+    AggregateCall, Exchange, GroupAggregateSpec, NodeIndex, OperatorSpec, SqlType, TimeAttribute,
+    WindowAggregateSpec, WindowProperty, WindowSpec, WindowTime,
 };
 
 /// The expressions that an aggregation reads, each once, as columns of its input.
 struct Inputs {
-    stream: Stream,
+    node: NodeIndex,
+    schema: Arc<DFSchema>,
     exprs: Vec<Expr>,
     /// place in the input of each of `exprs`
     places: Vec<usize>,
@@ -35,7 +39,7 @@ impl Inputs {
     }
 
     fn name(&self, place: usize) -> String {
-        self.stream.schema.field(place).name().clone()
+        self.schema.field(place).name().clone()
     }
 }
 
@@ -48,16 +52,19 @@ impl Lowering<'_> {
         let fused = fuse(aggregate, &window).map_err(plan_error)?;
         let session = matches!(window.node.spec, WindowSpec::Session { .. });
         match fused {
-            Fused::Into { plan, time } => {
+            Fused::Into { plan, time, after } => {
                 let input = self.plan(&plan)?;
-                self.window_aggregate(aggregate, &window, input, Some(time)).map_err(plan_error)
+                let stream =
+                    self.window_aggregate(aggregate, &window, input, Some(time)).map_err(plan_error)?;
+                self.after_window(aggregate, &window, stream, after).map_err(plan_error)
             }
             Fused::SessionOf { partition } if session => {
                 let partition = if partition.is_empty() { "no columns".to_string() } else { partition };
                 Err(PlanError::not_supported(format!(
                     "a SESSION window over {partition} that is grouped otherwise: group by exactly the columns of its \
                      PARTITION BY, by window_start and window_end, and filter before the window",
-                )))
+                ))
+                .at(window.node.span))
             }
             _ => {
                 let input = self.plan(&aggregate.input)?;
@@ -74,8 +81,10 @@ impl Lowering<'_> {
         let schema = Arc::new(plain_schema(&aggregate.schema)?);
         let names: Vec<String> = keys.iter().map(|key| inputs.name(*key)).collect();
         let select = select_text(&names, &calls, &inputs);
-        let group_by = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", names.join(", ")) };
-        let key_texts: Vec<String> = aggregate.group_expr.iter().map(expr_text).collect();
+        let group_by =
+            if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", names.join(", ")) };
+        let key_texts: Vec<String> =
+            aggregate.group_expr.iter().map(|key| key_text(&aggregate.input, key)).collect();
         let spec = GroupAggregateSpec {
             keys: keys.clone(),
             aggregates: calls,
@@ -92,7 +101,7 @@ impl Lowering<'_> {
             label: format!("GroupAggregate({group_by}select=[{select}])"),
             state: Some(group_state(&key_texts, &spec.aggregates)),
             spec: OperatorSpec::GroupAggregate(spec),
-            inputs: vec![(inputs.stream.node, Exchange::Hash(keys))],
+            inputs: vec![(inputs.node, Exchange::Hash(keys))],
             schema,
             table: None,
             connector: None,
@@ -109,8 +118,10 @@ impl Lowering<'_> {
         input: Stream,
         time: Option<Option<Column>>,
     ) -> Result<Stream> {
-        let is_property = |place: usize| place == window.start || place == window.end || window.times.contains(&place);
-        let (properties, keys): (Vec<usize>, Vec<usize>) = (0..aggregate.group_expr.len()).partition(|p| is_property(*p));
+        let is_property =
+            |place: usize| place == window.start || place == window.end || window.times.contains(&place);
+        let (properties, keys): (Vec<usize>, Vec<usize>) =
+            (0..aggregate.group_expr.len()).partition(|p| is_property(*p));
         let key_exprs: Vec<Expr> = keys.iter().map(|place| aggregate.group_expr[*place].clone()).collect();
         let attached = time.is_none();
         let bounds = [window.start, window.end].map(|place| aggregate.group_expr[place].clone());
@@ -125,9 +136,11 @@ impl Lowering<'_> {
         let proctime = window.node.attribute == TimeAttribute::ProcTime;
         let window_time = match &time_expr {
             Some(time) => WindowTime::RowTime(inputs.place(time)?),
-            None if attached => {
-                WindowTime::Attached { start: inputs.place(&bounds[0])?, end: inputs.place(&bounds[1])?, proctime }
-            }
+            None if attached => WindowTime::Attached {
+                start: inputs.place(&bounds[0])?,
+                end: inputs.place(&bounds[1])?,
+                proctime,
+            },
             None => WindowTime::ProcTime,
         };
         // Keys, aggregates, then the window's columns: start, end, time.
@@ -147,18 +160,19 @@ impl Lowering<'_> {
             properties: window_properties(properties.len(), proctime),
             input_retracts: false,
         };
-        let key_texts: Vec<String> = key_exprs.iter().map(expr_text).collect();
+        let key_texts = key_exprs.iter().map(|key| key_text(&aggregate.input, key));
+        let clause: Vec<String> = std::iter::once(spec.window.to_string()).chain(key_texts).collect();
         let about = format!("{:?}|{:?}|{:?}|{:?}", spec.window, spec.time, spec.time_zone, spec.properties);
         let single = key_places.is_empty();
         let added = self.builder.add(NewNode {
             kind: "window-aggregate",
-            clause: format!("{}{}{}", spec.window, if key_texts.is_empty() { "" } else { "," }, key_texts.join(",")),
+            clause: clause.join(","),
             meaning: meaning(&key_places, &spec.aggregates, &about),
             shareable: true,
             label,
             state: Some(window_state(&spec)),
             spec: OperatorSpec::WindowAggregate(spec),
-            inputs: vec![(inputs.stream.node, Exchange::Hash(key_places))],
+            inputs: vec![(inputs.node, Exchange::Hash(key_places))],
             schema,
             table: None,
             connector: None,
@@ -167,8 +181,36 @@ impl Lowering<'_> {
         self.repeat_times(aggregate, window, added)
     }
 
+    /// Conditions on the bounds of the window.
+    fn after_window(
+        &mut self,
+        aggregate: &Aggregate,
+        window: &WindowKeys<'_>,
+        stream: Stream,
+        after: Vec<Expr>,
+    ) -> Result<Stream> {
+        let Some(condition) = conjunction(after) else { return Ok(stream) };
+        let places = [Some(window.start), Some(window.end), window.times.first().copied()];
+        let replace = |expr: Expr| {
+            let part = |part: &usize| expr.try_as_col().is_some_and(|column| *column == bound_column(*part));
+            Ok(match (0..3).find(part).and_then(|part| places[part]) {
+                Some(place) => {
+                    Transformed::yes(Expr::Column(Column::from(aggregate.schema.qualified_field(place))))
+                }
+                None => Transformed::no(expr),
+            })
+        };
+        let condition = condition.transform_up(replace)?.data;
+        self.calc(&stream, Some(&condition), None)
+    }
+
     /// A second key that is the window's time again.
-    fn repeat_times(&mut self, aggregate: &Aggregate, window: &WindowKeys<'_>, stream: Stream) -> Result<Stream> {
+    fn repeat_times(
+        &mut self,
+        aggregate: &Aggregate,
+        window: &WindowKeys<'_>,
+        stream: Stream,
+    ) -> Result<Stream> {
         let [first, others @ ..] = &window.times[..] else { return Ok(stream) };
         if others.is_empty() {
             return Ok(stream);
@@ -198,19 +240,19 @@ impl Lowering<'_> {
         };
         let places: Vec<Option<usize>> = exprs.iter().map(place).collect();
         let all_read = (0..stream.schema.fields().len()).all(|place| places.contains(&Some(place)));
-        if let Some(places) = places.into_iter().collect::<Option<Vec<usize>>>()
-            && all_read
-        {
-            return Ok(Inputs { stream, exprs, places });
-        }
-        let output = |(place, expr): (usize, &Expr)| match expr {
-            Expr::Column(column) => Output::column(column.clone()),
-            expr => Output::named(format!("$f{place}"), expr.clone()),
+        let (stream, places) = match places.into_iter().collect::<Option<Vec<usize>>>() {
+            Some(places) if all_read => (stream, places),
+            _ => {
+                let output = |(place, expr): (usize, &Expr)| match expr {
+                    Expr::Column(column) => Output::column(column.clone()),
+                    expr => Output::named(format!("$f{place}"), expr.clone()),
+                };
+                let outputs = exprs.iter().enumerate().map(output).collect();
+                (self.calc(&stream, None, Some(outputs))?, (0..exprs.len()).collect())
+            }
         };
-        let outputs = exprs.iter().enumerate().map(output).collect();
-        let stream = self.calc(&stream, None, Some(outputs))?;
-        let places = (0..exprs.len()).collect();
-        Ok(Inputs { stream, exprs, places })
+        let (stream, node) = self.settle(stream)?;
+        Ok(Inputs { node, schema: stream.schema, exprs, places })
     }
 
     fn calls(&self, aggregate: &Aggregate, inputs: &Inputs) -> Result<Vec<AggregateCall>> {
@@ -249,7 +291,8 @@ impl Lowering<'_> {
         };
         let spec = window.node.spec.to_string();
         let inner = spec.split_once('(').map_or("", |(_, inner)| inner.trim_end_matches(')'));
-        let group_by = if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
+        let group_by =
+            if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", keys.join(", ")) };
         let mut select = select_text(keys, calls, inputs);
         for property in window_properties(2 + window.times.len().min(1), time_is_proctime(window)) {
             let name = match property {
@@ -267,7 +310,8 @@ impl Lowering<'_> {
 
     /// Windows of instants are aligned in the session's zone.
     pub fn window_zone(&self, attribute: TimeAttribute, time_type: &SqlType) -> Option<Arc<str>> {
-        let of_instants = matches!(time_type, SqlType::TimestampLtz(_)) || attribute == TimeAttribute::ProcTime;
+        let of_instants =
+            matches!(time_type, SqlType::TimestampLtz(_)) || attribute == TimeAttribute::ProcTime;
         of_instants.then(|| Arc::from(self.session.settings.time_zone()))
     }
 }
@@ -294,6 +338,22 @@ fn call_of(expr: &Expr) -> Result<&AggregateExpr> {
 fn typed_of(call: &AggregateExpr) -> Result<&TypedAggregate> {
     let typed = call.func.inner().as_ref().downcast_ref::<TypedAggregate>();
     typed.ok_or_else(|| internal_datafusion_err!("{} is no aggregate function", call.func.name()))
+}
+
+/// A key as the query has it: columns that only the planner has a name for are looked up.
+fn key_text(input: &LogicalPlan, key: &Expr) -> String {
+    let key = unaliased(key);
+    let Expr::Column(column) = key else { return expr_text(key) };
+    if !column.name.starts_with("__common_expr") && !column.name.starts_with("$g") {
+        return expr_text(key);
+    }
+    match input {
+        LogicalPlan::Projection(projection) => match projection.schema.maybe_index_of_column(column) {
+            Some(place) => key_text(&projection.input, &projection.expr[place]),
+            None => expr_text(key),
+        },
+        input => Expand::of(input).map_or_else(|| expr_text(key), |expand| key_text(&expand.input, key)),
+    }
 }
 
 /// Arguments and filters of all calls.
@@ -345,6 +405,8 @@ fn select_text(keys: &[String], calls: &[AggregateCall], inputs: &Inputs) -> Str
 }
 
 fn group_state(keys: &[String], calls: &[AggregateCall]) -> StateNote {
+    let named: Vec<&str> = keys.iter().map(String::as_str).filter(|key| *key != EXPAND_ID).collect();
+    let named = named.join(", ");
     let distinct = calls.iter().any(|call| call.distinct);
     let keeps = match (keys.is_empty(), calls.is_empty(), distinct) {
         (_, true, _) => "each distinct row".to_string(),
@@ -354,22 +416,27 @@ fn group_state(keys: &[String], calls: &[AggregateCall]) -> StateNote {
         (false, _, true) => "one row of accumulators per key, and each distinct value of it".to_string(),
     };
     let clause = match (keys.is_empty(), calls.is_empty()) {
-        (_, true) => Some(format!("DISTINCT {}", keys.join(", "))),
-        (false, _) => Some(format!("GROUP BY {}", keys.join(", "))),
+        (_, true) => Some(format!("DISTINCT {named}")),
+        (false, _) => Some(format!("GROUP BY {named}")),
         (true, _) => distinct.then(|| "the aggregates over DISTINCT".to_string()),
     };
     let bound = match &clause {
-        Some(clause) => format!("nothing: {clause} has no window"),
-        None => "one row".to_string(),
+        Some(clause) => format!("never dropped: {clause} has no window"),
+        None => "bounded".to_string(),
     };
     StateNote { keeps, bound, unbounded_clause: clause }
 }
 
 fn window_state(spec: &WindowAggregateSpec) -> StateNote {
-    let distinct = if spec.aggregates.iter().any(|call| call.distinct) { ", and each distinct value" } else { "" };
+    let distinct =
+        if spec.aggregates.iter().any(|call| call.distinct) { ", and each distinct value" } else { "" };
     let part = match spec.window {
         WindowSpec::Session { .. } => "session",
-        WindowSpec::Hop { .. } | WindowSpec::Cumulate { .. } if !matches!(spec.time, WindowTime::Attached { .. }) => "slice",
+        WindowSpec::Hop { .. } | WindowSpec::Cumulate { .. }
+            if !matches!(spec.time, WindowTime::Attached { .. }) =>
+        {
+            "slice"
+        }
         _ => "window",
     };
     let of = if spec.keys.is_empty() { part.to_string() } else { format!("key and {part}") };
@@ -379,7 +446,7 @@ fn window_state(spec: &WindowAggregateSpec) -> StateNote {
     };
     StateNote {
         keeps: format!("one row of accumulators per {of}{distinct}"),
-        bound: format!("{clock} passes the end of the window"),
+        bound: format!("dropped when {clock} passes the end of the window"),
         unbounded_clause: None,
     }
 }

@@ -1,18 +1,53 @@
 //! The job under construction: nodes, each once for each meaning.
 
+use super::calc::Output;
 use datafusion_common::DFSchema;
+use datafusion_expr::Expr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
     ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism,
 };
 
-/// A node's output under the names that the plan gives to its columns.
+/// Rows with the names that the plan gives to their columns: a node's output, or a filter and a projection of it that
+/// have no node yet, so that one Calc does what several steps of the plan ask for.
 #[derive(Clone, Debug)]
 pub(in crate::query) struct Stream {
-    pub node: NodeIndex,
-    /// as many columns as the node produces, in its order
+    node: NodeIndex,
     pub schema: Arc<DFSchema>,
+    pub(super) pending: Option<Pending>,
+}
+
+/// A Calc to be.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    /// the columns of the node
+    pub input: Arc<DFSchema>,
+    pub filter: Option<Expr>,
+    /// `None`: all columns as they are
+    pub outputs: Option<Vec<Output>>,
+}
+
+impl Stream {
+    /// A node's output under the names of `schema`, which has as many columns, in the node's order.
+    pub fn of(node: NodeIndex, schema: Arc<DFSchema>) -> Stream {
+        Stream { node, schema, pending: None }
+    }
+
+    /// The node whose output this is; `None` while it is still to be computed from it.
+    pub fn node(&self) -> Option<NodeIndex> {
+        self.pending.is_none().then_some(self.node)
+    }
+
+    /// The node that rows come from, whatever is still to be done with them.
+    pub fn base(&self) -> NodeIndex {
+        self.node
+    }
+
+    /// The same under other names.
+    pub fn renamed(self, schema: Arc<DFSchema>) -> Stream {
+        Stream { schema, ..self }
+    }
 }
 
 /// What is known of a node beyond what the job says of it.
@@ -22,8 +57,6 @@ pub(in crate::query) struct Facts {
     pub kind: &'static str,
     /// what the operator's id says beside the kind and the tables: keys, window
     pub clause: String,
-    /// everything that makes the node what it is, apart from names
-    pub meaning: String,
     /// names of the tables that rows come from, sorted
     pub tables: Vec<String>,
     /// True if the input ends by itself.
@@ -41,7 +74,7 @@ pub(in crate::query) struct Facts {
 pub(in crate::query) struct StateNote {
     /// `one row of accumulators per key and slice`
     pub keeps: String,
-    /// `until the watermark passes the end of the window`
+    /// `dropped when the watermark passes the end of the window`
     pub bound: String,
     /// what a warning names if nothing bounds the state: `GROUP BY auction`
     pub unbounded_clause: Option<String>,
@@ -51,6 +84,7 @@ pub(in crate::query) struct StateNote {
 pub(in crate::query) struct NewNode {
     pub kind: &'static str,
     pub clause: String,
+    /// everything that makes the node what it is, apart from names and inputs
     pub meaning: String,
     /// False for what is not the same if it is done once for two: sinks, random numbers.
     pub shareable: bool,
@@ -85,8 +119,9 @@ impl JobBuilder {
         let key = format!("{}|{:?}|{}", new.kind, new.inputs, new.meaning);
         if new.shareable
             && let Some(node) = self.known.get(&key)
+            && same_expressions(&self.nodes[node.0].spec, &new.spec)
         {
-            return Stream { node: *node, schema };
+            return Stream::of(*node, schema);
         }
         let node = NodeIndex(self.nodes.len());
         if new.shareable {
@@ -105,7 +140,6 @@ impl JobBuilder {
         self.facts.push(Facts {
             kind: new.kind,
             clause: new.clause,
-            meaning: new.meaning,
             tables,
             bounded,
             upsert_key: None,
@@ -121,10 +155,24 @@ impl JobBuilder {
             changelog: ChangelogMode::INSERT_ONLY,
             parallelism: if single { Parallelism::Fixed(1) } else { Parallelism::Default },
         });
-        Stream { node, schema }
+        Stream::of(node, schema)
     }
 
     pub fn is_single(&self, node: NodeIndex) -> bool {
         self.nodes[node.0].parallelism == Parallelism::Fixed(1)
+    }
+}
+
+/// False if two specs compute different things, whatever their texts say.
+fn same_expressions(left: &OperatorSpec, right: &OperatorSpec) -> bool {
+    match (left, right) {
+        (OperatorSpec::Calc(left), OperatorSpec::Calc(right)) => {
+            left.filter == right.filter && left.projection == right.projection
+        }
+        (OperatorSpec::Expand(left), OperatorSpec::Expand(right)) => left.projections == right.projections,
+        (OperatorSpec::Watermark(left), OperatorSpec::Watermark(right)) => {
+            left.expression.as_ref() == right.expression.as_ref()
+        }
+        _ => true,
     }
 }

@@ -1,15 +1,16 @@
 //! Filters and projections.
 
 use super::Lowering;
-use super::builder::{NewNode, Stream};
+use super::builder::{NewNode, Pending, Stream};
 use crate::query::text::expr_text;
 use arrow::datatypes::FieldRef;
-use datafusion_common::{Column, DFSchema, Result, TableReference};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, DFSchema, Result, TableReference, internal_err};
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use std::sync::Arc;
-use weir_types::{CalcSpec, Exchange, OperatorSpec, TimeAttribute};
+use weir_types::{CalcSpec, Exchange, NodeIndex, OperatorSpec, TimeAttribute};
 
 /// One column of a projection: what it is called, and what it is.
 #[derive(Clone, Debug)]
@@ -44,40 +45,76 @@ impl Lowering<'_> {
     }
 
     /// Rows of `input` for which `filter` is TRUE, with the columns of `outputs`; all columns without `outputs`.
-    pub fn calc(&mut self, input: &Stream, filter: Option<&Expr>, outputs: Option<Vec<Output>>) -> Result<Stream> {
+    pub fn calc(
+        &mut self,
+        input: &Stream,
+        filter: Option<&Expr>,
+        outputs: Option<Vec<Output>>,
+    ) -> Result<Stream> {
         let schema = match &outputs {
             Some(outputs) => Arc::new(output_schema(&input.schema, outputs)?),
             None => input.schema.clone(),
         };
-        let identity = outputs.as_ref().is_none_or(|outputs| is_identity(&input.schema, outputs));
-        if filter.is_none() && identity {
-            return Ok(Stream { node: input.node, schema });
+        if !composes(input, filter, outputs.as_deref())? {
+            let settled = self.settle(input.clone())?.0;
+            return self.calc(&settled, filter, outputs);
         }
-        let condition = filter.map(|filter| self.physical(filter, &input.schema)).transpose()?;
-        let projected = outputs.as_ref().filter(|_| !identity);
+        let base = input.pending.as_ref().map_or(&input.schema, |pending| &pending.input).clone();
+        let inner = input.pending.as_ref().and_then(|pending| pending.outputs.as_deref());
+        let substitute = |expr: &Expr| substitute(expr, &input.schema, &base, inner);
+        let mut composed = filter.map(substitute).transpose()?;
+        if composed.is_none() {
+            composed = input.pending.as_ref().and_then(|pending| pending.filter.clone());
+        }
+        let outputs = match outputs {
+            Some(outputs) => {
+                let substituted = outputs
+                    .into_iter()
+                    .map(|output| Ok(Output { expr: substitute(unaliased(&output.expr))?, ..output }));
+                Some(substituted.collect::<Result<Vec<_>>>()?)
+            }
+            None => inner.map(<[Output]>::to_vec),
+        };
+        let pending = Pending { input: base, filter: composed, outputs };
+        let does_nothing = pending.filter.is_none() && pending.is_identity();
+        let pending = (!does_nothing).then_some(pending);
+        let mut stream = Stream::of(input.base(), schema);
+        stream.pending = pending;
+        Ok(stream)
+    }
+
+    /// The stream with a node of its own.
+    pub fn settle(&mut self, stream: Stream) -> Result<(Stream, NodeIndex)> {
+        if let Some(node) = stream.node() {
+            return Ok((stream, node));
+        }
+        let Some(pending) = &stream.pending else { return internal_err!("a stream without a node") };
+        let Pending { input, filter, outputs } = pending;
+        let condition = filter.as_ref().map(|filter| self.physical(filter, input)).transpose()?;
+        let projected = outputs.as_ref().filter(|_| !pending.is_identity());
         let projection = projected
             .map(|outputs| {
-                let exprs = outputs.iter().map(|output| self.physical(unaliased(&output.expr), &input.schema));
-                exprs.collect::<Result<Vec<_>>>()
+                outputs.iter().map(|output| self.physical(&output.expr, input)).collect::<Result<Vec<_>>>()
             })
             .transpose()?;
-        let exprs = || filter.into_iter().chain(projected.into_iter().flatten().map(|output| &output.expr));
-        let meaning = format!("{condition:?}|{projection:?}");
-        let spec = OperatorSpec::Calc(CalcSpec { filter: condition, projection });
-        Ok(self.builder.add(NewNode {
+        let mut exprs = filter.iter().chain(projected.into_iter().flatten().map(|output| &output.expr));
+        let new = NewNode {
             kind: "calc",
             clause: String::new(),
-            meaning,
-            shareable: !exprs().any(Expr::is_volatile),
-            label: label(&schema, filter, outputs.as_deref()),
-            spec,
-            inputs: vec![(input.node, Exchange::Forward)],
-            schema,
+            meaning: format!("{condition:?}|{projection:?}"),
+            shareable: !exprs.any(Expr::is_volatile),
+            label: label(&stream.schema, pending),
+            spec: OperatorSpec::Calc(CalcSpec { filter: condition, projection }),
+            inputs: vec![(stream.base(), Exchange::Forward)],
+            schema: stream.schema.clone(),
             state: None,
             table: None,
             connector: None,
             single: false,
-        }))
+        };
+        let added = self.builder.add(new);
+        let node = added.base();
+        Ok((added, node))
     }
 
     /// `input` with exactly `columns`, in their order.
@@ -89,12 +126,59 @@ impl Lowering<'_> {
     }
 }
 
-fn is_identity(schema: &DFSchema, outputs: &[Output]) -> bool {
-    let same = |(place, output): (usize, &Output)| match unaliased(&output.expr) {
-        Expr::Column(column) => schema.maybe_index_of_column(column) == Some(place),
-        _ => false,
+impl Pending {
+    fn is_identity(&self) -> bool {
+        let Some(outputs) = &self.outputs else { return true };
+        let same = |(place, output): (usize, &Output)| match &output.expr {
+            Expr::Column(column) => self.input.maybe_index_of_column(column) == Some(place),
+            _ => false,
+        };
+        outputs.len() == self.input.fields().len() && outputs.iter().enumerate().all(same)
+    }
+}
+
+/// True if a Calc over `input` and what is pending there can be one: nothing is computed twice, and no filter moves
+/// before another.
+fn composes(input: &Stream, filter: Option<&Expr>, outputs: Option<&[Output]>) -> Result<bool> {
+    let Some(pending) = &input.pending else { return Ok(true) };
+    if filter.is_some() && pending.filter.is_some() {
+        return Ok(false);
+    }
+    let Some(inner) = &pending.outputs else { return Ok(true) };
+    let mut reads = vec![0; inner.len()];
+    for expr in filter.into_iter().chain(outputs.into_iter().flatten().map(|output| &output.expr)) {
+        expr.apply(|expr| {
+            if let Expr::Column(column) = expr {
+                reads[input.schema.index_of_column(column)?] += 1;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    if outputs.is_none() {
+        // All columns are handed on beside the condition.
+        reads.iter_mut().for_each(|reads| *reads += 1);
+    }
+    let fits = |(output, reads): (&Output, &i32)| match &output.expr {
+        Expr::Column(_) | Expr::Literal(..) => true,
+        expr => *reads <= 1 && !expr.is_volatile(),
     };
-    outputs.len() == schema.fields().len() && outputs.iter().enumerate().all(same)
+    Ok(inner.iter().zip(&reads).all(fits))
+}
+
+/// `expr` over `schema` in terms of `base`, from which `inner` computes the columns of `schema`.
+fn substitute(expr: &Expr, schema: &DFSchema, base: &DFSchema, inner: Option<&[Output]>) -> Result<Expr> {
+    let replace = |expr: Expr| match &expr {
+        Expr::Column(column) => {
+            let place = schema.index_of_column(column)?;
+            Ok(Transformed::yes(match inner {
+                Some(outputs) => outputs[place].expr.clone(),
+                None => Expr::Column(Column::from(base.qualified_field(place))),
+            }))
+        }
+        _ => Ok(Transformed::no(expr)),
+    };
+    // What is put in is not looked at again.
+    Ok(expr.clone().transform_up(replace)?.data)
 }
 
 fn output_schema(input: &DFSchema, outputs: &[Output]) -> Result<DFSchema> {
@@ -112,16 +196,21 @@ fn output_schema(input: &DFSchema, outputs: &[Output]) -> Result<DFSchema> {
     DFSchema::new_with_metadata(fields, Default::default())
 }
 
-fn label(schema: &DFSchema, filter: Option<&Expr>, outputs: Option<&[Output]>) -> String {
-    let select: Vec<String> = match outputs {
-        Some(outputs) => outputs.iter().map(output_text).collect(),
+fn label(schema: &DFSchema, pending: &Pending) -> String {
+    let select: Vec<String> = match &pending.outputs {
+        Some(outputs) => outputs
+            .iter()
+            .zip(schema.fields())
+            .map(|(output, field)| output_text(output, field.name()))
+            .collect(),
         None => schema.fields().iter().map(|field| field.name().clone()).collect(),
     };
-    let filter = filter.map_or_else(String::new, |filter| format!(", where=[{}]", expr_text(filter)));
+    let filter =
+        pending.filter.as_ref().map_or_else(String::new, |filter| format!(", where=[{}]", expr_text(filter)));
     format!("Calc(select=[{}]{filter})", select.join(", "))
 }
 
-fn output_text(output: &Output) -> String {
-    let text = expr_text(unaliased(&output.expr));
-    if text == output.name { text } else { format!("{text} AS {}", output.name) }
+fn output_text(output: &Output, name: &str) -> String {
+    let text = expr_text(&output.expr);
+    if text == name { text } else { format!("{text} AS {name}") }
 }

@@ -4,16 +4,19 @@
 use crate::query::expand::Expand;
 use crate::query::origin::WindowKeys;
 use crate::query::window_function::WindowFunction;
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, Result};
 use datafusion_expr::logical_plan::{Extension, Filter, SubqueryAlias};
+use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
 use weir_types::{TimeAttribute, WindowSpec};
 
 /// What becomes of the window of an aggregation.
 pub(super) enum Fused {
-    /// The aggregation assigns windows itself, over `plan`; `time` is the rowtime column there.
-    Into { plan: LogicalPlan, time: Option<Column> },
+    /// The aggregation assigns windows itself, over `plan`; `time` is the rowtime column there. Conditions on the
+    /// window's bounds are left for after it, over [`bound_column`]s.
+    Into { plan: LogicalPlan, time: Option<Column>, after: Vec<Expr> },
     /// A session whose partition is not what is grouped by, or whose rows are touched in between.
     SessionOf { partition: String },
     /// Rows carry their windows.
@@ -26,6 +29,15 @@ struct Stripped {
     time: Column,
     /// columns of the window function's input, and what they are called here
     renamed: Vec<(Column, Column)>,
+    /// the window's own columns as they are called here, which the plan does not have: part, name
+    bounds: Vec<(usize, Column)>,
+    /// conditions over [`bound_column`]s
+    after: Vec<Expr>,
+}
+
+/// Stands for a column of the window in a condition that comes after the aggregation: 0 start, 1 end, 2 time.
+pub(super) fn bound_column(part: usize) -> Column {
+    Column::new_unqualified(format!("$window{part}"))
 }
 
 pub(super) fn fuse(aggregate: &Aggregate, window: &WindowKeys<'_>) -> Result<Fused> {
@@ -39,8 +51,10 @@ pub(super) fn fuse(aggregate: &Aggregate, window: &WindowKeys<'_>) -> Result<Fus
         return Ok(Fused::Attached);
     }
     let Some(stripped) = strip(&aggregate.input, window.node)? else { return refused() };
-    let is_bound = |place: usize| place == window.start || place == window.end || window.times.contains(&place);
-    let keys = aggregate.group_expr.iter().enumerate().filter(|(place, _)| !is_bound(*place)).map(|(_, key)| key);
+    let is_bound =
+        |place: usize| place == window.start || place == window.end || window.times.contains(&place);
+    let keys =
+        aggregate.group_expr.iter().enumerate().filter(|(place, _)| !is_bound(*place)).map(|(_, key)| key);
     let read = keys.clone().chain(&aggregate.aggr_expr);
     if !read.clone().all(|expr| readable(expr, &stripped.plan)) {
         return refused();
@@ -57,8 +71,14 @@ pub(super) fn fuse(aggregate: &Aggregate, window: &WindowKeys<'_>) -> Result<Fus
             return refused();
         }
     }
+    // A condition on the window's time needs it among the keys.
+    if window.times.is_empty()
+        && stripped.after.iter().any(|expr| expr.column_refs().contains(&bound_column(2)))
+    {
+        return refused();
+    }
     let time = (window.node.attribute == TimeAttribute::RowTime).then_some(stripped.time);
-    Ok(Fused::Into { plan: stripped.plan, time })
+    Ok(Fused::Into { plan: stripped.plan, time, after: stripped.after })
 }
 
 /// True if nothing but projections, filters and the like stands between `plan` and `node`.
@@ -85,7 +105,9 @@ fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> 
     if WindowFunction::of(plan).is_some() {
         let input = node.input.as_ref().clone();
         let renamed = input.schema().columns().into_iter().map(|column| (column.clone(), column)).collect();
-        return Ok(Some(Stripped { plan: input, time: node.time.clone(), renamed }));
+        let bounds = node.names.iter().enumerate().map(|(part, name)| (part, Column::new_unqualified(name)));
+        let (time, bounds, after) = (node.time.clone(), bounds.collect(), vec![]);
+        return Ok(Some(Stripped { plan: input, time, renamed, bounds, after }));
     }
     match plan {
         LogicalPlan::SubqueryAlias(alias) => {
@@ -93,23 +115,15 @@ fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> 
             let table = &alias.alias;
             let rename = |column: Column| Column::new(Some(table.clone()), column.name);
             let renamed = below.renamed.into_iter().map(|(from, to)| (from, rename(to))).collect();
+            let bounds = below.bounds.into_iter().map(|(part, to)| (part, rename(to))).collect();
             let plan = SubqueryAlias::try_new(Arc::new(below.plan), table.clone())?;
-            Ok(Some(Stripped { plan: LogicalPlan::SubqueryAlias(plan), time: rename(below.time), renamed }))
+            let (plan, time) = (LogicalPlan::SubqueryAlias(plan), rename(below.time));
+            Ok(Some(Stripped { plan, time, renamed, bounds, after: below.after }))
         }
-        LogicalPlan::Filter(filter) => {
-            let Some(below) = strip(&filter.input, node)? else { return Ok(None) };
-            let partition = |column: &&Column| {
-                let from = below.renamed.iter().find(|(_, to)| to == *column).map(|(from, _)| from);
-                from.is_some_and(|from| node.partition.contains(from))
-            };
-            let session = matches!(node.spec, WindowSpec::Session { .. });
-            let harmless = !session || filter.predicate.column_refs().iter().all(partition);
-            if !harmless || !readable(&filter.predicate, &below.plan) || filter.predicate.is_volatile() {
-                return Ok(None);
-            }
-            let plan = LogicalPlan::Filter(Filter::try_new(filter.predicate.clone(), Arc::new(below.plan))?);
-            Ok(Some(Stripped { plan, ..below }))
-        }
+        LogicalPlan::Filter(filter) => match strip(&filter.input, node)? {
+            Some(below) => strip_filter(&filter.predicate, below, node),
+            None => Ok(None),
+        },
         LogicalPlan::Projection(projection) => strip_projection(&projection.expr, &projection.input, node),
         LogicalPlan::Extension(_) => match Expand::of(plan) {
             Some(expand) => strip_expand(expand, node),
@@ -119,11 +133,51 @@ fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> 
     }
 }
 
+/// Conditions on rows go below the window, those on its bounds behind the aggregation.
+fn strip_filter(predicate: &Expr, mut below: Stripped, node: &WindowFunction) -> Result<Option<Stripped>> {
+    if predicate.is_volatile() {
+        return Ok(None);
+    }
+    let session = matches!(node.spec, WindowSpec::Session { .. });
+    let mut before = vec![];
+    for part in split_conjunction(predicate) {
+        let in_partition = |column: &&Column| {
+            let from = below.renamed.iter().find(|(_, to)| to == *column).map(|(from, _)| from);
+            from.is_some_and(|from| node.partition.contains(from))
+        };
+        let columns = part.column_refs();
+        if readable(part, &below.plan) && (!session || columns.iter().all(in_partition)) {
+            before.push(part.clone());
+        } else if columns.iter().all(|column| below.bounds.iter().any(|(_, bound)| bound == *column)) {
+            below.after.push(on_bounds(part, &below.bounds)?);
+        } else {
+            return Ok(None);
+        }
+    }
+    if let Some(condition) = conjunction(before) {
+        below.plan = LogicalPlan::Filter(Filter::try_new(condition, Arc::new(below.plan))?);
+    }
+    Ok(Some(below))
+}
+
+/// A condition on columns of the window, in terms of [`bound_column`]s.
+fn on_bounds(expr: &Expr, bounds: &[(usize, Column)]) -> Result<Expr> {
+    let replace = |expr: Expr| {
+        let part = expr.try_as_col().and_then(|column| bounds.iter().find(|(_, bound)| bound == column));
+        Ok(match part {
+            Some((part, _)) => Transformed::yes(Expr::Column(bound_column(*part))),
+            None => Transformed::no(expr),
+        })
+    };
+    Ok(expr.clone().transform_up(replace)?.data)
+}
+
 /// Drops the window's own columns, and keeps the time column.
 fn strip_projection(exprs: &[Expr], input: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> {
     let Some(below) = strip(input, node)? else { return Ok(None) };
     let mut kept = vec![];
     let mut renamed: Vec<(Column, Column)> = vec![];
+    let mut bounds: Vec<(usize, Column)> = vec![];
     let mut time = None;
     for expr in exprs {
         let inner = expr.clone().unalias_nested().data;
@@ -136,27 +190,41 @@ fn strip_projection(exprs: &[Expr], input: &LogicalPlan, node: &WindowFunction) 
                 time = time.or_else(|| (*column == below.time).then_some(here));
             }
             kept.push(expr.clone());
-        } else if !matches!(inner, Expr::Column(_)) {
-            return Ok(None);
+        } else {
+            let part =
+                inner.try_as_col().and_then(|column| below.bounds.iter().find(|(_, bound)| bound == column));
+            let Some((part, _)) = part else { return Ok(None) };
+            let (table, name) = expr.qualified_name();
+            bounds.push((*part, Column::new(table, name)));
         }
     }
     let time = match time {
         Some(time) => time,
         None if node.attribute == TimeAttribute::ProcTime => below.time.clone(),
-        None => {
-            kept.push(Expr::Column(below.time.clone()).alias("$rowtime"));
-            Column::new_unqualified("$rowtime")
-        }
+        None => keep_time(&below.time, &mut kept),
     };
     let plan = LogicalPlanBuilder::from(below.plan).project(kept)?.build()?;
-    Ok(Some(Stripped { plan, time, renamed }))
+    Ok(Some(Stripped { plan, time, renamed, bounds, after: below.after }))
+}
+
+/// Adds the time column, under its own name unless another column is called so.
+fn keep_time(time: &Column, kept: &mut Vec<Expr>) -> Column {
+    let clashes = kept.iter().any(|expr| expr.qualified_name().1 == time.name);
+    if !clashes {
+        kept.push(Expr::Column(time.clone()));
+        return time.clone();
+    }
+    let name = "$rowtime";
+    kept.push(Expr::Column(time.clone()).alias(name));
+    Column::new_unqualified(name)
 }
 
 /// The window's bounds are in every set: they leave the sets with the window.
 fn strip_expand(expand: &Expand, node: &WindowFunction) -> Result<Option<Stripped>> {
     let Some(below) = strip(&expand.input, node)? else { return Ok(None) };
     let gone = |key: usize| !below.plan.schema().has_column(&expand.keys[key]);
-    if (0..expand.keys.len()).any(|key| gone(key) && !expand.always(key)) || expand.keys.contains(&below.time) {
+    if (0..expand.keys.len()).any(|key| gone(key) && !expand.always(key)) || expand.keys.contains(&below.time)
+    {
         return Ok(None);
     }
     let kept: Vec<usize> = (0..expand.keys.len()).filter(|key| !gone(*key)).collect();
@@ -164,5 +232,6 @@ fn strip_expand(expand: &Expand, node: &WindowFunction) -> Result<Option<Strippe
     let plan = LogicalPlan::Extension(Extension { node: Arc::new(plan) });
     // A key that some sets leave out is no longer the column that it was.
     let renamed = below.renamed.into_iter().filter(|(_, to)| !expand.keys.contains(to)).collect();
-    Ok(Some(Stripped { plan, time: below.time, renamed }))
+    let bounds = below.bounds.into_iter().filter(|(_, bound)| !expand.keys.contains(bound)).collect();
+    Ok(Some(Stripped { plan, time: below.time, renamed, bounds, after: below.after }))
 }

@@ -13,11 +13,12 @@ use arrow::datatypes::{Field, Schema};
 use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, internal_datafusion_err};
 use datafusion_expr::logical_plan::{FetchType, SkipType};
 use datafusion_expr::{Expr, Limit, LogicalPlan, Projection, SubqueryAlias, Union, Values};
-use datafusion_physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use std::sync::Arc;
 use weir_types::{
-    Exchange, ExpandSpec, LimitSpec, OperatorSpec, TimeAttribute, WindowSpec, WindowTableFunctionSpec, WindowTime,
+    Exchange, ExpandSpec, LimitSpec, NodeIndex, OperatorSpec, TimeAttribute, WindowSpec,
+    WindowTableFunctionSpec, WindowTime,
 };
 
 impl Lowering<'_> {
@@ -82,22 +83,23 @@ impl Lowering<'_> {
         };
         let fields = input.schema.iter().map(rename).collect();
         let schema = DFSchema::new_with_metadata(fields, Default::default()).map_err(plan_error)?;
-        Ok(Stream { node: input.node, schema: Arc::new(schema) })
+        Ok(input.renamed(Arc::new(schema)))
     }
 
     fn union(&mut self, union: &Union) -> Result<Stream, PlanError> {
         let mut streams = vec![];
         for input in &union.inputs {
             let stream = self.plan(input)?;
-            streams.push(self.conform(stream, input.schema().columns()).map_err(plan_error)?);
+            let stream = self.conform(stream, input.schema().columns()).map_err(plan_error)?;
+            streams.push(self.settle(stream).map_err(plan_error)?.1);
         }
         // Rows of one subtask cannot be spread again without losing the order of changes to one key.
-        let single = streams.iter().any(|stream| self.builder.is_single(stream.node));
-        let exchange = |stream: &Stream| match single && !self.builder.is_single(stream.node) {
+        let single = streams.iter().any(|node| self.builder.is_single(*node));
+        let exchange = |node: NodeIndex| match single && !self.builder.is_single(node) {
             true => Exchange::Hash(vec![]),
             false => Exchange::Forward,
         };
-        let inputs: Vec<_> = streams.iter().map(|stream| (stream.node, exchange(stream))).collect();
+        let inputs: Vec<_> = streams.iter().map(|node| (*node, exchange(*node))).collect();
         let schema = without_dependencies(&union.schema).map_err(plan_error)?;
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         Ok(self.builder.add(NewNode {
@@ -126,6 +128,7 @@ impl Lowering<'_> {
         let spec = LimitSpec { offset: rows(skip), fetch: fetch.map(rows) };
         let input = self.plan(&limit.input)?;
         let input = self.conform(input, limit.input.schema().columns()).map_err(plan_error)?;
+        let (input, node) = self.settle(input).map_err(plan_error)?;
         let fetch = spec.fetch.map_or_else(|| "all".to_string(), |fetch| fetch.to_string());
         Ok(self.builder.add(NewNode {
             kind: "limit",
@@ -134,11 +137,11 @@ impl Lowering<'_> {
             shareable: true,
             label: format!("Limit(offset=[{}], fetch=[{fetch}])", spec.offset),
             spec: OperatorSpec::Limit(spec),
-            inputs: vec![(input.node, Exchange::Hash(vec![]))],
+            inputs: vec![(node, Exchange::Hash(vec![]))],
             schema: input.schema,
             state: Some(StateNote {
                 keeps: "how many rows have passed".into(),
-                bound: "one number".into(),
+                bound: "bounded".into(),
                 unbounded_clause: None,
             }),
             table: None,
@@ -206,10 +209,12 @@ impl Lowering<'_> {
         if let WindowSpec::Session { .. } = window.spec {
             return Err(PlanError::not_supported(
                 "SESSION without an aggregation by the columns of its PARTITION BY, window_start and window_end",
-            ));
+            )
+            .at(window.span));
         }
         let input = self.plan(&window.input)?;
         let input = self.conform(input, window.input.schema().columns()).map_err(plan_error)?;
+        let (input, node) = self.settle(input).map_err(plan_error)?;
         let proctime = window.attribute == TimeAttribute::ProcTime;
         let time = match proctime {
             true => WindowTime::ProcTime,
@@ -231,7 +236,7 @@ impl Lowering<'_> {
             shareable: true,
             label: format!("WindowTableFunction(window=[{}], time_col=[{column}])", window.spec),
             spec: OperatorSpec::WindowTableFunction(spec),
-            inputs: vec![(input.node, Exchange::Forward)],
+            inputs: vec![(node, Exchange::Forward)],
             schema,
             state: None,
             table: None,
@@ -243,6 +248,7 @@ impl Lowering<'_> {
     fn expand(&mut self, expand: &Expand) -> Result<Stream, PlanError> {
         let input = self.plan(&expand.input)?;
         let input = self.conform(input, expand.input.schema().columns()).map_err(plan_error)?;
+        let (input, node) = self.settle(input).map_err(plan_error)?;
         let plan = datafusion_expr::UserDefinedLogicalNodeCore::schema(expand);
         let schema = Arc::new(without_dependencies(plan).map_err(plan_error)?);
         let mut projections = vec![];
@@ -260,7 +266,7 @@ impl Lowering<'_> {
             shareable: true,
             label: format!("Expand(projects=[{}])", texts.join(", ")),
             spec: OperatorSpec::Expand(ExpandSpec { projections }),
-            inputs: vec![(input.node, Exchange::Forward)],
+            inputs: vec![(node, Exchange::Forward)],
             schema,
             state: None,
             table: None,
@@ -309,7 +315,7 @@ fn mark_times(plan: &LogicalPlan, stream: Stream) -> Result<Stream> {
     };
     let fields = stream.schema.iter().map(mark).collect();
     let schema = DFSchema::new_with_metadata(fields, Default::default())?;
-    Ok(Stream { node: stream.node, schema: Arc::new(schema) })
+    Ok(stream.renamed(Arc::new(schema)))
 }
 
 fn without_dependencies(schema: &DFSchema) -> Result<DFSchema> {

@@ -37,8 +37,9 @@ pub(in crate::query) fn shared_scans(plans: &[&LogicalPlan]) -> Result<Vec<Share
     for plan in plans {
         plan.apply(|node| {
             if let LogicalPlan::TableScan(scan) = node {
-                let source = TableScanSource::of(&scan.source)
-                    .ok_or_else(|| internal_datafusion_err!("{} is no table of the catalog", scan.table_name))?;
+                let source = TableScanSource::of(&scan.source).ok_or_else(|| {
+                    internal_datafusion_err!("{} is no table of the catalog", scan.table_name)
+                })?;
                 note(&mut shared, source.table(), scan);
             }
             Ok(TreeNodeRecursion::Continue)
@@ -82,7 +83,8 @@ impl Lowering<'_> {
             .ok_or_else(|| PlanError::internal(format!("{} is no table of the catalog", scan.table_name)))?;
         let descriptor = &source.table().descriptor;
         let place = self.scans.iter().position(|shared| shared.table.descriptor == *descriptor);
-        let place = place.ok_or_else(|| PlanError::internal(format!("table {} was not noted", descriptor.name)))?;
+        let place =
+            place.ok_or_else(|| PlanError::internal(format!("table {} was not noted", descriptor.name)))?;
         let stream = match &self.scans[place].stream {
             Some(stream) => stream.clone(),
             None => {
@@ -94,7 +96,7 @@ impl Lowering<'_> {
             }
         };
         let schema = requalify(&stream.schema, &scan.table_name).map_err(plan_error)?;
-        Ok(Stream { node: stream.node, schema: Arc::new(schema) })
+        Ok(stream.renamed(Arc::new(schema)))
     }
 
     /// Source, computed columns, watermark.
@@ -134,21 +136,35 @@ impl Lowering<'_> {
             Output::named(name, expr)
         });
         let outputs: Vec<Output> = outputs.collect();
-        let computed = if computed.is_empty() { source } else { self.calc(&source, None, Some(outputs)).map_err(plan_error)? };
-        let marked = Stream { node: computed.node, schema: marked(&computed.schema, &table.schema).map_err(plan_error)? };
+        let computed = if computed.is_empty() {
+            source
+        } else {
+            self.calc(&source, None, Some(outputs)).map_err(plan_error)?
+        };
+        let schema = marked(&computed.schema, &table.schema).map_err(plan_error)?;
+        let marked = computed.renamed(schema);
         match watermark {
             Some((column, expr)) => self.watermark(marked, &table, column, &expr).map_err(plan_error),
+            // What several scans read is computed once.
+            None if self.scans[place].scans > 1 => Ok(self.settle(marked).map_err(plan_error)?.0),
             None => Ok(marked),
         }
     }
 
-    fn source(&mut self, table: &Arc<CatalogTable>, projection: Vec<usize>, limit: Option<u64>) -> Result<Stream> {
+    fn source(
+        &mut self,
+        table: &Arc<CatalogTable>,
+        projection: Vec<usize>,
+        limit: Option<u64>,
+    ) -> Result<Stream> {
         let descriptor = table.descriptor.clone();
         let field = |column: &usize| (None::<TableReference>, Arc::new(table.schema.field(*column).clone()));
         let fields: Vec<_> = projection.iter().map(field).collect();
-        let names: Vec<&str> = projection.iter().map(|column| table.schema.field(*column).name().as_str()).collect();
+        let names: Vec<&str> =
+            projection.iter().map(|column| table.schema.field(*column).name().as_str()).collect();
         let limited = limit.map_or_else(String::new, |rows| format!(", limit=[{rows}]"));
-        let label = format!("TableSourceScan(table=[{}], fields=[{}]{limited})", descriptor.name, names.join(", "));
+        let label =
+            format!("TableSourceScan(table=[{}], fields=[{}]{limited})", descriptor.name, names.join(", "));
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
         let plain = super::sink::plain_name(&descriptor.name).to_string();
         let spec = OperatorSpec::Source(SourceSpec { table: descriptor, projection, limit });
@@ -169,17 +185,32 @@ impl Lowering<'_> {
         }))
     }
 
-    fn watermark(&mut self, input: Stream, table: &CatalogTable, column: usize, expr: &Expr) -> Result<Stream> {
+    fn watermark(
+        &mut self,
+        input: Stream,
+        table: &CatalogTable,
+        column: usize,
+        expr: &Expr,
+    ) -> Result<Stream> {
+        let (input, node) = self.settle(input)?;
         let name = table.schema.field(column).name();
         let rowtime = input.schema.index_of_column(&Column::new_unqualified(name))?;
         let expression = self.physical(expr, &input.schema)?;
         let interval_ms = self.session.settings.auto_watermark_interval_ms();
         let option = |key: &str| table.descriptor.option(key);
-        let idle = option("scan.watermark.idle-timeout").and_then(|text| weir_types::parse_duration_ms(text).ok());
+        let idle =
+            option("scan.watermark.idle-timeout").and_then(|text| weir_types::parse_duration_ms(text).ok());
         let idle = idle.or(Some(self.session.settings.duration_ms("table.exec.source.idle-timeout")));
         let idle_timeout_ms = idle.filter(|ms| *ms > 0).and_then(|ms| i64::try_from(ms).ok());
-        let on_event = option("scan.watermark.emit.strategy").is_some_and(|text| text == "on-event");
-        let spec = WatermarkSpec { rowtime, expression, idle_timeout_ms, per_row: on_event || interval_ms == 0, interval_ms };
+        let spec = WatermarkSpec {
+            rowtime,
+            expression,
+            idle_timeout_ms,
+            // 'scan.watermark.emit.strategy' speaks to sources that make watermarks themselves. As in Flink, none of
+            // those here does: an assigner follows them, and on-event changes nothing.
+            per_row: interval_ms == 0,
+            interval_ms,
+        };
         Ok(self.builder.add(NewNode {
             kind: "watermark",
             clause: name.clone(),
@@ -187,7 +218,7 @@ impl Lowering<'_> {
             shareable: true,
             label: format!("WatermarkAssigner(rowtime=[{name}], watermark=[{}])", expr_text(expr)),
             spec: OperatorSpec::Watermark(spec),
-            inputs: vec![(input.node, Exchange::Forward)],
+            inputs: vec![(node, Exchange::Forward)],
             schema: input.schema,
             state: None,
             table: None,
@@ -217,7 +248,9 @@ fn places(schema: &Schema, expr: &Expr) -> Result<Vec<usize>, PlanError> {
 /// Columns as the table declares them: types, nullability and time attributes.
 fn marked(schema: &DFSchema, table: &Schema) -> Result<Arc<DFSchema>> {
     let fields = schema.iter().map(|(qualifier, field)| {
-        let declared = table.field_with_name(field.name()).map_or_else(|_| field.clone(), |field| Arc::new(field.clone()));
+        let declared = table
+            .field_with_name(field.name())
+            .map_or_else(|_| field.clone(), |field| Arc::new(field.clone()));
         (qualifier.cloned(), declared)
     });
     let fields: Vec<(Option<TableReference>, FieldRef)> = fields.collect();

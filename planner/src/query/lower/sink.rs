@@ -5,8 +5,8 @@ use super::builder::{NewNode, Stream};
 use crate::PlanError;
 use crate::binder::{JobRoot, SinkValue};
 use crate::catalog::{CatalogTable, Session};
-use crate::parser::split_name;
 use crate::functions::cast_expr;
+use crate::parser::split_name;
 use crate::query::bind::{bind_expr, result_schema};
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
@@ -31,7 +31,10 @@ pub(in crate::query) fn root_plan(
     for (column, value) in table.persisted_columns().into_iter().zip(values) {
         outputs.push(sink_column(session, functions, table, column, &query.plan, value)?);
     }
-    LogicalPlanBuilder::from(query.plan.clone()).project(outputs).and_then(LogicalPlanBuilder::build).map_err(plan_error)
+    LogicalPlanBuilder::from(query.plan.clone())
+        .project(outputs)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(plan_error)
 }
 
 fn sink_column(
@@ -82,6 +85,7 @@ fn fits(from: &SqlType, target: &SqlType) -> bool {
 impl Lowering<'_> {
     pub fn root(&mut self, root: &JobRoot, plan: &LogicalPlan, stream: Stream) -> Result<(), PlanError> {
         let stream = self.conform(stream, plan.schema().columns()).map_err(plan_error)?;
+        let (stream, node) = self.settle(stream).map_err(plan_error)?;
         let names: Vec<String> = stream.schema.fields().iter().map(|field| field.name().clone()).collect();
         let (kind, spec, label, schema) = match root {
             JobRoot::Collect { query } => {
@@ -111,7 +115,7 @@ impl Lowering<'_> {
             shareable: false,
             label,
             spec,
-            inputs: vec![(stream.node, Exchange::Forward)],
+            inputs: vec![(node, Exchange::Forward)],
             schema: Arc::new(schema),
             state: None,
             table: None,

@@ -1,0 +1,8 @@
+//! Queries from their text to what EXPLAIN says of them.
+
+mod harness;
+mod plans;
+mod refusals;
+mod semantics;
+
+use harness::Script;

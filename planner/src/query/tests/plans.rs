@@ -1,0 +1,73 @@
+//! What EXPLAIN says, kept as files.
+
+use super::Script;
+use super::harness::{expect_file, nexmark};
+
+/// The plan of a Nexmark query.
+fn nexmark_plan(name: &str) {
+    let mut script = Script::new();
+    script.run("DROP TABLE bid");
+    script.run(&nexmark("tables.sql"));
+    script.run(&nexmark(&format!("{name}.sql")).replace("INSERT INTO", "EXPLAIN CHANGELOG_MODE INSERT INTO"));
+    expect_file(&format!("nexmark_{name}.txt"), &script.output);
+}
+
+/// The plans of a script of this folder.
+fn plan_file(name: &str) {
+    let path = format!("{}/src/query/tests/plans/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    let mut script = Script::new();
+    script.run(&std::fs::read_to_string(path).unwrap());
+    expect_file(&format!("{name}.txt"), &script.output);
+}
+
+#[test]
+fn nexmark_queries() {
+    let names = [
+        "q0",
+        "q1",
+        "q2",
+        "q5_counts",
+        "q5_max",
+        "q7_max",
+        "q11",
+        "q11_legacy",
+        "q12",
+        "q14",
+        "q15",
+        "q16",
+        "q17",
+        "q21",
+        "q22",
+    ];
+    names.into_iter().for_each(nexmark_plan);
+}
+
+#[test]
+fn windows() {
+    plan_file("windows");
+}
+
+#[test]
+fn group_windows() {
+    plan_file("group_windows");
+}
+
+#[test]
+fn groups() {
+    plan_file("groups");
+}
+
+#[test]
+fn relations() {
+    plan_file("relations");
+}
+
+#[test]
+fn shared_parts() {
+    plan_file("shared_parts");
+}
+
+#[test]
+fn changelogs() {
+    plan_file("changelogs");
+}

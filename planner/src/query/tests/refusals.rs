@@ -1,0 +1,65 @@
+//! What is not built is refused, with its place.
+
+use super::Script;
+
+/// The first line of the error and its place.
+fn refused(sql: &str) -> (String, String) {
+    let error = Script::new().error(sql);
+    let mut lines = error.lines();
+    let message = lines.next().unwrap_or_default().to_string();
+    let place = lines.find_map(|line| line.trim_start().strip_prefix("--> ")).unwrap_or("nowhere");
+    (message, place.to_string())
+}
+
+fn check(cases: &[(&str, &str, &str)]) {
+    for (sql, message, place) in cases {
+        let found = refused(sql);
+        assert_eq!(found, (message.to_string(), place.to_string()), "{sql}");
+    }
+}
+
+#[test]
+fn what_is_not_built_is_named_with_its_place() {
+    check(&[
+        ("SELECT * FROM t JOIN bid ON t.b = bid.price", "not supported yet: joins", "line 1, column 22"),
+        ("SELECT * FROM t,\n  bid", "not supported yet: joins: several tables in FROM", "line 2, column 3"),
+        ("SELECT a FROM t ORDER BY a", "not supported yet: ORDER BY", "line 1, column 26"),
+        (
+            "SELECT a FROM t UNION SELECT a FROM t",
+            "not supported yet: UNION without ALL",
+            "line 1, column 23",
+        ),
+        ("SELECT a FROM t INTERSECT SELECT a FROM t", "not supported yet: INTERSECT", "line 1, column 27"),
+        ("SELECT a FROM t EXCEPT SELECT a FROM t", "not supported yet: EXCEPT", "line 1, column 24"),
+        ("SELECT (SELECT MAX(a) FROM t) FROM t", "not supported yet: scalar subqueries", "line 1, column 9"),
+        ("SELECT a FROM t WHERE EXISTS (SELECT a FROM t)", "not supported yet: EXISTS", "line 1, column 31"),
+        (
+            "SELECT a FROM t WHERE a IN (SELECT a FROM t)",
+            "not supported yet: IN with a subquery",
+            "line 1, column 23",
+        ),
+        ("SELECT SUM(a) OVER (ORDER BY b) FROM t", "not supported yet: OVER", "line 1, column 8"),
+    ]);
+}
+
+#[test]
+fn wrong_names_are_pointed_at() {
+    check(&[
+        ("SELECT x FROM t", "column 'x' does not exist", "line 1, column 8"),
+        (
+            "SELECT actuion FROM bid",
+            "column 'actuion' does not exist, did you mean 'auction'?",
+            "line 1, column 8",
+        ),
+        ("SELECT a FROM tt", "table 'tt' does not exist, did you mean 't'?", "line 1, column 15"),
+    ]);
+}
+
+#[test]
+fn window_functions_stand_where_they_may() {
+    check(&[(
+        "SELECT TUMBLE(`dateTime`, INTERVAL '1' SECOND) FROM bid",
+        "TUMBLE stands in GROUP BY, or in FROM as TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), ..)), not here",
+        "line 1, column 8",
+    )]);
+}

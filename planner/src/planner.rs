@@ -2,7 +2,7 @@
 
 use crate::binder::Binder;
 use crate::catalog::{CatalogEntry, Session};
-use crate::parser::{self, ClientCommand, Completeness, Statement};
+use crate::parser::{self, ClientCommand, Completeness, ExplainDetail, Statement};
 use crate::query::QueryBinder;
 use crate::{PlanError, statements};
 use std::collections::BTreeSet;
@@ -62,6 +62,13 @@ impl Planner {
         let (planned, warnings) = planned.map_err(|error| error.with_source(&statement.source))?;
         self.warnings.extend(warnings);
         Ok(planned)
+    }
+
+    /// How a SELECT, an INSERT or a STATEMENT SET would run, as EXPLAIN shows it; errors point into the statement's own
+    /// text.
+    pub fn explain(&self, statement: &Statement, details: &[ExplainDetail]) -> Result<String, PlanError> {
+        let text = statements::explain(&self.session, self.binder.as_ref(), &statement.kind, details);
+        text.map_err(|error| error.with_source(&statement.source))
     }
 
     /// What the statements planned since the last call should let their author know, such as state that grows without a

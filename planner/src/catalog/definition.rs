@@ -103,7 +103,7 @@ pub(crate) fn check_options(
         let option = error.option.as_deref();
         let property = written.iter().find(|property| Some(property.key.value.as_str()) == option);
         let span = property.map_or(name, |property| property.key.span);
-        PlanError::invalid(format!("table '{}': {}", descriptor.name, error.message)).at(span)
+        PlanError::invalid(error.message).at(span)
     })
 }
 

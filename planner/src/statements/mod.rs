@@ -10,7 +10,7 @@ mod tests;
 
 use crate::binder::{Binder, JobRoot, PlannedJob};
 use crate::catalog::{CATALOG, DATABASE, Session, check_database};
-use crate::parser::{Property, Statement, StatementKind, Text, UseStatement};
+use crate::parser::{ExplainDetail, Property, Statement, StatementKind, Text, UseStatement};
 use crate::planner::{Planned, TextTable};
 use crate::{PlanError, parser};
 use sqlparser::ast::Query;
@@ -45,8 +45,7 @@ pub(crate) fn plan(
             return lower_inserts(session, binder, roots.collect::<Result<_, _>>()?, sql);
         }
         StatementKind::Explain(explain) => {
-            let roots = roots_of(session, binder, &explain.statement)?;
-            Planned::Text(binder.explain(session, roots, &explain.details)?)
+            Planned::Text(self::explain(session, binder, &explain.statement, &explain.details)?)
         }
         StatementKind::Set(properties) if properties.is_empty() => settings_table(session),
         StatementKind::Set(properties) => set(session, properties)?,
@@ -63,6 +62,16 @@ fn collect(session: &Session, binder: &dyn Binder, query: &Query) -> Result<JobR
     Ok(JobRoot::Collect { query: binder.bind_query(session, query)? })
 }
 
+/// The text of EXPLAIN.
+pub(crate) fn explain(
+    session: &Session,
+    binder: &dyn Binder,
+    statement: &StatementKind,
+    details: &[ExplainDetail],
+) -> Result<String, PlanError> {
+    binder.explain(session, roots_of(session, binder, statement)?, details)
+}
+
 fn roots_of(
     session: &Session,
     binder: &dyn Binder,
@@ -74,7 +83,7 @@ fn roots_of(
         StatementKind::StatementSet(inserts) => {
             inserts.iter().map(|insert| insert::bind_insert(session, binder, insert)).collect()
         }
-        _ => Err(PlanError::internal("EXPLAIN of a statement without a query")),
+        _ => Err(PlanError::invalid("EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET")),
     }
 }
 

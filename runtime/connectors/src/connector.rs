@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{OptionError, SinkSpec, SourceSpec, TableCapabilities, TableDescriptor};
 
-/// Variables of the environment that object stores are configured by (`AWS_ACCESS_KEY_ID` and so on). They are handed
-/// in: nothing in this room reads the process's own.
+/// Variables of the environment that object stores are configured by (`AWS_ACCESS_KEY_ID` and so on). They are
+/// handed in: nothing in this room reads the process's own.
 pub(crate) type Environment = BTreeMap<String, String>;
 
-/// One value of `'connector' = '..'`. `source` and `sink` are called with tables that `check` has passed and said to
-/// be readable or writable.
+/// One value of `'connector' = '..'`. `source` and `sink` are called with tables that `check` has passed and
+/// said to be readable or writable.
 pub(crate) trait Connector: Send + Sync {
     fn name(&self) -> &'static str;
 

@@ -1,7 +1,7 @@
 //! The `datagen` connector: random values and sequences, with Flink's options.
 //!
-//! Values are functions of the table's and column's name and the row's number: a table gives the same rows in every
-//! run, but for timestamps, which are counted back from the clock as Flink does.
+//! Values are functions of the table's and column's name and the row's number: a table gives the same rows in
+//! every run, but for timestamps, which are counted back from the clock as Flink does.
 
 mod field;
 mod values;

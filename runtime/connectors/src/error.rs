@@ -2,8 +2,8 @@
 
 use weir_types::{Classify, ErrorKind, OptionError};
 
-/// Why a table could not be opened, read or written. Each message names the table, and the file and line (or offset)
-/// where there is one.
+/// Why a table could not be opened, read or written. Each message names the table, and the file and line (or
+/// offset) where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// An option is wrong, or a file that it names is not there.

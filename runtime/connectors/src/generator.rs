@@ -116,7 +116,8 @@ impl Source for GeneratorSource {
         let shares = splits.iter().map(|state| {
             Share::parse(state).ok_or_else(|| {
                 ConnectorError::Record(format!(
-                    "cannot resume table {}: '{}' at {:?} is not a share of a generator; was the checkpoint taken by \
+                    "cannot resume table {}: '{}' at {:?} is not a share of a generator; was the \
+                     checkpoint taken by \
                      another version or with another connector?",
                     self.table, state.split, state.position
                 ))
@@ -145,8 +146,8 @@ struct GeneratorReader {
 }
 
 impl GeneratorReader {
-    /// How many rows `share` may hand out now, at least 1; waits until there is one. Nothing changes while it waits, so
-    /// that the wait can be given up.
+    /// How many rows `share` may hand out now, at least 1; waits until there is one. Nothing changes while it
+    /// waits, so that the wait can be given up.
     async fn await_due(&mut self, share: Share) -> u64 {
         let Some(rate) = self.generator.rate() else { return u64::MAX };
         let clock = Arc::clone(&self.context.env.clock);

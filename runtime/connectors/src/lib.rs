@@ -1,19 +1,19 @@
 //! Sources and sinks.
 //!
-//! Read first: [`Source`] and [`SourceReader`], [`Sink`] and [`SinkWriter`], [`Connectors`] (the registry that checks
-//! a table's options and opens it).
+//! Read first: [`Source`] and [`SourceReader`], [`Sink`] and [`SinkWriter`], [`Connectors`] (the registry that
+//! checks a table's options and opens it).
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `connector`, `registry`, `options`, `projection` | which connectors exist, and how a table's options and columns are read |
+//! | `connector`, `registry`, `options`, `projection` | which connectors exist, how tables are read and checked |
 //! | `filesystem` | files and directories, local or in an object store: read, watched, and written in two phases |
 //! | `nexmark`, `datagen`, over `generator` and `random` | rows that are computed from their numbers |
 //! | `socket` | lines from a TCP server |
 //! | `print`, `blackhole` | sinks that keep nothing |
 //!
 //! This room deliberately does not know key groups, operators, or whether a checkpoint completed: it hands out
-//! positions and committables, and commits when it is told to. It reads no environment variable and no clock: both are
-//! handed in.
+//! positions and committables, and commits when it is told to. It reads no environment variable and no clock:
+//! both are handed in.
 
 mod blackhole;
 mod connector;

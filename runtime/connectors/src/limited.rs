@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use weir_types::SplitId;
 
-/// Each reader ends after `rows` rows: more are never wanted, whichever reader they come from. The LIMIT above counts.
+/// Each reader ends after `rows` rows: more are never wanted, whichever reader they come from. The LIMIT above
+/// counts.
 pub(crate) struct LimitedSource {
     pub source: Arc<dyn Source>,
     pub rows: u64,

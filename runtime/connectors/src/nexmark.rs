@@ -1,9 +1,10 @@
 //! The `nexmark` connector: persons, auctions and bids of an online auction, generated.
 //!
-//! The rules are those of the public Nexmark generator: of each 50 events 1 is a person, 3 are auctions and 46 bids; ids
-//! start at 1000; half of the bids go to the one hot auction of each hundred, three of four sellers and bidders are
-//! hot; prices are `round(10^(6u) * 100)`. Every event is a function of the seed and its number, so that any subtask
-//! can start anywhere, and a seed always gives the same rows, whatever the parallelism.
+//! The rules are those of the public Nexmark generator: of each 50 events 1 is a person, 3 are auctions and 46
+//! bids; ids start at 1000; half of the bids go to the one hot auction of each hundred, three of four sellers
+//! and bidders are hot; prices are `round(10^(6u) * 100)`. Every event is a function of the seed and its
+//! number, so that any subtask can start anywhere, and a seed always gives the same rows, whatever the
+//! parallelism.
 
 mod columns;
 mod disorder;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 use weir_types::{OptionError, TableDescriptor, parse_bytes, parse_duration_ms};
 
-/// The options of one table. Remembers the names that were asked for, so that [`TableOptions::finish`] can tell the
-/// unknown ones and suggest the nearest name.
+/// The options of one table. Remembers the names that were asked for, so that [`TableOptions::finish`] can tell
+/// the unknown ones and suggest the nearest name.
 pub(crate) struct TableOptions<'a> {
     table: &'a TableDescriptor,
     connector: &'static str,

@@ -1,4 +1,5 @@
-//! The `print` connector: rows as text on standard output or standard error, as Flink's print connector writes them.
+//! The `print` connector: rows as text on standard output or standard error, as Flink's print connector writes
+//! them.
 
 use crate::connector::{Connector, Environment, not_readable};
 use crate::options::TableOptions;

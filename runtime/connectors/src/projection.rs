@@ -31,8 +31,8 @@ pub(crate) fn field(column: &TableColumn) -> arrow::datatypes::Field {
     column.sql_type.to_field(&column.name, column.nullable)
 }
 
-/// `batch` with the fields of `schema`: names and metadata of the declared table, not those of the query. Types must
-/// be the same.
+/// `batch` with the fields of `schema`: names and metadata of the declared table, not those of the query. Types
+/// must be the same.
 pub(crate) fn conform(batch: &ChangelogBatch, schema: &SchemaRef) -> Result<ChangelogBatch, ConnectorError> {
     let rows = batch.rows();
     let row_count = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

@@ -1,7 +1,7 @@
 //! Random numbers that depend on a position alone, so that a generator can start anywhere.
 
-/// One independent stream of random numbers: the n-th is a function of the stream's key and n (SplitMix64, whose state
-/// is a counter: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// One independent stream of random numbers: the n-th is a function of the stream's key and n (SplitMix64,
+/// whose state is a counter: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RandomStream {
     key: u64,

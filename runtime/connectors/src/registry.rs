@@ -28,14 +28,14 @@ impl Connectors {
         Connectors::default()
     }
 
-    /// `environment` has the variables that configure object stores: `AWS_*`, `GOOGLE_*`, `AZURE_*`, as the cloud's
-    /// own tools read them.
+    /// `environment` has the variables that configure object stores: `AWS_*`, `GOOGLE_*`, `AZURE_*`, as the
+    /// cloud's own tools read them.
     pub fn with_environment(environment: BTreeMap<String, String>) -> Self {
         Connectors { environment: Arc::new(environment) }
     }
 
-    /// Opens a table for reading. Options were checked when the statement was planned; what depends on the world (does
-    /// the file exist) is checked when the source is asked for its splits or a reader.
+    /// Opens a table for reading. Options were checked when the statement was planned; what depends on the
+    /// world (does the file exist) is checked when the source is asked for its splits or a reader.
     pub fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>, ConnectorError> {
         let connector = find(&spec.table)?;
         if connector.check(&spec.table)?.scan.is_none() {
@@ -56,7 +56,8 @@ impl Connectors {
         }
         if spec.overwrite {
             return Err(ConnectorError::Options(format!(
-                "INSERT OVERWRITE into table {} is not supported: write INSERT INTO, and empty the target before if it must \
+                "INSERT OVERWRITE into table {} is not supported: write INSERT INTO, and empty the target \
+                 before if it must \
                  hold nothing else",
                 spec.table.name
             )));

@@ -38,8 +38,8 @@ pub trait SinkWriter: Send {
     /// Hands buffered rows on to where they go; called when the input is quiet for `pipeline.batch-timeout`.
     async fn flush(&mut self) -> Result<(), ConnectorError>;
 
-    /// Closes what belongs to the checkpoint (`None`: to the end of input) and says what is to be committed once that
-    /// is complete. Everything written before is durable when this returns.
+    /// Closes what belongs to the checkpoint (`None`: to the end of input) and says what is to be committed
+    /// once that is complete. Everything written before is durable when this returns.
     async fn prepare_commit(
         &mut self,
         checkpoint: Option<CheckpointId>,

@@ -54,9 +54,10 @@ pub trait Source: Send + Sync {
 
 /// Reads the splits of one subtask.
 ///
-/// Guarantees that the implementer gives and `tests` checks: `next` is cancel safe (a dropped future loses no rows);
-/// a batch is handed out at the latest `batch_timeout_ms` after its first row arrived; after a restart from
-/// `snapshot()` exactly the rows that had not been handed out follow. Not guaranteed: an order between splits.
+/// Guarantees that the implementer gives and `tests` checks: `next` is cancel safe (a dropped future loses no
+/// rows); a batch is handed out at the latest `batch_timeout_ms` after its first row arrived; after a restart
+/// from `snapshot()` exactly the rows that had not been handed out follow. Not guaranteed: an order between
+/// splits.
 #[async_trait]
 pub trait SourceReader: Send {
     async fn next(&mut self) -> Result<SourceEvent, ConnectorError>;

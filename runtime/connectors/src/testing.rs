@@ -207,8 +207,8 @@ pub(crate) fn concat(batches: &[SplitRows]) -> RecordBatch {
     concat_batches(&first.schema(), batches.iter().map(|(_, rows)| rows)).unwrap()
 }
 
-/// After a restart from any position, the rest comes out exactly: reads everything in one go, then again with a restart
-/// after each batch.
+/// After a restart from any position, the rest comes out exactly: reads everything in one go, then again with a
+/// restart after each batch.
 pub(crate) fn assert_restarts_exactly(source: &dyn Source, batch_rows: usize) {
     block_on(async {
         let splits = initial_splits(source, 1).await;

@@ -196,7 +196,8 @@ impl Reader<'_> {
             ),
             other => {
                 return Err(self.options.table_error(format!(
-                    "connector 'datagen' makes no values of type {other} ({}): leave the column out or compute it",
+                    "connector 'datagen' makes no values of type {other} ({}): leave the column out or \
+                     compute it",
                     self.prefix
                 )));
             }

@@ -21,14 +21,16 @@ impl FileBytes {
     pub async fn open(store: &Store, file: &FileEntry, offset: u64) -> Result<Self, ConnectorError> {
         let decompressor = Decompressor::of_name(file.name()).map_err(|extension| {
             ConnectorError::Options(format!(
-                "cannot read {}: compression '.{extension}' is not supported; use .gz or .zst, or decompress it",
+                "cannot read {}: compression '.{extension}' is not supported; use .gz or .zst, or \
+                 decompress it",
                 file.path
             ))
         })?;
         let plain = decompressor.is_plain();
         if plain && offset > file.size {
             return Err(ConnectorError::Record(format!(
-                "cannot resume {} at byte {offset}: it has only {} bytes; it was cut or replaced since the checkpoint",
+                "cannot resume {} at byte {offset}: it has only {} bytes; it was cut or replaced since \
+                 the checkpoint",
                 file.path, file.size
             )));
         }
@@ -64,7 +66,8 @@ impl FileBytes {
             self.compressed.clear();
             plain.map_err(|error| {
                 ConnectorError::Record(format!(
-                    "cannot decompress {}: {error}; the file is damaged, incomplete, or named after another compression",
+                    "cannot decompress {}: {error}; the file is damaged, incomplete, or named after \
+                     another compression",
                     self.path
                 ))
             })?;
@@ -74,7 +77,8 @@ impl FileBytes {
         }
         if self.ended && self.skip > 0 {
             return Err(ConnectorError::Record(format!(
-                "cannot resume {}: it is {} decompressed bytes shorter than at the checkpoint; it was cut or replaced",
+                "cannot resume {}: it is {} decompressed bytes shorter than at the checkpoint; it was cut \
+                 or replaced",
                 self.path, self.skip
             )));
         }

@@ -97,7 +97,8 @@ fn rename(hidden: &str, target: &str, size: u64) -> Result<(), ConnectorError> {
         Err(error) if error.kind() == ErrorKind::NotFound => match std::fs::metadata(target) {
             Ok(metadata) if metadata.len() == size => Ok(()),
             _ => Err(ConnectorError::Record(format!(
-                "cannot commit {target}: neither it nor {hidden} is there as it was written; somebody removed it"
+                "cannot commit {target}: neither it nor {hidden} is there as it was written; somebody \
+                 removed it"
             ))),
         },
         Err(error) => Err(io_error("commit", target, &error)),

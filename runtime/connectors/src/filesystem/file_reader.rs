@@ -49,8 +49,8 @@ enum State {
     Failed(ConnectorError),
 }
 
-/// A file that is being opened. It is kept while callers give up, since an object store may take longer to answer than
-/// a caller waits.
+/// A file that is being opened. It is kept while callers give up, since an object store may take longer to
+/// answer than a caller waits.
 #[derive(Default)]
 pub(super) struct Opening(Option<BoxFuture<'static, Result<FileReader, ConnectorError>>>);
 

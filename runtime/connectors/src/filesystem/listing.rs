@@ -39,14 +39,16 @@ pub(super) async fn list(
     };
     let base = if pattern.is_some() { fixed_part(root) } else { root };
     let mut files = store.list(base, is_hidden).await.map_err(|error| named(table, error))?;
+    let mut may_be_empty = matches!(store, Store::Local);
     if let Some(pattern) = pattern {
         files.retain(|file| matches_glob(&pattern, base, &file.path));
-        if files.is_empty() && table.monitor_interval_ms.is_none() {
-            return Err(ConnectorError::Options(format!(
-                "table {}: no file matches {root}; check option 'path'",
-                table.name
-            )));
-        }
+        may_be_empty = false;
+    }
+    if files.is_empty() && !may_be_empty && table.monitor_interval_ms.is_none() {
+        return Err(ConnectorError::Options(format!(
+            "table {}: no file matches {root}; check option 'path'",
+            table.name
+        )));
     }
     if let Some(pattern) = &table.path_pattern {
         files.retain(|file| pattern.is_match(&file.path));

@@ -144,7 +144,7 @@ fn objects_below_a_prefix_are_read() {
     assert_eq!(ints(&read_all(&source(&store, "s3://bucket/data/b.json"), 2)), [3, 4]);
     assert_eq!(ints(&read_all(&source(&store, "s3://bucket/data/b*.json"), 2)), [3, 4]);
     let error = block_on(source(&store, "s3://bucket/nothing").splits(1)).unwrap_err();
-    assert!(error.to_string().contains("there is no such object"), "{error}");
+    assert!(error.to_string().contains("no file matches s3://bucket/nothing"), "{error}");
 }
 
 #[test]

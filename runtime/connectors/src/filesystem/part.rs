@@ -1,7 +1,7 @@
 //! One file that is being written.
 //!
-//! A local part is a hidden file beside its target until it is committed; an object is a multipart upload that has not
-//! been completed. Nobody who lists the directory sees either.
+//! A local part is a hidden file beside its target until it is committed; an object is a multipart upload that
+//! has not been completed. Nobody who lists the directory sees either.
 
 use super::commit::Pending;
 use super::store::{Objects, io_error, object_error};
@@ -99,7 +99,10 @@ impl Part {
 
     /// Makes everything durable and says how to make it visible.
     pub async fn close(mut self) -> Result<ClosedPart, ConnectorError> {
-        self.hand_on(self.buffer.len()).await?;
+        // An upload whose parts are all handed on gets no empty one.
+        if !self.buffer.is_empty() {
+            self.hand_on(self.buffer.len()).await?;
+        }
         match self.target {
             Target::Local(local) => {
                 local.file.sync_all().map_err(|error| io_error("write", local.hidden.display(), &error))?;

@@ -147,8 +147,8 @@ impl Partitioner {
         })
     }
 
-    /// The rows of each partition, in their order, without the partition keys; with the partition's directory, which is
-    /// empty for a table without partitions.
+    /// The rows of each partition, in their order, without the partition keys; with the partition's directory,
+    /// which is empty for a table without partitions.
     pub fn split(&mut self, batch: &ChangelogBatch) -> Result<Vec<(String, ChangelogBatch)>, ConnectorError> {
         let internal = |error: arrow::error::ArrowError| ConnectorError::Internal(error.to_string());
         let Some(converter) = &mut self.converter else { return Ok(vec![(String::new(), batch.clone())]) };

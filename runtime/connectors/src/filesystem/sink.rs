@@ -1,6 +1,7 @@
 //! A filesystem table opened for writing.
 
 use super::commit::FilesystemCommitter;
+use super::listing::named;
 use super::part::{ClosedPart, Part};
 use super::partition::Partitioner;
 use super::store::{Store, locate};
@@ -47,7 +48,8 @@ impl Sink for FilesystemSink {
     async fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
         if matches!(self.store, Store::Local) && Path::new(&self.root).is_file() {
             return Err(ConnectorError::Options(format!(
-                "table {}: option 'path': {} is a file, and rows are written to files in a directory; name a directory",
+                "table {}: option 'path': {} is a file, and rows are written to files in a directory; \
+                 name a directory",
                 self.table.name, self.root
             )));
         }
@@ -145,31 +147,42 @@ impl FilesystemWriter {
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl SinkWriter for FilesystemWriter {
-    async fn write(&mut self, batch: &ChangelogBatch) -> Result<(), ConnectorError> {
+    async fn write_rows(&mut self, batch: &ChangelogBatch) -> Result<(), ConnectorError> {
         let batch = conform(batch, &self.schema)?;
         for (directory, rows) in self.partitioner.split(&batch)? {
-            self.write_partition(directory, &rows)
-                .await
-                .map_err(|error| super::listing::named(&self.table, error))?;
+            self.write_partition(directory, &rows).await?;
         }
         self.roll().await
     }
 
-    async fn flush(&mut self) -> Result<(), ConnectorError> {
+    async fn flush_parts(&mut self) -> Result<(), ConnectorError> {
         for part in self.open.values_mut() {
             part.flush().await?;
         }
         self.roll().await
     }
 
-    async fn prepare_commit(&mut self, _: Option<CheckpointId>) -> Result<Vec<Committable>, ConnectorError> {
+    async fn close_parts(&mut self) -> Result<(), ConnectorError> {
         while let Some((_, part)) = self.open.pop_first() {
             self.closed.push(part.close().await?);
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SinkWriter for FilesystemWriter {
+    async fn write(&mut self, batch: &ChangelogBatch) -> Result<(), ConnectorError> {
+        self.write_rows(batch).await.map_err(|error| named(&self.table, error))
+    }
+
+    async fn flush(&mut self) -> Result<(), ConnectorError> {
+        self.flush_parts().await.map_err(|error| named(&self.table, error))
+    }
+
+    async fn prepare_commit(&mut self, _: Option<CheckpointId>) -> Result<Vec<Committable>, ConnectorError> {
+        self.close_parts().await.map_err(|error| named(&self.table, error))?;
         self.closed.drain(..).map(|part| part.release().committable()).collect()
     }
 }

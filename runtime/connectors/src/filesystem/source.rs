@@ -68,7 +68,8 @@ fn decode_position(table: &str, state: &SplitState) -> Result<Option<Position>, 
     let parsed = parse_position(text).map(Some);
     parsed.ok_or_else(|| {
         ConnectorError::Record(format!(
-            "cannot resume table {table}: '{text}' is no position in file {}; was the checkpoint taken by another version?",
+            "cannot resume table {table}: '{text}' is no position in file {}; was the checkpoint taken by \
+             another version?",
             state.split
         ))
     })

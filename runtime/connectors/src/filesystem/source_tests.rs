@@ -340,7 +340,8 @@ fn missing_files_are_named() {
     );
 }
 
-/// A future that is dropped before it is done loses nothing: local reads never wait, so each `next` is polled once.
+/// A future that is dropped before it is done loses nothing: local reads never wait, so each `next` is polled
+/// once.
 #[test]
 fn next_is_done_at_once() {
     let folder = TempDir::new().unwrap();

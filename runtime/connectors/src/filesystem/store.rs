@@ -134,7 +134,8 @@ impl Objects {
 }
 
 impl Store {
-    /// All files at or below `path`, in no order. Directories and files for which `hidden` holds are left out.
+    /// All files at or below `path`, in no order. An object store has no empty directories: a path that is not
+    /// there has no files. Directories and files for which `hidden` holds are left out.
     pub async fn list(&self, path: &str, hidden: fn(&str) -> bool) -> Result<Vec<FileEntry>, ConnectorError> {
         match self {
             Store::Local => list_local(Path::new(path), hidden),
@@ -286,10 +287,14 @@ async fn list_objects(
     }
     // Listing goes by directories: a path that names one object is asked for by itself.
     if files.is_empty() && !prefix.as_ref().is_empty() {
-        let head = objects.store.head(&prefix).await;
-        let meta = head.map_err(|error| object_error("list", path, error))?;
-        let modified_ms = meta.last_modified.timestamp_millis();
-        files.push(FileEntry { path: path.to_string(), size: meta.size, modified_ms });
+        match objects.store.head(&prefix).await {
+            Ok(meta) => {
+                let modified_ms = meta.last_modified.timestamp_millis();
+                files.push(FileEntry { path: path.to_string(), size: meta.size, modified_ms });
+            }
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(object_error("list", path, error)),
+        }
     }
     Ok(files)
 }

@@ -1,7 +1,8 @@
 //! A directory that is watched: files are read as they appear, each once.
 //!
-//! Split i of n has the files whose path hashes to i, whenever they come. Its state is the set of files that have been
-//! read and the position in the one that is being read; like Flink's, it grows with the number of files.
+//! Split i of n has the files whose path hashes to i, whenever they come. Its state is the set of files that
+//! have been read and the position in the one that is being read; like Flink's, it grows with the number of
+//! files.
 
 use super::file_reader::{FileReader, FilesystemScan, Opening};
 use super::listing;
@@ -112,8 +113,8 @@ impl WatchReader {
         })
     }
 
-    /// Opens what a checkpoint was in the middle of, or else the next file that was found; looks for files until there
-    /// is one. A call that is given up loses nothing.
+    /// Opens what a checkpoint was in the middle of, or else the next file that was found; looks for files
+    /// until there is one. A call that is given up loses nothing.
     async fn open_next(&mut self) -> Result<(), ConnectorError> {
         loop {
             let resumed = self.shares.iter().position(|share| share.resume.is_some());

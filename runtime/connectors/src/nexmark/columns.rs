@@ -210,8 +210,8 @@ fn price(prices: &RandomStream, event: &Event) -> i64 {
     (exponent.exp2() * 100.0).round() as i64
 }
 
-/// Three of four times the hot person of this hundred (`hot` tells sellers and bidders apart), otherwise one of the
-/// active people.
+/// Three of four times the hot person of this hundred (`hot` tells sellers and bidders apart), otherwise one of
+/// the active people.
 #[inline(always)]
 fn person(picks: &RandomStream, event: &Event, hot: i64) -> i64 {
     let bits = picks.bits(event.number);

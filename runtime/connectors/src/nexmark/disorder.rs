@@ -34,8 +34,8 @@ impl Disorder {
         let size = (1u64 << self.bits).min(self.rows - start);
         let key = self.keys.bits(group);
         let mut offset = place - start;
-        // The last group of a bounded table may be cut: walk the cycle until it is inside (Black and Rogaway, "Ciphers
-        // with arbitrary finite domains", 2002).
+        // The last group of a bounded table may be cut: walk the cycle until it is inside (Black and Rogaway,
+        // "Ciphers with arbitrary finite domains", 2002).
         loop {
             offset = self.permute(offset, key);
             if offset < size {
@@ -44,7 +44,8 @@ impl Disorder {
         }
     }
 
-    /// A bijection on numbers of `bits` bits: each step (xor, multiply by an odd number, xor with a right shift) is one.
+    /// A bijection on numbers of `bits` bits: each step (xor, multiply by an odd number, xor with a right
+    /// shift) is one.
     #[inline]
     fn permute(&self, mut x: u64, key: u64) -> u64 {
         let mask = (1u64 << self.bits) - 1;

@@ -80,7 +80,17 @@ impl Layout {
         };
         for column in &table.columns {
             match &column.kind {
-                ColumnKind::Physical => layout.check(&column.name, &column.sql_type, options)?,
+                ColumnKind::Physical => {
+                    layout.check(&column.name, &column.sql_type, options)?;
+                    let is_row = matches!(column.sql_type, SqlType::Row(_));
+                    if is_row && !column.nullable {
+                        let message = format!(
+                            "column {} is NOT NULL, and NULL for events of the other kinds",
+                            column.name
+                        );
+                        return Err(options.table_error(message));
+                    }
+                }
                 ColumnKind::Computed { .. } => {}
                 ColumnKind::Metadata { key, .. } => {
                     let message = format!(
@@ -105,11 +115,13 @@ impl Layout {
         match (fitting.next(), fitting.next()) {
             (Some(layout), None) => Ok(layout),
             (Some(_), Some(_)) => Err(options.table_error(
-                "the columns fit several kinds of nexmark events: say which with 'table' = 'person', 'auction', 'bid' or \
+                "the columns fit several kinds of nexmark events: say which with 'table' = 'person', \
+                 'auction', 'bid' or \
                  'events'",
             )),
             (None, _) => Err(options.table_error(
-                "the columns are not those of one kind of nexmark event: say which with 'table' = 'person', 'auction', \
+                "the columns are not those of one kind of nexmark event: say which with 'table' = \
+                 'person', 'auction', \
                  'bid' or 'events' to learn what is wrong with them",
             )),
         }

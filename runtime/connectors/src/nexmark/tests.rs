@@ -287,6 +287,10 @@ fn what_is_wrong_is_said() {
     assert!(message.contains("between 1 and"), "{message}");
     let message = refused(&BID, &[("rate", "5"), ("next-event.rate", "5")]);
     assert!(message.contains("the same as 'rate'"), "{message}");
+    let mut table = nexmark(&events_table(), &[]);
+    table.columns[1].nullable = false;
+    let message = Connectors::new().check(&table).unwrap_err().message;
+    assert!(message.contains("column person is NOT NULL"), "{message}");
     let message = refused(&[("event_type", SqlType::BigInt)], &[]);
     assert!(message.contains("nexmark has it as INT"), "{message}");
 }

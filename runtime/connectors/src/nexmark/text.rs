@@ -29,8 +29,8 @@ pub(super) const POOL: usize = 1 << 18;
 /// The longest text that is cut out of a pool.
 const LONGEST: usize = 1024;
 
-/// Texts that depend on the seed alone. Long values are cut out of pools of random letters: random enough to be told
-/// apart, and as fast as copying.
+/// Texts that depend on the seed alone. Long values are cut out of pools of random letters: random enough to be
+/// told apart, and as fast as copying.
 pub(super) struct Vocabulary {
     /// letters, one in 13 a space: `POOL + LONGEST` bytes
     pub words: Vec<u8>,

@@ -77,8 +77,8 @@ impl SocketReader {
         })
     }
 
-    /// Connects, trying again as often as the table says. The attempt is kept, so that a call that is given up is gone on
-    /// with by the next one, and no server is left with a connection that nobody reads.
+    /// Connects, trying again as often as the table says. The attempt is kept, so that a call that is given up
+    /// is gone on with by the next one, and no server is left with a connection that nobody reads.
     async fn connect(&mut self) -> Result<(), ConnectorError> {
         let (host, port) = (self.table.hostname.clone(), self.table.port);
         while self.connection.is_none() {
@@ -106,7 +106,8 @@ impl SocketReader {
                 Err(_) if self.failures < self.table.max_retries => self.failures += 1,
                 Err(error) => {
                     return Err(ConnectorError::Unavailable(format!(
-                        "table {}: cannot connect to {host}:{port}: {error}; is a server running there? start one with: nc \
+                        "table {}: cannot connect to {host}:{port}: {error}; is a server running there? \
+                         start one with: nc \
                          -lk {port}",
                         self.table.name
                     )));
@@ -167,7 +168,8 @@ impl SocketReader {
         self.taken = 0;
         if self.buffer.len() > MAX_RECORD {
             return Err(ConnectorError::Record(format!(
-                "table {}: socket {}:{}: no delimiter (byte {}) within {MAX_RECORD} bytes; check option 'byte-delimiter'",
+                "table {}: socket {}:{}: no delimiter (byte {}) within {MAX_RECORD} bytes; check option \
+                 'byte-delimiter'",
                 self.table.name, self.table.hostname, self.table.port, self.table.delimiter
             )));
         }

@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_state::{
-    KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, SnapshotMode, StateDescriptor, StateId,
+    CACHED_ROWS, KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, SnapshotMode,
+    StateDescriptor, StateId,
 };
 use weir_types::{CheckpointId, KeyEncoder, KeyGroupRange, SqlField, SqlType};
 
@@ -63,14 +64,18 @@ fn aggregate(
     (found, buffer): &mut (Slots, PinBuffer),
 ) {
     let keys = encoder.encode(std::slice::from_ref(keys), keys.len()).expect("a BIGINT key");
-    backend.resolve(state, namespace, &keys, found);
-    let rows = backend.rows(state, namespace);
-    let pinned = rows.pin(&found.slots, buffer);
-    pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
-    pinned
-        .column::<i64>(1)
-        .fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
-    pinned.column::<i64>(2).fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
+    for start in (0..keys.len()).step_by(CACHED_ROWS) {
+        let part = start..keys.len().min(start + CACHED_ROWS);
+        backend.resolve_range(state, namespace, &keys, part.clone(), found);
+        let rows = backend.rows(state, namespace);
+        let pinned = rows.pin(&found.slots, buffer);
+        let values = &values[part];
+        pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
+        let sum = pinned.column::<i64>(1);
+        sum.fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
+        let max = pinned.column::<i64>(2);
+        max.fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
+    }
 }
 
 fn filled(keys: u64) -> (KeyedStateBackend, StateId, KeyEncoder) {

@@ -11,6 +11,7 @@ use crate::rows::Rows;
 use crate::slot_table::SlotTable;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Range;
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
 
@@ -24,6 +25,10 @@ pub(crate) struct Table {
     /// of Map and List states
     pub(crate) links: Links,
 }
+
+/// Rows of a batch whose state stays in the second-level cache from resolving to updating, with some room to
+/// spare.
+pub const CACHED_ROWS: usize = 1024;
 
 /// Tables of dropped namespaces that are kept for the next one.
 const SPARE_TABLES: usize = 2;
@@ -268,9 +273,25 @@ impl KeyedStateBackend {
     /// NULL, all others zero. The entries count as accessed now; expired ones are as new and are reported as
     /// created.
     pub fn resolve(&mut self, state: StateId, namespace: Namespace, keys: &EncodedKeys, out: &mut Slots) {
+        self.resolve_range(state, namespace, keys, 0..keys.len(), out);
+    }
+
+    /// [`KeyedStateBackend::resolve`] for the keys at `rows`; positions in `out` count from the start of
+    /// `rows`.
+    ///
+    /// With many entries, resolving and updating a batch in parts of [`CACHED_ROWS`] keeps the rows in the
+    /// second-level cache between the two.
+    pub fn resolve_range(
+        &mut self,
+        state: StateId,
+        namespace: Namespace,
+        keys: &EncodedKeys,
+        rows: Range<usize>,
+        out: &mut Slots,
+    ) {
         self.check_keys(state, keys, StateKind::Value);
         let table = self.state_mut(state).table_mut(namespace);
-        table.slots.resolve(keys, out);
+        table.slots.resolve(keys, rows, out);
         self.touch(state, namespace, out);
     }
 

@@ -1,76 +1,116 @@
-//! From the hash of a key to its slot: open addressing, one word an entry.
+//! From the hash of a key to its slot.
 //!
-//! An entry is `low 32 bits of the hash << 32 | slot + 1`; 0 is empty. The bits kept tell both the entry's
-//! home and most keys that differ, so growing and deleting never touch a row.
+//! Open addressing over buckets of one cache line: eight tags, then eight slots. A tag is the low 32 bits of
+//! the hash with the lowest set, so 0 is an empty place; it tells both the entry's home bucket and most keys
+//! that differ, so growing and deleting never touch a row. A look-up compares the eight tags at once: one
+//! cache miss, and hardly a branch that could be mispredicted. An entry lies in its home bucket or, if that
+//! and all between are full, in a later one.
 
 use crate::huge;
 
-const SMALLEST: usize = 64;
+const LANES: usize = 8;
+const SMALLEST_BUCKETS: usize = 8;
+
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [u32; LANES],
+    slots: [u32; LANES],
+}
+
+impl Bucket {
+    /// A bit for each lane whose tag is `tag`.
+    #[inline(always)]
+    fn matches(&self, tag: u32) -> u32 {
+        #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+        // SAFETY: AVX2 is there, and the eight tags are 32 readable bytes.
+        unsafe {
+            use std::arch::x86_64::*;
+            let tags = _mm256_loadu_si256(self.tags.as_ptr().cast());
+            let equal = _mm256_cmpeq_epi32(tags, _mm256_set1_epi32(tag as i32));
+            _mm256_movemask_ps(_mm256_castsi256_ps(equal)) as u32
+        }
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+        {
+            self.tags.iter().enumerate().fold(0, |bits, (lane, &held)| bits | u32::from(held == tag) << lane)
+        }
+    }
+}
 
 pub(crate) struct KeyIndex {
-    entries: Vec<u64>,
+    buckets: Vec<Bucket>,
     mask: usize,
     used: usize,
 }
 
+#[inline(always)]
+fn tag_of(hash: u64) -> u32 {
+    hash as u32 | 1
+}
+
 impl KeyIndex {
     pub(crate) fn new() -> Self {
-        KeyIndex { entries: vec![0; SMALLEST], mask: SMALLEST - 1, used: 0 }
+        KeyIndex { buckets: vec![Bucket::default(); SMALLEST_BUCKETS], mask: SMALLEST_BUCKETS - 1, used: 0 }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.len() * 8
+        self.buckets.len() * size_of::<Bucket>()
     }
 
     /// Removes all entries and keeps the memory.
     pub(crate) fn clear(&mut self) {
         if self.used > 0 {
-            self.entries.fill(0);
+            self.buckets.fill(Bucket::default());
             self.used = 0;
         }
     }
 
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        // SAFETY: the mask keeps the position within the entries.
-        huge::prefetch(unsafe { self.entries.as_ptr().add(hash as usize & self.mask) });
+    fn home(&self, tag: u32) -> usize {
+        (tag >> 1) as usize & self.mask
     }
 
     #[inline(always)]
-    fn entry(&self, position: usize) -> u64 {
+    fn bucket(&self, position: usize) -> &Bucket {
         debug_assert!(position <= self.mask);
-        // SAFETY: every position is masked, and there are `mask + 1` entries.
-        unsafe { *self.entries.get_unchecked(position) }
+        // SAFETY: every position is masked, and there are `mask + 1` buckets.
+        unsafe { self.buckets.get_unchecked(position) }
     }
 
-    /// The first slot whose kept hash equals that of `hash`: the key's, if it is there at all, but for one in
-    /// 2^32.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        huge::prefetch(self.bucket(self.home(tag_of(hash))));
+    }
+
+    /// A slot whose tag is that of `hash`: the key's, if it is there at all, but for one in 2^31.
     #[inline(always)]
     pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
-        let mut position = hash as usize & self.mask;
-        loop {
-            let entry = self.entry(position);
-            if (entry >> 32) as u32 == hash as u32 && entry != 0 {
-                return Some(entry as u32 - 1);
-            }
-            if entry == 0 {
-                return None;
-            }
-            position = (position + 1) & self.mask;
+        let tag = tag_of(hash);
+        let bucket = self.bucket(self.home(tag));
+        let matches = bucket.matches(tag);
+        if matches != 0 {
+            return Some(bucket.slots[matches.trailing_zeros() as usize & (LANES - 1)]);
         }
+        if bucket.matches(0) != 0 { None } else { self.find(hash, |_| true) }
     }
 
-    /// The slot with this hash for which `is_key` holds.
-    #[inline(always)]
+    /// The slot with the tag of `hash` for which `is_key` holds.
+    #[inline]
     pub(crate) fn find(&self, hash: u64, mut is_key: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut position = hash as usize & self.mask;
+        let tag = tag_of(hash);
+        let mut position = self.home(tag);
         loop {
-            let entry = self.entry(position);
-            if entry == 0 {
-                return None;
+            let bucket = self.bucket(position);
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                let slot = bucket.slots[matches.trailing_zeros() as usize];
+                if is_key(slot) {
+                    return Some(slot);
+                }
+                matches &= matches - 1;
             }
-            if (entry >> 32) as u32 == hash as u32 && is_key(entry as u32 - 1) {
-                return Some(entry as u32 - 1);
+            if bucket.matches(0) != 0 {
+                return None;
             }
             position = (position + 1) & self.mask;
         }
@@ -79,67 +119,92 @@ impl KeyIndex {
     /// Adds a key that is not there.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        // At most 5/8 full; while the index is small, memory is cheaper than the mispredicted branches of
-        // longer probes.
-        let eighths = if self.entries.len() < 1 << 16 { 2 } else { 5 };
-        if (self.used + 1) * 8 > self.entries.len() * eighths {
+        // At most 5/8 full: one bucket in twenty overflows.
+        if (self.used + 1) * 8 > self.buckets.len() * LANES * 5 {
             self.grow();
         }
         self.used += 1;
-        self.place((hash << 32) | u64::from(slot + 1));
+        self.place(tag_of(hash), slot);
     }
 
     #[inline]
-    fn place(&mut self, entry: u64) {
-        let mut position = (entry >> 32) as usize & self.mask;
-        while self.entry(position) != 0 {
+    fn place(&mut self, tag: u32, slot: u32) {
+        let mut position = self.home(tag);
+        loop {
+            let empty = self.bucket(position).matches(0);
+            if empty != 0 {
+                let (bucket, lane) = (&mut self.buckets[position], empty.trailing_zeros() as usize);
+                bucket.tags[lane] = tag;
+                bucket.slots[lane] = slot;
+                return;
+            }
             position = (position + 1) & self.mask;
         }
-        self.entries[position] = entry;
     }
 
     #[cold]
     fn grow(&mut self) {
-        let capacity = self.entries.len() * 2;
-        let mut entries = vec![0; capacity];
-        huge::advise(entries.as_mut_ptr().cast(), capacity * 8);
-        let old = std::mem::replace(&mut self.entries, entries);
-        self.mask = capacity - 1;
-        // In the order of the old table both halves of the new one are filled from front to back.
-        old.into_iter().filter(|&entry| entry != 0).for_each(|entry| self.place(entry));
+        let count = self.buckets.len() * 2;
+        let mut buckets: Vec<Bucket> = Vec::with_capacity(count);
+        huge::advise(buckets.as_mut_ptr().cast(), count * size_of::<Bucket>());
+        buckets.resize(count, Bucket::default());
+        let old = std::mem::replace(&mut self.buckets, buckets);
+        self.mask = count - 1;
+        // In the order of the old buckets both halves of the new ones are filled from front to back.
+        for bucket in old {
+            for (&tag, &slot) in bucket.tags.iter().zip(&bucket.slots).filter(|&(&tag, _)| tag != 0) {
+                self.place(tag, slot);
+            }
+        }
     }
 
     /// Removes the entry of `slot`, whose key has `hash`.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
-        let wanted = (hash << 32) | u64::from(slot + 1);
-        let mut hole = hash as usize & self.mask;
-        loop {
-            let entry = self.entry(hole);
-            if entry == wanted {
-                break;
+        let tag = tag_of(hash);
+        let mut position = self.home(tag);
+        let lane = loop {
+            let bucket = self.bucket(position);
+            let lane = (0..LANES).find(|&lane| bucket.tags[lane] == tag && bucket.slots[lane] == slot);
+            if let Some(lane) = lane {
+                break lane;
             }
-            if entry == 0 {
+            if bucket.matches(0) != 0 {
                 debug_assert!(false, "slot {slot} is not in the index");
                 return;
             }
-            hole = (hole + 1) & self.mask;
-        }
-        self.used -= 1;
-        // Entries behind the hole move up unless that would bring them before their home.
-        let mut position = hole;
-        loop {
             position = (position + 1) & self.mask;
-            let entry = self.entry(position);
-            if entry == 0 {
-                break;
+        };
+        self.used -= 1;
+        self.empty(position, lane);
+    }
+
+    /// Empties a place. If its bucket was full, an entry of a later bucket that was only put there because of
+    /// that moves in, so that look-ups, which stop at a bucket that is not full, still find it.
+    fn empty(&mut self, mut position: usize, mut lane: usize) {
+        'holes: loop {
+            let was_full = self.bucket(position).matches(0) == 0;
+            self.buckets[position].tags[lane] = 0;
+            if !was_full {
+                return;
             }
-            let home = (entry >> 32) as usize & self.mask;
-            if position.wrapping_sub(home) & self.mask >= position.wrapping_sub(hole) & self.mask {
-                self.entries[hole] = entry;
-                hole = position;
+            let mut later = position;
+            loop {
+                later = (later + 1) & self.mask;
+                let bucket = *self.bucket(later);
+                for (from, &tag) in bucket.tags.iter().enumerate().filter(|&(_, &tag)| tag != 0) {
+                    let passed = later.wrapping_sub(self.home(tag)) & self.mask;
+                    if passed >= later.wrapping_sub(position) & self.mask {
+                        self.buckets[position].tags[lane] = tag;
+                        self.buckets[position].slots[lane] = bucket.slots[from];
+                        (position, lane) = (later, from);
+                        continue 'holes;
+                    }
+                }
+                if bucket.matches(0) != 0 {
+                    return;
+                }
             }
         }
-        self.entries[hole] = 0;
     }
 }
 

@@ -39,7 +39,7 @@ mod timers;
 mod ttl;
 
 pub use arena::ValueBytes;
-pub use backend::{KeyedStateBackend, StateId};
+pub use backend::{CACHED_ROWS, KeyedStateBackend, StateId};
 pub use descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
 pub use pinned::{PinBuffer, Pinned, PinnedColumn};
 pub use resolve::{NO_SLOT, Slots};

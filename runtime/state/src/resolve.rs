@@ -5,6 +5,8 @@
 //! compared.
 
 use crate::slot_table::SlotTable;
+use arrow::buffer::NullBuffer;
+use std::ops::Range;
 use weir_types::{EncodedKeys, KeyData};
 
 /// Stands where a key has no entry.
@@ -46,35 +48,43 @@ pub(crate) fn child_hash(hash: u64, parent: u32) -> u64 {
 }
 
 impl SlotTable {
-    /// The slots of `keys`, with new entries for those that have none.
-    pub(crate) fn resolve(&mut self, keys: &EncodedKeys, out: &mut Slots) {
+    /// The slots of the keys at `rows` of `keys`, with new entries for those that have none.
+    pub(crate) fn resolve(&mut self, keys: &EncodedKeys, rows: Range<usize>, out: &mut Slots) {
         out.clear();
-        let hashes = keys.hashes();
+        let hashes = &keys.hashes()[rows.clone()];
         match keys.data() {
-            KeyData::Word { words, nulls: None, .. } => {
-                self.resolve_words(words.as_chunks::<1>().0, hashes, out);
-            }
-            KeyData::Word { words, nulls: Some(nulls), .. } => {
-                let valid: Vec<u32> =
-                    (0..words.len() as u32).filter(|&row| nulls.is_valid(row as usize)).collect();
-                let (words, hashes) = pick(words, hashes, &valid);
-                let mut found = Slots::default();
-                self.resolve_words(words.as_chunks::<1>().0, &hashes, &mut found);
-                out.slots.resize(keys.len(), NO_SLOT);
-                valid.iter().zip(&found.slots).for_each(|(&row, &slot)| out.slots[row as usize] = slot);
-                out.created.extend(found.created.iter().map(|&position| valid[position as usize]));
-                if let Some(first) = out.slots.iter().position(|&slot| slot == NO_SLOT) {
-                    let (slot, created) = self.resolve_null();
-                    out.slots.iter_mut().filter(|slot| **slot == NO_SLOT).for_each(|place| *place = slot);
-                    if created {
-                        out.created.push(first as u32);
-                        out.created.sort_unstable();
-                    }
+            KeyData::Word { words, nulls, .. } => {
+                let words = words[rows.clone()].as_chunks::<1>().0;
+                let nulls = nulls.as_ref().map(|nulls| nulls.slice(rows.start, rows.len()));
+                match nulls.filter(|nulls| nulls.null_count() > 0) {
+                    None => self.resolve_words(words, hashes, out),
+                    Some(nulls) => self.resolve_nullable(words, hashes, &nulls, out),
                 }
             }
-            KeyData::Fixed2 { words, .. } => self.resolve_words(words, hashes, out),
-            KeyData::Fixed3 { words, .. } => self.resolve_words(words, hashes, out),
-            KeyData::Bytes { offsets, bytes } => self.resolve_bytes(offsets, bytes, hashes, out),
+            KeyData::Fixed2 { words, .. } => self.resolve_words(&words[rows], hashes, out),
+            KeyData::Fixed3 { words, .. } => self.resolve_words(&words[rows], hashes, out),
+            KeyData::Bytes { offsets, bytes } => {
+                self.resolve_bytes(&offsets[rows.start..=rows.end], bytes, hashes, out);
+            }
+        }
+    }
+
+    /// Keys of one word, some of them NULL.
+    fn resolve_nullable(&mut self, words: &[[u64; 1]], hashes: &[u64], nulls: &NullBuffer, out: &mut Slots) {
+        let valid: Vec<u32> = (0..words.len() as u32).filter(|&row| nulls.is_valid(row as usize)).collect();
+        let (words, hashes): (Vec<[u64; 1]>, Vec<u64>) =
+            valid.iter().map(|&row| (words[row as usize], hashes[row as usize])).unzip();
+        let mut found = Slots::default();
+        self.resolve_words(&words, &hashes, &mut found);
+        out.slots.resize(nulls.len(), NO_SLOT);
+        valid.iter().zip(&found.slots).for_each(|(&row, &slot)| out.slots[row as usize] = slot);
+        out.created.extend(found.created.iter().map(|&position| valid[position as usize]));
+        let (slot, created) = self.resolve_null();
+        let first = nulls.iter().position(|valid| !valid);
+        out.slots.iter_mut().filter(|slot| **slot == NO_SLOT).for_each(|place| *place = slot);
+        if let Some(first) = first.filter(|_| created) {
+            out.created.push(first as u32);
+            out.created.sort_unstable();
         }
     }
 
@@ -276,10 +286,6 @@ impl SlotTable {
             }));
         }
     }
-}
-
-fn pick(words: &[u64], hashes: &[u64], rows: &[u32]) -> (Vec<u64>, Vec<u64>) {
-    rows.iter().map(|&row| (words[row as usize], hashes[row as usize])).unzip()
 }
 
 /// Keys with the slot of their parent as one more word, or in front.

@@ -174,7 +174,7 @@ impl KeyedStateBackend {
         keys: &EncodedKeys,
     ) -> Result<Vec<u32>, String> {
         let mut found = Slots::default();
-        self.state_mut(id).table_mut(namespace).slots.resolve(keys, &mut found);
+        self.state_mut(id).table_mut(namespace).slots.resolve(keys, 0..keys.len(), &mut found);
         if found.created.len() == keys.len() { Ok(found.slots) } else { Err("a key that comes twice".into()) }
     }
 

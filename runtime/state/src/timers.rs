@@ -115,7 +115,7 @@ impl KeyedStateBackend {
         let keys = self.timer_keys(timers, keys, times_ms, namespace);
         let state = self.state_mut(timers);
         let mut found = Slots::default();
-        state.table_mut(Namespace::Void).slots.resolve(&keys, &mut found);
+        state.table_mut(Namespace::Void).slots.resolve(&keys, 0..keys.len(), &mut found);
         for &position in &found.created {
             let position = position as usize;
             state.due.push(Reverse((times_ms[position], found.slots[position])));

@@ -27,7 +27,8 @@ fn behaves_as_a_map_does() {
                 assert!(index.candidate(hash).is_some());
             }
             assert_eq!(index.used, model.len());
-            assert_eq!(index.entries.iter().filter(|&&entry| entry != 0).count(), model.len());
+            let places = index.buckets.iter().flat_map(|bucket| bucket.tags);
+            assert_eq!(places.filter(|&tag| tag != 0).count(), model.len());
         }
     }
     assert!(model.len() > 500);

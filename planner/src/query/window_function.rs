@@ -158,6 +158,7 @@ impl UserDefinedLogicalNodeCore for WindowFunction {
 
     /// Which window a row falls into does not depend on other rows, but for sessions: there only whole partitions may
     /// go before.
+    #[allow(clippy::disallowed_types, reason = "the type that DataFusion asks for")]
     fn prevent_predicate_push_down_columns(&self) -> std::collections::HashSet<String> {
         let mut columns: std::collections::HashSet<String> = self.names.iter().cloned().collect();
         if let WindowSpec::Session { .. } = self.spec {

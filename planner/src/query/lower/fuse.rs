@@ -16,7 +16,7 @@ use weir_types::{TimeAttribute, WindowSpec};
 pub(super) enum Fused {
     /// The aggregation assigns windows itself, over `plan`; `time` is the rowtime column there. Conditions on the
     /// window's bounds are left for after it, over [`bound_column`]s.
-    Into { plan: LogicalPlan, time: Option<Column>, after: Vec<Expr> },
+    Into { plan: Box<LogicalPlan>, time: Option<Column>, after: Vec<Expr> },
     /// A session whose partition is not what is grouped by, or whose rows are touched in between.
     SessionOf { partition: String },
     /// Rows carry their windows.
@@ -78,7 +78,7 @@ pub(super) fn fuse(aggregate: &Aggregate, window: &WindowKeys<'_>) -> Result<Fus
         return refused();
     }
     let time = (window.node.attribute == TimeAttribute::RowTime).then_some(stripped.time);
-    Ok(Fused::Into { plan: stripped.plan, time, after: stripped.after })
+    Ok(Fused::Into { plan: Box::new(stripped.plan), time, after: stripped.after })
 }
 
 /// True if nothing but projections, filters and the like stands between `plan` and `node`.

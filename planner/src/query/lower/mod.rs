@@ -24,7 +24,7 @@ use scan::{SharedScan, shared_scans, uses_event_time};
 use std::sync::Arc;
 use weir_types::JobGraph;
 
-pub(in crate::query) use builder::{Facts, StateNote};
+pub(in crate::query) use builder::Facts;
 pub(in crate::query) use sink::root_plan;
 
 /// A job, and what EXPLAIN says beside it.

@@ -3,7 +3,7 @@
 //! In an `.out` file each statement that prints leaves either a drawn table (DESCRIBE), or rows `+I<tab>value<tab>..`
 //! and a line `ROWS ..`, or a line `ERROR ..`.
 
-use crate::process::{Run, path, run_sql};
+use crate::process::{Run, lines_below, path, run_sql};
 
 /// What one statement printed.
 #[derive(Debug, PartialEq, Clone)]
@@ -44,7 +44,8 @@ fn statements(file: &str) -> (String, Vec<String>) {
     let mut definitions = String::new();
     let mut printing = Vec::new();
     for statement in text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-        if statement.starts_with("CREATE") && !statement.contains("AS SELECT * FROM v") {
+        let writes_files = statement.starts_with("CREATE TABLE") && statement.contains(") AS SELECT");
+        if statement.starts_with("CREATE") && !writes_files {
             definitions.push_str(statement);
             definitions.push_str(";\n");
         } else if !statement.starts_with("CREATE") {
@@ -75,6 +76,9 @@ fn ordered(printed: Printed, sorted: bool) -> Printed {
     }
 }
 
+/// Flink folds this division of constants while it plans, and fails; as a division of DOUBLE it gives Infinity in both.
+const KNOWN_DIFFERENCES: [&str; 1] = ["SELECT 1/CAST(0 AS DOUBLE)"];
+
 /// Runs each printing statement of `{name}.sql` by itself. `refused` counts the statements that are not supported yet;
 /// `sorted`: the order of rows means nothing.
 fn check(name: &str, refused: usize, sorted: bool) {
@@ -85,6 +89,9 @@ fn check(name: &str, refused: usize, sorted: bool) {
     let mut not_yet = Vec::new();
     let mut wrong = Vec::new();
     for (statement, expected) in printing.iter().zip(expected) {
+        if KNOWN_DIFFERENCES.contains(&statement.as_str()) {
+            continue;
+        }
         let sql = format!("{definitions}\nSET 'sql-client.execution.result-mode' = 'changelog';\n{statement};\n");
         let run = run_sql(&sql, &["-D", &format!("DIR={}", directory.display())]);
         if run.stderr.contains("not supported yet") {
@@ -108,7 +115,7 @@ fn arith() {
 /// Top-N, deduplication, sorting, joins, subqueries and UNION DISTINCT come with the operators for them.
 #[test]
 fn changelog() {
-    check("changelog", 13, false);
+    check("changelog", 12, false);
 }
 
 #[test]
@@ -116,17 +123,30 @@ fn formats() {
     check("formats", 0, false);
 }
 
-/// OVER comes with its operator.
+/// What json and csv write, to the byte.
+#[test]
+fn formats_in_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = std::fs::read_to_string(path("tests/goldens/semantics/formats.sql")).expect("a script");
+    run_sql(&script, &["-D", &format!("OUT={}", folder.path().display())]).succeeded();
+    for name in ["json", "json-iso", "csv"] {
+        let golden = std::fs::read_to_string(path(&format!("tests/goldens/semantics/formats.{name}.out")));
+        let golden: Vec<String> = golden.expect("a golden").lines().map(str::to_string).collect();
+        assert_eq!(lines_below(&folder.path().join(name)), golden, "{name}");
+    }
+}
+
+/// OVER comes with its operator, and CURRENT_WATERMARK with what an expression can see of its operator.
 #[test]
 fn late() {
-    check("late", 1, false);
+    check("late", 2, false);
 }
 
 #[test]
 fn late_periodic() {
     let text = std::fs::read_to_string(path("tests/goldens/semantics/late_periodic.sql")).expect("a script");
     assert!(!text.contains("on-event"));
-    check("late_periodic", 1, false);
+    check("late_periodic", 2, false);
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub struct WatermarkSpec {
     pub expression: Arc<dyn PhysicalExpr>,
     /// `scan.watermark.idle-timeout`; `None`: never idle
     pub idle_timeout_ms: Option<i64>,
-    /// `scan.watermark.emit.strategy` = `on-event`, or `pipeline.auto-watermark-interval` = 0: after each row, exactly
+    /// `pipeline.auto-watermark-interval` = 0: a watermark after each row that raises it
     pub per_row: bool,
     /// `pipeline.auto-watermark-interval`
     pub interval_ms: i64,
@@ -140,8 +140,8 @@ pub enum WindowProperty {
     ProcTime,
 }
 
-/// TUMBLE, HOP or CUMULATE without an aggregation above: each row once per window, with `window_start`, `window_end` and
-/// `window_time` appended.
+/// TUMBLE, HOP or CUMULATE without an aggregation above: each row once per window, with `window_start`,
+/// `window_end` and `window_time` appended.
 #[derive(Clone, Debug)]
 pub struct WindowTableFunctionSpec {
     pub window: WindowSpec,

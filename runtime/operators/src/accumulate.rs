@@ -4,7 +4,7 @@ use crate::OperatorError;
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions};
 use crate::grouping::Grouping;
 use crate::merge::AccumulatorTable;
-use weir_state::{KeyedStateBackend, Namespace};
+use weir_state::{KeyedStateBackend, Namespace, PinBuffer};
 use weir_types::ChangelogBatch;
 
 /// `grouping` has the entry of each row of `batch`. `count_word` is the word with the number of a group's rows, where the
@@ -14,7 +14,7 @@ pub(crate) fn accumulate(
     keyed: &mut KeyedStateBackend,
     (table, namespace): (&mut AccumulatorTable, Namespace),
     grouping: &Grouping,
-    rows: &mut GroupRows,
+    (rows, pins): (&mut GroupRows, &mut PinBuffer),
     batch: &ChangelogBatch,
     count_word: Option<usize>,
 ) -> Result<(), OperatorError> {
@@ -45,6 +45,6 @@ pub(crate) fn accumulate(
         let arguments = AccumulatorSet::arguments(member, batch.rows());
         member.accumulator.update(member.place, rows, &arguments, &changes)?;
     }
-    set.store(rows, &grouping.slots, &mut keyed.rows(*state, namespace));
+    set.store(rows, &grouping.slots, pins, &mut keyed.rows(*state, namespace));
     Ok(())
 }

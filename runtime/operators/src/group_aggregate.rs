@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
-use weir_state::{Namespace, NamespaceKind, Slots, StateDescriptor, StateId};
+use weir_state::{Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
 use weir_types::{
     ChangelogBatch, GroupAggregateSpec, JobSettings, OperatorId, RowKind, RowKinds, SqlField, SqlType,
 };
@@ -44,6 +44,7 @@ struct Scratch {
     found: Slots,
     grouping: Grouping,
     rows: GroupRows,
+    pins: PinBuffer,
 }
 
 /// What happens to the group of a row with it.
@@ -76,7 +77,12 @@ impl GroupAggregate {
             set,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
             states: None,
-            scratch: Scratch { found: Slots::default(), grouping: Grouping::default(), rows },
+            scratch: Scratch {
+                found: Slots::default(),
+                grouping: Grouping::default(),
+                rows,
+                pins: PinBuffer::default(),
+            },
         })
     }
 
@@ -110,7 +116,7 @@ impl GroupAggregate {
         let part = batch.slice(start, len);
         let States { groups: state, distincts } =
             self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
-        let Scratch { found, grouping, rows } = &mut self.scratch;
+        let Scratch { found, grouping, rows, pins } = &mut self.scratch;
         let slots = &found.slots[start..start + len];
         if self.spec.keys.is_empty() {
             grouping.all_in_one(slots[0], len);
@@ -150,7 +156,7 @@ impl GroupAggregate {
             let Member { accumulator, place, .. } = member;
             columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
         }
-        self.set.store(rows, &grouping.slots, &mut context.keyed.rows(*state, Namespace::Void));
+        self.set.store(rows, &grouping.slots, pins, &mut context.keyed.rows(*state, Namespace::Void));
         if self.spec.input_retracts {
             let gone = grouping.slots.iter().zip(&exists).filter(|(_, exists)| !**exists);
             let gone: Vec<u32> = gone.map(|(slot, _)| *slot).collect();

@@ -5,7 +5,7 @@ use crate::accumulators::{AccumulatorSet, Changes, GroupRows};
 use crate::distinct::DistinctMaps;
 use crate::grouping::Grouping;
 use arrow::buffer::BooleanBuffer;
-use weir_state::{KeyedStateBackend, Namespace, Slots, StateId};
+use weir_state::{KeyedStateBackend, Namespace, PinBuffer, Slots, StateId};
 
 /// Entries of DISTINCT maps that are merged at once.
 const CHILDREN: usize = 8192;
@@ -22,6 +22,7 @@ pub(crate) struct Merger {
     into: GroupRows,
     grouping: Grouping,
     found: Slots,
+    pins: PinBuffer,
 }
 
 impl Merger {
@@ -31,11 +32,12 @@ impl Merger {
             into: set.new_rows(),
             grouping: Grouping::default(),
             found: Slots::default(),
+            pins: PinBuffer::default(),
         }
     }
 
     /// Adds what entry `from_slots[i]` has seen to entry `into_slots[i]`, behind what that has seen. No entry comes twice.
-    /// `count_word`: the word with the number of rows.
+    /// `count_word`: the word with the number of rows. `all_new`: the entries to add to have seen nothing.
     pub(crate) fn merge(
         &mut self,
         keyed: &mut KeyedStateBackend,
@@ -43,8 +45,13 @@ impl Merger {
         (from, from_namespace, from_slots): (&AccumulatorTable, Namespace, &[u32]),
         (into, into_namespace, into_slots): (&AccumulatorTable, Namespace, &[u32]),
         count_word: Option<usize>,
+        all_new: bool,
     ) -> Result<(), OperatorError> {
         set.load(&keyed.rows(from.state, from_namespace), from_slots, &mut self.from);
+        if all_new && from.distincts.maps.is_empty() {
+            set.store(&self.from, into_slots, &mut self.pins, &mut keyed.rows(into.state, into_namespace));
+            return Ok(());
+        }
         set.load(&keyed.rows(into.state, into_namespace), into_slots, &mut self.into);
         if let Some(word) = count_word {
             for row in 0..from_slots.len() {
@@ -57,7 +64,7 @@ impl Merger {
         for member in set.members().iter().filter(|member| member.distinct.is_none()) {
             member.accumulator.merge(member.place, &mut self.into, &rows, &self.from)?;
         }
-        set.store(&self.into, into_slots, &mut keyed.rows(into.state, into_namespace));
+        set.store(&self.into, into_slots, &mut self.pins, &mut keyed.rows(into.state, into_namespace));
         for map in 0..from.distincts.maps.len() {
             let (mut children, mut parents) = (Vec::new(), Vec::new());
             for (from_slot, into_slot) in from_slots.iter().zip(into_slots) {
@@ -106,7 +113,12 @@ impl Merger {
                 Changes { groups: &self.grouping.groups, selected: Some(selected), retractions: None };
             member.accumulator.update(member.place, &mut self.into, &values, &changes)?;
         }
-        set.store(&self.into, &self.grouping.slots, &mut keyed.rows(into.state, into_namespace));
+        set.store(
+            &self.into,
+            &self.grouping.slots,
+            &mut self.pins,
+            &mut keyed.rows(into.state, into_namespace),
+        );
         Ok(())
     }
 }

@@ -151,27 +151,40 @@ struct Trace<'a, K> {
     changed: &'a mut [bool],
 }
 
-/// Results of twice as many rows; the flags of those that are not NULL, once one is.
+/// Results on their way into a column. Which are not NULL is kept once one is NULL.
 struct Results<T> {
     values: Vec<T>,
     valid: Vec<bool>,
-    any_null: bool,
 }
 
 impl<T: Value> Results<T> {
     fn with_capacity(rows: usize) -> Self {
-        Results { values: Vec::with_capacity(rows), valid: Vec::with_capacity(rows), any_null: false }
+        Results { values: Vec::with_capacity(rows), valid: Vec::new() }
     }
 
     #[inline(always)]
     fn push(&mut self, result: Option<T>) {
-        self.any_null |= result.is_none();
-        self.valid.push(result.is_some());
+        if result.is_none() && self.valid.is_empty() {
+            self.first_null();
+        }
+        if !self.valid.is_empty() {
+            self.valid.push(result.is_some());
+        }
         self.values.push(result.unwrap_or_default());
     }
 
+    /// Makes room for flags, with one too many in front so that it is never empty.
+    #[cold]
+    fn first_null(&mut self) {
+        self.valid.reserve(self.values.capacity() + 1);
+        self.valid.resize(self.values.len() + 1, true);
+    }
+
     fn finish(self, data_type: &DataType) -> Result<ArrayRef, OperatorError> {
-        let nulls = self.any_null.then(|| NullBuffer::new(BooleanBuffer::from(self.valid)));
+        let nulls = match self.valid.split_first() {
+            Some((_, valid)) => Some(NullBuffer::new(BooleanBuffer::from(valid))),
+            None => None,
+        };
         T::array(self.values, nulls, data_type)
     }
 }

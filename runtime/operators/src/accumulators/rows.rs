@@ -27,10 +27,6 @@ impl GroupRows {
         self.words_per_row
     }
 
-    pub(crate) fn values_per_row(&self) -> usize {
-        self.values_per_row
-    }
-
     /// Makes it `len` rows of zeros and empty byte strings.
     pub(crate) fn reset(&mut self, len: usize) {
         self.len = len;

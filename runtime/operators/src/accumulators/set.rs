@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::Schema;
-use weir_state::{FieldKind, Rows};
+use weir_state::{FieldKind, PinBuffer, Rows};
 use weir_types::{AggregateCall, SqlField};
 
 /// One aggregate call with its accumulator.
@@ -161,39 +161,42 @@ impl AccumulatorSet {
     }
 
     /// Makes the state at `slots` what `rows` has.
-    pub(crate) fn store(&self, rows: &GroupRows, slots: &[u32], state: &mut Rows<'_>) {
+    pub(crate) fn store(&self, rows: &GroupRows, slots: &[u32], pins: &mut PinBuffer, state: &mut Rows<'_>) {
         let per_row = rows.words_per_row();
+        let pinned = state.pin(slots, pins);
         for (field, place) in self.slots.iter().enumerate() {
             let words = rows.words().get(place.word..).unwrap_or(&[]);
             match place.kind {
                 FieldKind::I64 => {
-                    let column = state.column::<i64>(field);
-                    for (row, slot) in slots.iter().enumerate() {
-                        column.set(*slot, words[row * per_row] as i64);
+                    let column = pinned.column::<i64>(field);
+                    for row in 0..slots.len() {
+                        column.set(row, words[row * per_row] as i64);
                     }
                 }
                 FieldKind::F64 => {
-                    let column = state.column::<f64>(field);
-                    for (row, slot) in slots.iter().enumerate() {
-                        column.set(*slot, f64::from_bits(words[row * per_row]));
+                    let column = pinned.column::<f64>(field);
+                    for row in 0..slots.len() {
+                        column.set(row, f64::from_bits(words[row * per_row]));
                     }
                 }
                 FieldKind::I128 => {
-                    let column = state.column::<i128>(field);
-                    for (row, slot) in slots.iter().enumerate() {
+                    let column = pinned.column::<i128>(field);
+                    for row in 0..slots.len() {
                         let low = u128::from(words[row * per_row]);
-                        column.set(*slot, (low | u128::from(words[row * per_row + 1]) << 64) as i128);
+                        column.set(row, (low | u128::from(words[row * per_row + 1]) << 64) as i128);
                     }
                 }
-                FieldKind::Bytes => {
-                    for (row, slot) in slots.iter().enumerate() {
-                        let value = rows.value(row, place.value);
-                        if state.bytes(*slot, field).as_deref() != Some(value) {
-                            state.set_bytes(*slot, field, Some(value));
-                        }
-                    }
+                _ => {}
+            }
+        }
+        for (field, place) in
+            self.slots.iter().enumerate().filter(|(_, place)| place.kind == FieldKind::Bytes)
+        {
+            for (row, slot) in slots.iter().enumerate() {
+                let value = rows.value(row, place.value);
+                if state.bytes(*slot, field).as_deref() != Some(value) {
+                    state.set_bytes(*slot, field, Some(value));
                 }
-                other => unreachable!("accumulators keep no field of kind {other:?}"),
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Sessions that are over.
 
-use super::{END, ROWS, START, SessionAggregate};
+use super::{END, ROWS, START, SessionAggregate, fires_at};
 use crate::calc::batch_of;
 use crate::window_table_function::timestamp_column;
 use crate::{OperatorContext, OperatorError, Output, Progress};
 use arrow::array::{ArrayRef, RecordBatch};
-use std::cmp::Reverse;
 use weir_state::Namespace;
 use weir_types::{ChangelogBatch, WindowProperty};
 
@@ -19,15 +18,25 @@ impl SessionAggregate {
         let table = self.states()?.sessions.state;
         let rows = context.keyed.rows(table, Namespace::Void);
         let ends = rows.column::<i64>(END);
+        let (zone, event_time) = (self.zone, self.rowtime.is_some());
+        let fires_at = |end: i64| fires_at(zone, event_time, end);
         let mut slots: Vec<u32> = Vec::new();
         while slots.len() < context.batch_rows
-            && let Some(Reverse((end, slot))) = self.ends.peek().copied()
-            && self.fires_at(end) <= self.progress
+            && let Some(mut due) = self.ends.first_entry()
+            && fires_at(*due.key()) <= self.progress
         {
-            self.ends.pop();
-            // A session that has grown or is gone stands in the queue with an end that it does not have, and one may stand there twice.
-            if rows.is_live(slot) && ends.get(slot) == end && slots.last() != Some(&slot) {
-                slots.push(slot);
+            let end = *due.key();
+            let wanted = context.batch_rows - slots.len();
+            let first = due.get().len().saturating_sub(wanted);
+            // A session that has grown or is gone stands here with an end that it does not have, or twice.
+            let live =
+                due.get_mut().drain(first..).filter(|slot| rows.is_live(*slot) && ends.get(*slot) == end);
+            let start = slots.len();
+            slots.extend(live);
+            slots[start..].sort_unstable();
+            slots.dedup();
+            if due.get().is_empty() {
+                due.remove();
             }
         }
         if slots.is_empty() {

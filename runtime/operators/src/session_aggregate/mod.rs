@@ -19,10 +19,9 @@ use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use sessions::{Joined, Sessions};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_state::{NO_SLOT, Namespace, NamespaceKind, ScanCursor, Slots, StateDescriptor, StateId};
+use weir_state::{NO_SLOT, Namespace, NamespaceKind, PinBuffer, ScanCursor, Slots, StateDescriptor, StateId};
 use weir_types::{
     ChangelogBatch, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark, WindowAggregateSpec,
     WindowTime,
@@ -53,7 +52,7 @@ pub(crate) struct SessionAggregate {
     /// how far time has come: the watermark, or the clock at the last timer
     progress: i64,
     /// the ends of sessions and their slots; some are out of date. Made from the state when the operator is opened.
-    ends: BinaryHeap<Reverse<(i64, u32)>>,
+    ends: BTreeMap<i64, Vec<u32>>,
     scratch: Scratch,
 }
 
@@ -68,6 +67,7 @@ struct Scratch {
     keys: Grouping,
     sessions: Grouping,
     rows: GroupRows,
+    pins: PinBuffer,
     merger: Merger,
 }
 
@@ -98,6 +98,7 @@ impl SessionAggregate {
             keys: Grouping::default(),
             sessions: Grouping::default(),
             rows: set.new_rows(),
+            pins: PinBuffer::default(),
             merger: Merger::new(&set),
         };
         Ok(SessionAggregate {
@@ -111,15 +112,13 @@ impl SessionAggregate {
             set,
             states: None,
             progress: Watermark::NONE.0,
-            ends: BinaryHeap::new(),
+            ends: BTreeMap::new(),
             scratch,
         })
     }
 
-    /// When a session that ends so is emitted, as for other windows.
     fn fires_at(&self, end: i64) -> i64 {
-        let timer = self.zone.to_epoch_for_timer(end.saturating_sub(1));
-        if self.rowtime.is_some() { timer } else { timer.saturating_add(1) }
+        fires_at(self.zone, self.rowtime.is_some(), end)
     }
 
     fn count_word(&self) -> Option<usize> {
@@ -195,7 +194,7 @@ impl SessionAggregate {
             Some(states) => &mut states.sessions,
             None => return Err(OperatorError::internal("an operator was not opened")),
         };
-        let Scratch { found, keys, sessions: grouping, rows, .. } = &mut self.scratch;
+        let Scratch { found, keys, sessions: grouping, rows, pins, .. } = &mut self.scratch;
         let (keyed, void) = (&mut context.keyed, Namespace::Void);
         let (mut fresh, mut parents, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         let mut picked = Vec::new();
@@ -223,12 +222,12 @@ impl SessionAggregate {
         let slots: Vec<u32> = picked.iter().map(|row| sessions.get(assigned[*row as usize]).slot).collect();
         grouping.group(&slots);
         if picked.len() == batch.num_rows() {
-            return accumulate(&self.set, keyed, (table, void), grouping, rows, batch, count_word);
+            return accumulate(&self.set, keyed, (table, void), grouping, (rows, pins), batch, count_word);
         }
         let kinds = batch.kinds().map(|kinds| picked.iter().map(|row| kinds.get(*row as usize)).collect());
         let part = take_record_batch(batch.rows(), &UInt32Array::from(picked))?;
         let part = ChangelogBatch::new(part, kinds);
-        accumulate(&self.set, keyed, (table, void), grouping, rows, &part, count_word)
+        accumulate(&self.set, keyed, (table, void), grouping, (rows, pins), &part, count_word)
     }
 
     /// Session `into` takes up what session `from` has seen, and `from` is gone from the state.
@@ -241,10 +240,16 @@ impl SessionAggregate {
         let (keyed, void) = (&mut context.keyed, Namespace::Void);
         let merger = &mut self.scratch.merger;
         let (from, into) = ([from], [into]);
-        merger.merge(keyed, &self.set, (table, void, &from), (table, void, &into), count_word)?;
+        merger.merge(keyed, &self.set, (table, void, &from), (table, void, &into), count_word, false)?;
         keyed.delete(table.state, void, &from);
         Ok(())
     }
+}
+
+/// When a session that ends so is emitted, as for other windows.
+fn fires_at(zone: Zone, event_time: bool, end: i64) -> i64 {
+    let timer = zone.to_epoch_for_timer(end.saturating_sub(1));
+    if event_time { timer } else { timer.saturating_add(1) }
 }
 
 impl Operator for SessionAggregate {
@@ -266,7 +271,7 @@ impl Operator for SessionAggregate {
         let (mut cursor, mut slots) = (ScanCursor::default(), Vec::new());
         while keyed.scan(state, Namespace::Void, &mut cursor, 4096, &mut slots) {
             let ends = keyed.rows(state, Namespace::Void).column::<i64>(END);
-            self.ends.extend(slots.iter().map(|slot| Reverse((ends.get(*slot), *slot))));
+            slots.iter().for_each(|slot| self.ends.entry(ends.get(*slot)).or_default().push(*slot));
         }
         self.states = Some(States { keys, sessions: AccumulatorTable { state, distincts } });
         self.progress = load_progress(&self.name, context);
@@ -314,7 +319,7 @@ impl Operator for SessionAggregate {
         for session in sessions.changed() {
             starts.set(session.slot, session.start);
             ends.set(session.slot, session.end);
-            self.ends.push(Reverse((session.end, session.slot)));
+            self.ends.entry(session.end).or_default().push(session.slot);
         }
         self.forget_keys_without_sessions(context, late)
     }
@@ -358,7 +363,7 @@ impl Operator for SessionAggregate {
         if self.rowtime.is_some() {
             return None;
         }
-        self.ends.peek().map(|Reverse((end, _))| self.fires_at(*end))
+        self.ends.first_key_value().map(|(end, _)| self.fires_at(*end))
     }
 
     fn snapshot(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {

@@ -2,6 +2,7 @@
 
 mod group_aggregate;
 mod models;
+mod speed;
 mod stateless;
 mod window_aggregate;
 

@@ -253,12 +253,14 @@ impl WindowAggregate {
         while keyed.scan(tables.slices.state, from, &mut cursor, MERGED, &mut slots) {
             let keys = keyed.keys(tables.slices.state, from, &slots);
             keyed.resolve(table.state, into, &keys, found);
+            let all_new = found.created.len() == found.slots.len();
             self.scratch.merger.merge(
                 keyed,
                 &self.set,
                 (&tables.slices, from, &slots),
                 (table, into, &found.slots),
                 count_word,
+                all_new,
             )?;
         }
         Ok(())

@@ -23,7 +23,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use fire::Firing;
 use std::collections::BTreeMap;
-use weir_state::{Namespace, NamespaceKind, Slots, StateDescriptor};
+use weir_state::{Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor};
 use weir_types::{
     ChangelogBatch, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark, WindowAggregateSpec,
     WindowSpec, WindowTime,
@@ -75,6 +75,7 @@ struct Scratch {
     found: Slots,
     grouping: Grouping,
     rows: GroupRows,
+    pins: PinBuffer,
     merger: Merger,
 }
 
@@ -108,6 +109,7 @@ impl WindowAggregate {
             found: Slots::default(),
             grouping: Grouping::default(),
             rows: set.new_rows(),
+            pins: PinBuffer::default(),
             merger: Merger::new(&set),
         };
         Ok(WindowAggregate {
@@ -205,7 +207,7 @@ impl WindowAggregate {
             return Err(OperatorError::internal("an operator was not opened"));
         };
         let state = table.state;
-        let Scratch { found, grouping, rows, .. } = &mut self.scratch;
+        let Scratch { found, grouping, rows, pins, .. } = &mut self.scratch;
         let (keyed, namespace) = (&mut context.keyed, Namespace::Window(slice_end));
         let count = if self.keys.is_empty() { 1 } else { batch.num_rows() };
         let columns: Vec<ArrayRef> = self.keys.iter().map(|key| batch.rows().column(*key).clone()).collect();
@@ -216,7 +218,7 @@ impl WindowAggregate {
         } else {
             grouping.group(&found.slots);
         }
-        accumulate(&self.set, keyed, (table, namespace), grouping, rows, batch, count_word)
+        accumulate(&self.set, keyed, (table, namespace), grouping, (rows, pins), batch, count_word)
     }
 
     /// The word with the number of a group's rows.

@@ -45,54 +45,54 @@ fn big_int(name: &str, nullable: bool) -> SqlField {
 }
 
 /// COUNT(*), SUM(v), MAX(v) by k.
-fn new_backend(namespace: NamespaceKind) -> (KeyedStateBackend, StateId) {
-    let mut backend = KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128);
-    let fields = vec![big_int("count", false), big_int("sum", true), big_int("max", true)];
-    let descriptor = StateDescriptor::value("agg/acc", vec![big_int("k", true)], namespace, fields);
-    let state = backend.register(descriptor).expect("a new state");
-    (backend, state)
-}
-
-/// One batch through the whole path: encode, hash, resolve, three accumulators.
-fn aggregate(
-    backend: &mut KeyedStateBackend,
+struct Job {
+    backend: KeyedStateBackend,
     state: StateId,
-    namespace: Namespace,
-    encoder: &KeyEncoder,
-    keys: &ArrayRef,
-    values: &[i64],
-    (found, buffer): &mut (Slots, PinBuffer),
-) {
-    let keys = encoder.encode(std::slice::from_ref(keys), keys.len()).expect("a BIGINT key");
-    for start in (0..keys.len()).step_by(CACHED_ROWS) {
-        let part = start..keys.len().min(start + CACHED_ROWS);
-        backend.resolve_range(state, namespace, &keys, part.clone(), found);
-        let rows = backend.rows(state, namespace);
-        let pinned = rows.pin(&found.slots, buffer);
-        let values = &values[part];
-        pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
-        let sum = pinned.column::<i64>(1);
-        sum.fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
-        let max = pinned.column::<i64>(2);
-        max.fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
-    }
+    encoder: KeyEncoder,
+    found: Slots,
+    buffer: PinBuffer,
+    values: Vec<i64>,
 }
 
-fn filled(keys: u64) -> (KeyedStateBackend, StateId, KeyEncoder) {
-    let (mut backend, state) = new_backend(NamespaceKind::Void);
-    let encoder = backend.encoder(state).clone();
-    let mut found = <(Slots, PinBuffer)>::default();
-    let values = vec![1; ROWS];
-    // In an order that has nothing to do with the keys, as keys arrive.
-    let odd = 0x9e37_79b9_7f4a_7c15_u64 | 1;
-    for start in (0..keys).step_by(ROWS) {
-        let end = keys.min(start + ROWS as u64);
-        let shuffled = (start..end).map(|key| (key.wrapping_mul(odd) % keys) as i64);
-        let batch = column(shuffled);
-        let values = &values[..batch.len()];
-        aggregate(&mut backend, state, Namespace::Void, &encoder, &batch, values, &mut found);
+impl Job {
+    fn new(namespace: NamespaceKind) -> Self {
+        let mut backend = KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128);
+        let fields = vec![big_int("count", false), big_int("sum", true), big_int("max", true)];
+        let descriptor = StateDescriptor::value("agg/acc", vec![big_int("k", true)], namespace, fields);
+        let state = backend.register(descriptor).expect("a new state");
+        let encoder = backend.encoder(state).clone();
+        let values = (0..ROWS as i64).collect();
+        Job { backend, state, encoder, found: Slots::default(), buffer: PinBuffer::default(), values }
     }
-    (backend, state, encoder)
+
+    /// With an entry for each of `keys` keys.
+    fn filled(keys: u64) -> Self {
+        let mut job = Job::new(NamespaceKind::Void);
+        for start in (0..keys).step_by(ROWS) {
+            let end = keys.min(start + ROWS as u64);
+            // In an order that has nothing to do with the keys, as keys arrive.
+            let shuffled = (start..end).map(|key| (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys) as i64);
+            job.aggregate(Namespace::Void, &column(shuffled));
+        }
+        job
+    }
+
+    /// One batch through the whole path: encode, hash, resolve, three accumulators.
+    fn aggregate(&mut self, namespace: Namespace, keys: &ArrayRef) {
+        let keys = self.encoder.encode(std::slice::from_ref(keys), keys.len()).expect("a BIGINT key");
+        for start in (0..keys.len()).step_by(CACHED_ROWS) {
+            let part = start..keys.len().min(start + CACHED_ROWS);
+            self.backend.resolve_range(self.state, namespace, &keys, part.clone(), &mut self.found);
+            let rows = self.backend.rows(self.state, namespace);
+            let pinned = rows.pin(&self.found.slots, &mut self.buffer);
+            let values = &self.values[part];
+            pinned.column::<i64>(0).fold(std::iter::repeat(1), |count, one| count + one);
+            let sum = pinned.column::<i64>(1);
+            sum.fold_option(values.iter(), |sum, &value| sum.map_or(value, |sum| sum.wrapping_add(value)));
+            let max = pinned.column::<i64>(2);
+            max.fold_option(values.iter(), |max, &value| max.map_or(value, |max| max.max(value)));
+        }
+    }
 }
 
 fn keys(c: &mut Criterion) {
@@ -121,17 +121,11 @@ fn keys(c: &mut Criterion) {
 fn updates(c: &mut Criterion) {
     let mut group = c.benchmark_group("count sum max by bigint");
     group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
-    let values: Vec<i64> = (0..ROWS as i64).collect();
     for keys in [1_000, 100_000, 1_000_000, 10_000_000] {
-        let (mut backend, state, encoder) = filled(keys);
+        let mut job = Job::filled(keys);
         let batches = random_batches(keys);
-        let mut found = <(Slots, PinBuffer)>::default();
         group.bench_function(format!("{keys} keys"), |b| {
-            b.iter(|| {
-                for batch in &batches {
-                    aggregate(&mut backend, state, Namespace::Void, &encoder, batch, &values, &mut found);
-                }
-            });
+            b.iter(|| batches.iter().for_each(|batch| job.aggregate(Namespace::Void, batch)));
         });
     }
     group.finish();
@@ -142,25 +136,19 @@ fn windows(c: &mut Criterion) {
     let mut group = c.benchmark_group("fill and fire a window");
     for keys in [1_000_u64, 1_000_000] {
         group.throughput(Throughput::Elements(keys));
-        let (mut backend, state) = new_backend(NamespaceKind::Window);
-        let encoder = backend.encoder(state).clone();
-        let batches: Vec<ArrayRef> = (0..keys)
-            .step_by(ROWS)
-            .map(|start| column(start as i64..keys.min(start + ROWS as u64) as i64))
-            .collect();
-        let values = vec![7; ROWS];
-        let (mut found, mut slots, mut end) = (<(Slots, PinBuffer)>::default(), Vec::new(), 0);
+        let mut job = Job::new(NamespaceKind::Window);
+        let ranges = (0..keys).step_by(ROWS).map(|start| start as i64..keys.min(start + ROWS as u64) as i64);
+        let batches: Vec<ArrayRef> = ranges.map(column).collect();
+        let (mut slots, mut end) = (Vec::new(), 0);
         group.bench_function(format!("{keys} keys"), |b| {
             b.iter(|| {
                 end += 10_000;
                 let window = Namespace::Window(end);
-                for batch in &batches {
-                    aggregate(&mut backend, state, window, &encoder, batch, &values, &mut found);
-                }
+                batches.iter().for_each(|batch| job.aggregate(window, batch));
                 let mut rows = 0;
-                while backend.drain(state, window, ROWS, &mut slots) {
-                    black_box(backend.keys(state, window, &slots));
-                    let count = backend.rows(state, window).gather(0, &slots).expect("counts");
+                while job.backend.drain(job.state, window, ROWS, &mut slots) {
+                    black_box(job.backend.keys(job.state, window, &slots));
+                    let count = job.backend.rows(job.state, window).gather(0, &slots).expect("counts");
                     rows += count.len();
                 }
                 rows
@@ -175,7 +163,7 @@ fn distinct(c: &mut Criterion) {
     let mut group = c.benchmark_group("map entry by bigint");
     group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
     for (keys, values) in [(1_000, 100), (1_000, 1_000)] {
-        let (mut backend, state, encoder) = filled(keys);
+        let Job { mut backend, state, encoder, .. } = Job::filled(keys);
         let descriptor =
             StateDescriptor::map("agg/distinct", vec![big_int("v", true)], vec![big_int("n", false)]);
         let map = backend.register_under(state, descriptor).expect("a new state");
@@ -209,70 +197,67 @@ fn skewed_batches(keys: u64) -> Vec<ArrayRef> {
     (0..BATCHES).map(|_| column((0..ROWS).map(|_| key()))).collect()
 }
 
-/// What a snapshot costs the processing beside it. Pages are copied on their first write after it; the
-/// alternative, a copy of the slots that changed since the last one, needs a bit set per update and the copy
-/// in the synchronous part.
+/// What a snapshot costs the processing beside it: pages are copied on their first write after it.
 fn snapshots(c: &mut Criterion) {
-    const KEYS: u64 = 10_000_000;
     let mut group = c.benchmark_group("10 M keys");
-    let (mut backend, state, encoder) = filled(KEYS);
-    let values: Vec<i64> = (0..ROWS as i64).collect();
-    let mut found = <(Slots, PinBuffer)>::default();
+    let mut job = Job::filled(SNAPSHOT_KEYS);
     let mut checkpoint = 0;
+    let mut snapshot = |job: &mut Job, mode: SnapshotMode| {
+        checkpoint += 1;
+        job.backend.snapshot(CheckpointId(checkpoint), mode)
+    };
     group.bench_function("snapshot, synchronous part", |b| {
         b.iter_custom(|rounds| {
-            let mut elapsed = Duration::ZERO;
-            for _ in 0..rounds {
-                checkpoint += 1;
-                let (snapshot, took) =
-                    timed(|| backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Incremental));
-                drop(snapshot);
-                elapsed += took;
-            }
-            elapsed
+            (0..rounds).map(|_| timed(|| snapshot(&mut job, SnapshotMode::Incremental)).1).sum()
         });
     });
     group.throughput(Throughput::Elements((ROWS * BATCHES) as u64));
-    let mixes = [("uniform", random_batches(KEYS)), ("skewed", skewed_batches(KEYS))];
-    for (name, batches) in &mixes {
+    for (name, batches) in mixes() {
         for held in [false, true] {
             let when = if held { "while a snapshot is held" } else { "without a snapshot" };
             group.bench_function(format!("1 M {name} updates {when}"), |b| {
                 b.iter_custom(|rounds| {
-                    let mut elapsed = Duration::ZERO;
-                    for _ in 0..rounds {
-                        checkpoint += 1;
-                        let snapshot = held
-                            .then(|| backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Incremental));
-                        let (_, took) = timed(|| {
-                            for batch in batches {
-                                let namespace = Namespace::Void;
-                                aggregate(
-                                    &mut backend,
-                                    state,
-                                    namespace,
-                                    &encoder,
-                                    batch,
-                                    &values,
-                                    &mut found,
-                                );
-                            }
-                        });
-                        elapsed += took;
+                    let round = |_| {
+                        let snapshot = held.then(|| snapshot(&mut job, SnapshotMode::Incremental));
+                        let updates =
+                            || batches.iter().for_each(|batch| job.aggregate(Namespace::Void, batch));
+                        let took = timed(updates).1;
                         drop(snapshot);
-                    }
-                    elapsed
+                        took
+                    };
+                    (0..rounds).map(round).sum()
                 });
             });
         }
+    }
+    group.throughput(Throughput::Elements(SNAPSHOT_KEYS));
+    group.bench_function("serialise all", |b| {
+        let mut round = || {
+            let mut snapshot = snapshot(&mut job, SnapshotMode::Full);
+            timed(|| while black_box(snapshot.next_segment()).is_some() {}).1
+        };
+        b.iter_custom(|rounds| (0..rounds).map(|_| round()).sum());
+    });
+    group.finish();
+}
+
+const SNAPSHOT_KEYS: u64 = 10_000_000;
+
+fn mixes() -> [(&'static str, Vec<ArrayRef>); 2] {
+    [("uniform", random_batches(SNAPSHOT_KEYS)), ("skewed", skewed_batches(SNAPSHOT_KEYS))]
+}
+
+/// The alternative to shared pages: a bit set per update, and a copy of the slots that changed since the last
+/// snapshot in its synchronous part.
+fn dirty_slots(c: &mut Criterion) {
+    let mut group = c.benchmark_group("10 M keys");
+    let rows = vec![[0_u64; 5]; SNAPSHOT_KEYS as usize];
+    let mut dirty = vec![0_u64; SNAPSHOT_KEYS as usize / 64 + 1];
+    for (name, batches) in mixes() {
         group.bench_function(format!("dirty slots: mark and copy after 1 M {name} updates"), |b| {
-            let rows = vec![[0_u64; 5]; KEYS as usize];
-            let mut dirty = vec![0_u64; KEYS as usize / 64 + 1];
             b.iter(|| {
-                for batch in batches {
-                    for &key in batch.as_primitive::<Int64Type>().values() {
-                        dirty[key as usize / 64] |= 1 << (key % 64);
-                    }
+                for &key in batches.iter().flat_map(|batch| batch.as_primitive::<Int64Type>().values()) {
+                    dirty[key as usize / 64] |= 1 << (key % 64);
                 }
                 let mut copy = Vec::new();
                 for (index, word) in dirty.iter_mut().enumerate() {
@@ -287,18 +272,6 @@ fn snapshots(c: &mut Criterion) {
             });
         });
     }
-    group.throughput(Throughput::Elements(KEYS));
-    group.bench_function("serialise all", |b| {
-        b.iter_custom(|rounds| {
-            let mut elapsed = Duration::ZERO;
-            for _ in 0..rounds {
-                checkpoint += 1;
-                let mut snapshot = backend.snapshot(CheckpointId(checkpoint), SnapshotMode::Full);
-                elapsed += timed(|| while black_box(snapshot.next_segment()).is_some() {}).1;
-            }
-            elapsed
-        });
-    });
     group.finish();
 }
 
@@ -316,5 +289,9 @@ fn settings() -> Criterion {
         .measurement_time(Duration::from_secs(2))
 }
 
-criterion_group! { name = benches; config = settings(); targets = keys, updates, windows, distinct, snapshots }
+criterion_group! {
+    name = benches;
+    config = settings();
+    targets = keys, updates, windows, distinct, snapshots, dirty_slots
+}
 criterion_main!(benches);

@@ -154,20 +154,6 @@ impl RowStore {
         }
     }
 
-    /// The row of `slot`, to read.
-    ///
-    /// # Safety
-    /// `slot` was given out by this store.
-    #[inline(always)]
-    pub(crate) unsafe fn row_unchecked(&self, slot: u32) -> *const u8 {
-        debug_assert!(slot < self.capacity);
-        // SAFETY: a slot that was given out has a row in a page.
-        unsafe {
-            let page = *self.read.get_unchecked((slot >> self.shift) as usize);
-            page.add((slot & self.mask) as usize * self.stride)
-        }
-    }
-
     /// Starts to load the row of `slot`, which some page holds.
     #[inline(always)]
     pub(crate) fn prefetch(&self, slot: u32) {

@@ -34,7 +34,8 @@ impl Sessions {
     }
 
     fn encode(&self, state: StateId, column: ArrayRef) -> EncodedKeys {
-        self.backend.encoder(state).encode(&[column.clone()], column.len()).unwrap()
+        let rows = column.len();
+        self.backend.encoder(state).encode(&[column], rows).unwrap()
     }
 
     fn slots_of(&mut self, users: &[Option<i64>]) -> Vec<u32> {

@@ -101,6 +101,18 @@ impl Dialect for FlinkDialect {
             _ => None,
         }
     }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        _expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        if parser.peek_token_ref().token == Token::DoubleColon {
+            return Some(parser.expected_ref("CAST(x AS type) instead", parser.peek_token_ref()));
+        }
+        None
+    }
 }
 
 fn is_call(parser: &Parser) -> bool {

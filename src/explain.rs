@@ -21,7 +21,8 @@ pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     for text in texts {
         for statement in session.planner().parse(&text)? {
             if statement.is_query_or_insert() {
-                let details = if arguments.json { "EXPLAIN JSON_EXECUTION_PLAN" } else { "EXPLAIN CHANGELOG_MODE" };
+                let details =
+                    if arguments.json { "EXPLAIN JSON_EXECUTION_PLAN" } else { "EXPLAIN CHANGELOG_MODE" };
                 session.execute_script(&format!("{details} {};", statement.text()))?;
             } else {
                 session.execute(&statement)?;

@@ -57,10 +57,21 @@ impl Ends {
 
     fn progress(&self, handle: &JobHandle, elapsed: Duration) -> Progress {
         let reports = handle.metrics();
-        let watermark = self.sinks.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.watermark);
+        let watermark =
+            self.sinks.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.watermark);
         Progress {
-            rows_in: self.sources.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.rows_out).sum(),
-            rows_out: self.sinks.iter().filter_map(|place| reports.get(*place)).map(|report| report.metrics.rows_in).sum(),
+            rows_in: self
+                .sources
+                .iter()
+                .filter_map(|place| reports.get(*place))
+                .map(|report| report.metrics.rows_out)
+                .sum(),
+            rows_out: self
+                .sinks
+                .iter()
+                .filter_map(|place| reports.get(*place))
+                .map(|report| report.metrics.rows_in)
+                .sum(),
             watermark: watermark.min().and_then(watermark_text),
             elapsed,
         }
@@ -148,14 +159,21 @@ impl Session {
         let mut out = std::io::stdout().lock();
         if self.json {
             for row in &table.rows {
-                let object: serde_json::Map<String, serde_json::Value> =
-                    table.columns.iter().cloned().zip(row.iter().cloned().map(serde_json::Value::from)).collect();
+                let object: serde_json::Map<String, serde_json::Value> = table
+                    .columns
+                    .iter()
+                    .cloned()
+                    .zip(row.iter().cloned().map(serde_json::Value::from))
+                    .collect();
                 writeln!(out, "{}", serde_json::Value::Object(object))?;
             }
             return Ok(());
         }
-        let rows: Vec<Vec<String>> =
-            table.rows.iter().map(|row| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect()).collect();
+        let rows: Vec<Vec<String>> = table
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect())
+            .collect();
         print_table(&table.columns, &rows, usize::MAX, &mut out)
     }
 
@@ -228,8 +246,11 @@ impl Session {
     }
 
     fn query(&mut self, graph: JobGraph) -> Result<(), Failure> {
-        let zone: TimeZone =
-            graph.settings.time_zone.parse().map_err(|error: UnknownTimeZone| Failure::User(error.to_string()))?;
+        let zone: TimeZone = graph
+            .settings
+            .time_zone
+            .parse()
+            .map_err(|error: UnknownTimeZone| Failure::User(error.to_string()))?;
         let width = self.planner.settings().max_column_width().unwrap_or(MAX_COLUMN_WIDTH);
         let mode = self.result_mode()?;
         let schema = graph.nodes.last().map(|node| node.schema.clone());
@@ -333,7 +354,9 @@ impl Session {
 
     fn stop_job(&mut self, id: &str) -> Result<(), Failure> {
         let Some(job) = self.jobs.iter().find(|job| job.handle.job_id() == id) else {
-            return Err(Failure::User(format!("stop job '{id}': there is no such job; SHOW JOBS lists them")));
+            return Err(Failure::User(format!(
+                "stop job '{id}': there is no such job; SHOW JOBS lists them"
+            )));
         };
         job.handle.cancel();
         // cancelled is what was asked for

@@ -40,7 +40,9 @@ impl Variables {
                 (None, Some(default)) => result.push_str(&self.substitute(default)?),
                 (None, None) => {
                     let line = line_of(text, text.len() - rest.len() + start);
-                    return Err(format!("line {line}: ${{{name}}} has no value: give it with -D {name}=VALUE"));
+                    return Err(format!(
+                        "line {line}: ${{{name}}} has no value: give it with -D {name}=VALUE"
+                    ));
                 }
             }
             rest = &body[end + 1..];
@@ -83,7 +85,10 @@ mod tests {
     #[test]
     fn values_and_defaults() {
         assert_eq!(substitute("'${DATA}/bid' ${S}").unwrap(), "'dir/bid' a=b");
-        assert_eq!(substitute("WITH (${SINK:-'connector' = 'blackhole'})").unwrap(), "WITH ('connector' = 'blackhole')");
+        assert_eq!(
+            substitute("WITH (${SINK:-'connector' = 'blackhole'})").unwrap(),
+            "WITH ('connector' = 'blackhole')"
+        );
         assert_eq!(substitute("${A:-${B:-x}y}").unwrap(), "xy");
         assert_eq!(substitute("no $ {variables}").unwrap(), "no $ {variables}");
         assert_eq!(substitute("${A:-}").unwrap(), "");
@@ -91,7 +96,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_its_line() {
-        assert_eq!(substitute("a\n${NOPE}").unwrap_err(), "line 2: ${NOPE} has no value: give it with -D NOPE=VALUE");
+        assert_eq!(
+            substitute("a\n${NOPE}").unwrap_err(),
+            "line 2: ${NOPE} has no value: give it with -D NOPE=VALUE"
+        );
         assert_eq!(substitute("${DATA").unwrap_err(), "line 1: '${' without '}'");
         assert!(Variables::from_definitions(&["=x".into()]).is_err());
         assert!(Variables::from_definitions(&["x".into()]).is_err());

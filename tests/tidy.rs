@@ -14,10 +14,7 @@ const LINE_WIDTH: usize = 141;
 const ARROWS: [(&str, &[&str]); 9] = [
     ("weir", &["weir-planner", "weir-runtime"]),
     ("weir-planner", &["weir-types"]),
-    (
-        "weir-runtime",
-        &["weir-operators", "weir-connectors", "weir-checkpoint", "weir-state", "weir-types"],
-    ),
+    ("weir-runtime", &["weir-operators", "weir-connectors", "weir-checkpoint", "weir-state", "weir-types"]),
     ("weir-operators", &["weir-state", "weir-types"]),
     ("weir-connectors", &["weir-formats", "weir-types"]),
     ("weir-checkpoint", &["weir-state", "weir-types"]),
@@ -152,11 +149,15 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
 fn functions_are_short() {
     let mut problems = Vec::new();
     // A table of cases is as long as its cases.
-    let holds_cases = |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs" || part == "benches");
+    let holds_cases =
+        |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs" || part == "benches");
     for (path, text) in rust_files().into_iter().filter(|(path, _)| !holds_cases(path)) {
         for (line, head, length) in functions(&text) {
             if length > FUNCTION_LINES {
-                problems.push(format!("{}:{line}: {length} lines, at most {FUNCTION_LINES}: {head}", path.display()));
+                problems.push(format!(
+                    "{}:{line}: {length} lines, at most {FUNCTION_LINES}: {head}",
+                    path.display()
+                ));
             }
         }
     }
@@ -226,7 +227,9 @@ fn licences_of_dependencies() {
     let mut problems = Vec::new();
     for package in metadata["packages"].as_array().expect("packages") {
         let licence = package["license"].as_str().unwrap_or("none");
-        if !licence_allowed(licence, &allowed) && !Path::new(package["manifest_path"].as_str().unwrap_or("")).starts_with(root()) {
+        if !licence_allowed(licence, &allowed)
+            && !Path::new(package["manifest_path"].as_str().unwrap_or("")).starts_with(root())
+        {
             problems.push(format!("{} {}: licence {licence}", package["name"], package["version"]));
         }
     }

@@ -42,7 +42,9 @@ fn windowed(window: &str) -> String {
 /// Runs one case at each parallelism, the generator alone, and DataFusion on one thread, and prints them.
 pub fn compare(case: &str, parallelism: &[u32], runs: u32) -> Result<(), String> {
     let (rows, keys, query) = match case {
-        "window" => (WINDOW_ROWS, WINDOW_KEYS, windowed("TUMBLE(TABLE src, DESCRIPTOR(ts), INTERVAL '10' SECOND)")),
+        "window" => {
+            (WINDOW_ROWS, WINDOW_KEYS, windowed("TUMBLE(TABLE src, DESCRIPTOR(ts), INTERVAL '10' SECOND)"))
+        }
         "hop" => (
             WINDOW_ROWS,
             WINDOW_KEYS,
@@ -91,7 +93,8 @@ fn datafusion(rows: u64, keys: u64) -> Duration {
         let len = 8192.min(rows - start);
         let k: Int64Array = (0..len).map(|_| random(keys)).collect();
         let v: Int64Array = (0..len).map(|_| random(1_000_000)).collect();
-        batches.push(RecordBatch::try_new(schema.clone(), vec![Arc::new(k), Arc::new(v)]).expect("two columns"));
+        batches
+            .push(RecordBatch::try_new(schema.clone(), vec![Arc::new(k), Arc::new(v)]).expect("two columns"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -100,7 +103,8 @@ fn datafusion(rows: u64, keys: u64) -> Duration {
         context.register_table("src", Arc::new(table)).expect("a free name");
         #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
         let started = Instant::now();
-        let frame = context.sql("SELECT k, COUNT(*), SUM(v), MAX(v) FROM src GROUP BY k").await.expect("a plan");
+        let frame =
+            context.sql("SELECT k, COUNT(*), SUM(v), MAX(v) FROM src GROUP BY k").await.expect("a plan");
         let groups: usize = frame.collect().await.expect("a result").iter().map(RecordBatch::num_rows).sum();
         let elapsed = started.elapsed();
         assert!(groups > 0);

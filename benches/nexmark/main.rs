@@ -17,7 +17,21 @@ use process::{Measured, best_of};
 use std::path::{Path, PathBuf};
 
 const QUERIES: [&str; 15] = [
-    "q0", "q1", "q2", "q11", "q11_legacy", "q12", "q14", "q15", "q16", "q17", "q21", "q22", "q5_counts", "q5_max", "q7_max",
+    "q0",
+    "q1",
+    "q2",
+    "q11",
+    "q11_legacy",
+    "q12",
+    "q14",
+    "q15",
+    "q16",
+    "q17",
+    "q21",
+    "q22",
+    "q5_counts",
+    "q5_max",
+    "q7_max",
 ];
 const AGGREGATIONS: [&str; 3] = ["window", "hop", "group"];
 
@@ -45,7 +59,8 @@ fn options() -> Result<Options, String> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        let number = |text: String| text.replace('_', "").parse::<u64>().map_err(|_| format!("'{text}' is no number"));
+        let number =
+            |text: String| text.replace('_', "").parse::<u64>().map_err(|_| format!("'{text}' is no number"));
         match argument.as_str() {
             // cargo passes it
             "--bench" => {}
@@ -53,10 +68,14 @@ fn options() -> Result<Options, String> {
             "--events" => options.events = number(value()?)?,
             "--runs" => options.runs = number(value()?)? as u32,
             "--parallelism" => {
-                options.parallelism =
-                    value()?.split(',').map(|p| number(p.into()).map(|p| p as u32)).collect::<Result<_, _>>()?;
+                options.parallelism = value()?
+                    .split(',')
+                    .map(|p| number(p.into()).map(|p| p as u32))
+                    .collect::<Result<_, _>>()?;
             }
-            query if QUERIES.contains(&query) || AGGREGATIONS.contains(&query) => options.queries.push(query.into()),
+            query if QUERIES.contains(&query) || AGGREGATIONS.contains(&query) => {
+                options.queries.push(query.into())
+            }
             other => return Err(format!("'{other}' is none of {QUERIES:?}, {AGGREGATIONS:?} or an option")),
         }
     }

@@ -73,7 +73,12 @@ fn width_of(sql_type: &SqlType, nullable: bool, max_width: usize) -> usize {
 const NULL: &str = "<NULL>";
 
 impl ResultPrinter {
-    pub fn new(mode: ResultMode, schema: &SchemaRef, zone: TimeZone, max_width: usize) -> Result<Self, Failure> {
+    pub fn new(
+        mode: ResultMode,
+        schema: &SchemaRef,
+        zone: TimeZone,
+        max_width: usize,
+    ) -> Result<Self, Failure> {
         let headers: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let widths = schema
             .fields()
@@ -197,7 +202,9 @@ impl ResultPrinter {
         let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
         for (cells, (count, order)) in std::mem::take(&mut self.folded) {
             let count = usize::try_from(count).map_err(|_| {
-                Failure::Job("the changelog retracts a row that was never inserted; use the changelog mode".into())
+                Failure::Job(
+                    "the changelog retracts a row that was never inserted; use the changelog mode".into(),
+                )
             })?;
             rows.extend(std::iter::repeat_n((order, cells), count));
         }

@@ -33,7 +33,8 @@ struct SqlHelper {
 impl Validator for SqlHelper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input().trim();
-        let done = text.is_empty() || text.starts_with('\\') || is_bare_command(text) || (self.is_complete)(text);
+        let done =
+            text.is_empty() || text.starts_with('\\') || is_bare_command(text) || (self.is_complete)(text);
         Ok(if done { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
@@ -47,9 +48,9 @@ impl Completer for SqlHelper {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let start = line[..pos].rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |place| {
-            place + line[place..].chars().next().map_or(1, char::len_utf8)
-        });
+        let start = line[..pos]
+            .rfind(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .map_or(0, |place| place + line[place..].chars().next().map_or(1, char::len_utf8));
         Ok((start, self.words.starting_with(&line[start..pos], &line[..start])))
     }
 }
@@ -66,15 +67,16 @@ impl Words {
         let fits = |word: &&String| word.to_lowercase().starts_with(&wanted);
         let in_case = |word: &String| if lower { word.to_lowercase() } else { word.to_uppercase() };
         let last = before.split_whitespace().last().unwrap_or("").to_uppercase();
-        let after_table_word =
-            ["FROM", "JOIN", "INTO", "TABLE", "DESCRIBE", "DESC", "VIEW"].contains(&last.trim_start_matches('('));
+        let after_table_word = ["FROM", "JOIN", "INTO", "TABLE", "DESCRIBE", "DESC", "VIEW"]
+            .contains(&last.trim_start_matches('('));
         let mut found: Vec<String> = self.tables.iter().filter(fits).cloned().collect();
         if !after_table_word {
             found.extend(self.columns.iter().filter(fits).cloned());
         }
         found.sort();
         found.dedup();
-        let mut fixed: Vec<String> = self.keywords.iter().chain(&self.functions).filter(fits).map(in_case).collect();
+        let mut fixed: Vec<String> =
+            self.keywords.iter().chain(&self.functions).filter(fits).map(in_case).collect();
         fixed.sort();
         fixed.dedup();
         if !after_table_word || found.is_empty() {

@@ -45,10 +45,10 @@ fn piped(session: &mut Session) -> Result<(), Failure> {
         let line = line.map_err(|error| Failure::User(format!("read standard input: {error}")))?;
         text.push_str(&line);
         text.push('\n');
-        if weir_planner::is_complete(&text) {
-            if session.execute_script(&std::mem::take(&mut text))? == Flow::Quit {
-                return session.wait_for_jobs();
-            }
+        if weir_planner::is_complete(&text)
+            && session.execute_script(&std::mem::take(&mut text))? == Flow::Quit
+        {
+            return session.wait_for_jobs();
         }
     }
     if !text.trim().is_empty() {
@@ -84,7 +84,8 @@ fn prompt(session: &mut Session) -> Result<(), Failure> {
             eprintln!("error: {failure}");
         }
         prompt.set_words(words(session));
-        let line = prompt.read().map_err(|error| Failure::User(format!("read from the terminal: {error}")))?;
+        let line =
+            prompt.read().map_err(|error| Failure::User(format!("read from the terminal: {error}")))?;
         let text = match line {
             Line::Text(text) => text,
             Line::Interrupted => continue,

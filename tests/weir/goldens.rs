@@ -39,7 +39,8 @@ fn folded(changes: Vec<String>) -> Vec<String> {
 }
 
 fn expected(query: &str) -> (usize, String) {
-    let text = std::fs::read_to_string(path("tests/goldens/nexmark-100k/expected.json")).expect("expected.json");
+    let text =
+        std::fs::read_to_string(path("tests/goldens/nexmark-100k/expected.json")).expect("expected.json");
     let summary: Value = serde_json::from_str(&text).expect("JSON");
     let query = &summary["queries"][query];
     let rows = query["rows"].as_u64().expect("a golden query");
@@ -49,7 +50,8 @@ fn expected(query: &str) -> (usize, String) {
 /// Runs queries/nexmark/`query`.sql over the goldens' input into files of `format` and returns their lines.
 fn run(query: &str, format: &str, parallelism: u32) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let sink = format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.path().display());
+    let sink =
+        format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.path().display());
     weir(&[
         "run",
         "queries/nexmark/tables.sql",
@@ -159,7 +161,10 @@ fn folding_counts() {
     let change = |before: &str, after: &str, op: &str| {
         format!("{{\"before\":{before},\"after\":{after},\"op\":\"{op}\"}}")
     };
-    let changes =
-        vec![change("null", "{\"a\":1}", "c"), change("{\"a\":1}", "null", "d"), change("null", "{\"a\":2}", "c")];
+    let changes = vec![
+        change("null", "{\"a\":1}", "c"),
+        change("{\"a\":1}", "null", "d"),
+        change("null", "{\"a\":2}", "c"),
+    ];
     assert_eq!(folded(changes), ["{\"a\":2}"]);
 }

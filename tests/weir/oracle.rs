@@ -57,7 +57,8 @@ fn write_files(rows: &[Row], folder: &Path) {
     let mut text = String::new();
     for row in rows {
         let (k, v) = (serde_json::json!(row.k), serde_json::json!(row.v));
-        writeln!(text, "{{\"k\":{k},\"v\":{v},\"ts\":\"{}\"}}", instant(row.ms)).expect("a String takes text");
+        writeln!(text, "{{\"k\":{k},\"v\":{v},\"ts\":\"{}\"}}", instant(row.ms))
+            .expect("a String takes text");
     }
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join("rows.json"), text).expect("a file");
@@ -87,7 +88,8 @@ async fn batch_answer(rows: &[Row], sql: &str) -> Vec<String> {
     writer.write_batches(&batches.iter().collect::<Vec<_>>()).expect("rows as JSON");
     writer.finish().expect("an end");
     let text = writer.into_inner();
-    let rows: Vec<Value> = if text.is_empty() { Vec::new() } else { serde_json::from_slice(&text).expect("JSON") };
+    let rows: Vec<Value> =
+        if text.is_empty() { Vec::new() } else { serde_json::from_slice(&text).expect("JSON") };
     let mut rows: Vec<String> = rows.iter().map(canonical).collect();
     rows.sort();
     rows
@@ -109,8 +111,7 @@ fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) 
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for line in lines_below(&output) {
         let change: Value = serde_json::from_str(&line).expect("JSON");
-        let (row, step) =
-            if change["op"] == "c" { (&change["after"], 1) } else { (&change["before"], -1) };
+        let (row, step) = if change["op"] == "c" { (&change["after"], 1) } else { (&change["before"], -1) };
         *counts.entry(canonical(row)).or_default() += step;
     }
     std::fs::remove_dir_all(&output).ok();
@@ -230,7 +231,12 @@ fn streams_fold_to_the_batch_answer() {
             );
             let streamed = streamed_answer(folder.path(), case.columns, &query, parallelism);
             let batch = runtime.block_on(batch_answer(&rows, case.batch));
-            assert_eq!(streamed, batch, "seed {seed}, {} rows, parallelism {parallelism}: {query}", rows.len());
+            assert_eq!(
+                streamed,
+                batch,
+                "seed {seed}, {} rows, parallelism {parallelism}: {query}",
+                rows.len()
+            );
         }
     }
 }

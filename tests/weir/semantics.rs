@@ -20,7 +20,9 @@ fn expected(file: &str) -> Vec<Printed> {
     let mut rows = Vec::new();
     let mut table = Vec::new();
     for line in text.lines() {
-        if line.starts_with('+') && !line.starts_with("+I\t") && !line.starts_with("+U\t") || line.starts_with('|') {
+        if line.starts_with('+') && !line.starts_with("+I\t") && !line.starts_with("+U\t")
+            || line.starts_with('|')
+        {
             table.push(line.to_string());
         } else if line.ends_with("rows in set") || line.ends_with("row in set") {
             blocks.push(Printed::Table(std::mem::take(&mut table)));
@@ -40,7 +42,8 @@ fn expected(file: &str) -> Vec<Printed> {
 /// The statements of a script: definitions, and those that print.
 fn statements(file: &str) -> (String, Vec<String>) {
     let text = std::fs::read_to_string(path(&format!("tests/goldens/semantics/{file}"))).expect("a script");
-    let text: String = text.lines().filter(|line| !line.trim_start().starts_with("--")).map(|l| format!("{l}\n")).collect();
+    let text: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("--")).map(|l| format!("{l}\n")).collect();
     let mut definitions = String::new();
     let mut printing = Vec::new();
     for statement in text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
@@ -60,7 +63,9 @@ fn printed(run: &Run) -> Printed {
         return Printed::Error;
     }
     if run.stdout.starts_with("+--") {
-        return Printed::Table(run.stdout.lines().filter(|line| line.starts_with(['+', '|'])).map(str::to_string).collect());
+        return Printed::Table(
+            run.stdout.lines().filter(|line| line.starts_with(['+', '|'])).map(str::to_string).collect(),
+        );
     }
     Printed::Rows(run.stdout.lines().map(str::to_string).collect())
 }
@@ -92,7 +97,8 @@ fn check(name: &str, refused: usize, sorted: bool) {
         if KNOWN_DIFFERENCES.contains(&statement.as_str()) {
             continue;
         }
-        let sql = format!("{definitions}\nSET 'sql-client.execution.result-mode' = 'changelog';\n{statement};\n");
+        let sql =
+            format!("{definitions}\nSET 'sql-client.execution.result-mode' = 'changelog';\n{statement};\n");
         let run = run_sql(&sql, &["-D", &format!("DIR={}", directory.display())]);
         if run.stderr.contains("not supported yet") {
             not_yet.push(format!("{statement}\n    {}", run.stderr.lines().next().unwrap_or("")));

@@ -2,12 +2,14 @@
 
 use super::casts::cast_expr;
 use super::coercion::{common_type, comparison_type, literal_value};
+use super::compare;
 use super::conditional;
 use super::planners::null_of;
 use super::registry::FunctionRegistry;
 use super::udf::FlinkFunction;
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::config::ConfigOptions;
+use datafusion_common::metadata::FieldMetadata;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion_expr::expr::{BinaryExpr, Case, InList, Like, ScalarFunction};
@@ -44,9 +46,12 @@ impl FlinkAnalyzer {
         }
         let names = NamePreserver::new(&plan);
         let mut binder = Binder { registry: &self.registry, schema: &schema };
+        let projects = matches!(plan, LogicalPlan::Projection(_));
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            Ok(expr.rewrite(&mut binder)?.update_data(|expr| name.restore(expr)))
+            let bound = expr.rewrite(&mut binder)?;
+            let bound = if projects { bound.update_data(marked_literal) } else { bound };
+            Ok(bound.update_data(|expr| name.restore(expr)))
         })?
         .map_data(|plan| match plan {
             LogicalPlan::Union(union) => self.coerce_union(union),
@@ -117,7 +122,16 @@ fn union_schema(before: &DFSchemaRef, inputs: &[Arc<LogicalPlan>]) -> Result<DFS
         let mut merged = first.clone().with_name(field.name());
         let nullable = inputs.iter().any(|input| input.schema().field(column).is_nullable());
         if inputs.iter().any(|input| input.schema().field(column).metadata() != merged.metadata()) {
-            merged = merged.with_metadata(Default::default());
+            // Texts of several lengths, timestamps of several precisions: the type that they have in common.
+            let types = inputs.iter().filter_map(|input| SqlType::of_field(input.schema().field(column)));
+            let common = common_type(&types.collect::<Vec<_>>()).unwrap_or(SqlType::Null);
+            let marked = common.to_field(field.name(), true);
+            let metadata = if marked.data_type() == merged.data_type() {
+                marked.metadata().clone()
+            } else {
+                Default::default()
+            };
+            merged = merged.with_metadata(metadata);
         }
         merged.set_nullable(nullable);
         (qualifier.cloned(), Arc::new(merged))
@@ -182,6 +196,14 @@ pub(super) fn coerce_comparison(
     };
     let left = to_comparable(registry, left, schema, &target)?;
     let right = to_comparable(registry, right, schema, &target)?;
+    if matches!(target, DataType::Float32 | DataType::Float64)
+        && let Some(name) = compare::of_floats(op)
+        && left != right
+    {
+        let arguments = vec![left, right];
+        let (function, typed) = compare::bound(registry, name, &target, &arguments, schema)?;
+        return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function.bind(typed), arguments)));
+    }
     Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
 }
 
@@ -204,6 +226,26 @@ pub(super) fn typed_literal(expr: Expr) -> Expr {
             Some(typed) => Expr::Literal(typed, metadata),
             None => Expr::Literal(value, metadata),
         },
+        expr => expr,
+    }
+}
+
+/// A column that is a text or bytes literal, marked with its length: CHAR(n), BINARY(n).
+fn marked_literal(expr: Expr) -> Expr {
+    match expr {
+        Expr::Alias(mut alias) => {
+            alias.expr = Box::new(marked_literal(*alias.expr));
+            Expr::Alias(alias)
+        }
+        Expr::Literal(value, None) => {
+            let sql_type = match &value {
+                ScalarValue::Utf8(Some(text)) => SqlType::Char(text.chars().count() as u32),
+                ScalarValue::Binary(Some(bytes)) => SqlType::Binary(bytes.len() as u32),
+                _ => return Expr::Literal(value, None),
+            };
+            let metadata = FieldMetadata::from(sql_type.to_field("", false).metadata().clone());
+            Expr::Literal(value, Some(metadata))
+        }
         expr => expr,
     }
 }

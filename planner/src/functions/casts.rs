@@ -30,7 +30,11 @@ fn type_cast(call: &Call<'_>) -> Result<Typed> {
     let (Some(text), [from, _]) = (call.literal_text(1), call.types) else {
         return call.refuse("a value and a type");
     };
-    let target = parse_type_text(text)?.sql_type;
+    let target = match parse_type_text(text)?.sql_type {
+        // A TIME in a query has no fraction, whatever its type says.
+        SqlType::Time(_) => SqlType::Time(0),
+        target => target,
+    };
     if !is_castable(from, &target) {
         return plan_err!("cannot cast {from} to {target}{}", advice(from, &target));
     }
@@ -109,12 +113,13 @@ pub fn cast_expr(
 /// Casts in which Arrow and Flink agree and that the optimizer may look through.
 fn is_lossless(from: &SqlType, to: &SqlType) -> bool {
     use SqlType::{BigInt, Double, Float, Int, SmallInt, TinyInt};
-    match (from, to) {
-        (TinyInt, SmallInt | Int | BigInt | Float | Double) => true,
-        (SmallInt, Int | BigInt | Float | Double) => true,
-        (Int, BigInt | Double) | (Float, Double) => true,
-        _ => false,
-    }
+    matches!(
+        (from, to),
+        (TinyInt, SmallInt | Int | BigInt | Float | Double)
+            | (SmallInt, Int | BigInt | Float | Double)
+            | (Int, BigInt | Double)
+            | (Float, Double)
+    )
 }
 
 fn run(inputs: &Inputs<'_>, lenient: bool) -> Result<ArrayRef> {

@@ -1,7 +1,7 @@
 //! Which type operands meet in, and what casts need no asking. After Flink's `LogicalTypeMerging`, `LogicalTypeCasts`
 //! and Calcite's least restrictive type.
 
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 use datafusion_common::arrow::array::types::IntervalMonthDayNano;
 use weir_types::{SqlField, SqlType};
@@ -101,8 +101,8 @@ pub(super) fn common_number(left: &SqlType, right: &SqlType) -> Option<SqlType> 
     Some(SqlType::Decimal { precision: precision as u8, scale: scale.min(precision as i8) })
 }
 
-/// The type in which two operands are compared; `None` if they cannot be. Text meets a date, a time or a boolean in
-/// the other's type. Decimals that need more than 38 digits together meet in DECIMAL(76).
+/// The type in which two operands are compared; `None` if they cannot be. Text meets a date or a time in the
+/// other's type. Decimals that need more than 38 digits together meet in DECIMAL(76).
 pub(super) fn comparison_type(left: &SqlType, right: &SqlType) -> Option<DataType> {
     match (as_decimal(left), as_decimal(right)) {
         (Some((p1, s1)), Some((p2, s2))) if !(left.is_integer() && right.is_integer()) => {
@@ -125,8 +125,8 @@ pub(super) fn comparison_type(left: &SqlType, right: &SqlType) -> Option<DataTyp
 
 /// Types that compare with text by reading it.
 fn takes_text(sql_type: &SqlType) -> bool {
-    use SqlType::{Boolean, Date, Time, Timestamp, TimestampLtz};
-    matches!(sql_type, Boolean | Date | Time(_) | Timestamp(_) | TimestampLtz(_))
+    use SqlType::{Date, Time, Timestamp, TimestampLtz};
+    matches!(sql_type, Date | Time(_) | Timestamp(_) | TimestampLtz(_))
 }
 
 /// True if Flink casts `from` to `to` where nobody asks for it: arguments of functions, columns of a sink.
@@ -138,7 +138,7 @@ pub fn is_implicitly_castable(from: &SqlType, to: &SqlType) -> bool {
         (a, T::Decimal { .. } | T::Double) if a.is_numeric() => true,
         (a, T::Float) => a.is_integer() || matches!(a, T::Decimal { .. }),
         (a, b) if a.is_integer() && b.is_integer() => integer_rank(a) <= integer_rank(b),
-        (T::Char(a), T::Char(b)) | (T::Binary(a), T::Binary(b)) => a <= b || a > b,
+        (T::Char(_), T::Char(_)) | (T::Binary(_), T::Binary(_)) => true,
         (a, T::Varchar(_)) => a.is_string(),
         (T::Binary(_) | T::Varbinary(_), T::Varbinary(_)) => true,
         (T::Time(_) | T::Timestamp(_), T::Time(_)) => true,
@@ -184,12 +184,4 @@ pub(super) fn literal_value(value: &ScalarValue) -> Option<ScalarValue> {
 
 fn digits(number: u128) -> u8 {
     number.checked_ilog10().map_or(1, |power| power as u8 + 1)
-}
-
-/// True for the Arrow types that values of an INTERVAL have.
-pub(super) fn is_interval(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Interval(IntervalUnit::YearMonth) | DataType::Duration(TimeUnit::Millisecond)
-    )
 }

@@ -8,9 +8,9 @@ use super::planners::null_of;
 use super::registry::FunctionRegistry;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::kernels::zip::zip;
-use datafusion_common::{DFSchema, Result, internal_err};
+use datafusion_common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion_expr::expr::Case;
-use datafusion_expr::{Expr, Operator};
+use datafusion_expr::{Expr, ExprSchemable, Operator};
 use weir_types::SqlType;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -44,7 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 /// The kernel of calls that never run: they become CASE when they are bound.
-fn expanded(_: &Inputs<'_>) -> Result<ArrayRef> {
+pub(super) fn expanded(_: &Inputs<'_>) -> Result<ArrayRef> {
     internal_err!("a conditional call was not expanded")
 }
 
@@ -138,6 +138,11 @@ pub(super) fn expand(
             let equal = coerce_comparison(registry, value.clone(), Operator::Eq, other, schema)?;
             let null = null_of(&typed.result.data_type())?;
             case(vec![(equal, null)], coerce(registry, value, schema, &typed.result)?)
+        }
+        "TYPEOF" => {
+            let null = if arguments[0].nullable(schema)? { "" } else { " NOT NULL" };
+            let text = format!("{}{null}", typed.arguments[0]);
+            Ok(Some(Expr::Literal(ScalarValue::from(text), None)))
         }
         "COALESCE" | "IFNULL" if arguments[1..].iter().any(is_fallible) => {
             let Some((last, others)) = arguments.split_last() else { return Ok(None) };

@@ -11,7 +11,7 @@
 //! | `(a, b) OVERLAPS (c, d)` | `$OVERLAPS(a, b, c, d)` |
 //! | `INTERVAL '1-2' YEAR TO MONTH` | `INTERVAL '14' MONTH` |
 //! | `TIMESTAMPADD(DAY, n, t)` | `TIMESTAMPADD('DAY', n, t)` |
-//! | `JSON_OBJECT(k VALUE v ABSENT ON NULL)` | `$JSON_OBJECT(FALSE, k, v)` |
+//! | `JSON_OBJECT(k VALUE v ABSENT ON NULL)` | `$JSON_OBJECT('Av', k, v)` |
 //! | `VALUES (..), (..)` | `SELECT * FROM $VALUES((..), (..))` |
 //!
 //! Arguments of table functions stay as they are, but for queries among them.
@@ -19,7 +19,7 @@
 mod literals;
 mod syntax;
 
-pub(super) use syntax::VALUES;
+pub(super) use syntax::{VALUES, function as call, text};
 
 use datafusion_common::{DataFusionError, Result};
 use sqlparser::ast::{Expr, GroupByExpr, Query, Select, TableFactor, VisitMut, VisitorMut};

@@ -1,5 +1,6 @@
 //! Functions of numbers.
 
+mod hyperbolic;
 mod random;
 mod rounding;
 
@@ -62,9 +63,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("ACOS", DOUBLE_1, |i| double1(i, f64::acos), "arc cosine"),
     Function::new("ATAN", DOUBLE_1, |i| double1(i, f64::atan), "arc tangent"),
     Function::new("ATAN2", DOUBLE_2, |i| double2(i, f64::atan2), "angle of the point (x, y), given as y, x"),
-    Function::new("SINH", DOUBLE_1, |i| double1(i, f64::sinh), "hyperbolic sine"),
-    Function::new("COSH", DOUBLE_1, |i| double1(i, f64::cosh), "hyperbolic cosine"),
-    Function::new("TANH", DOUBLE_1, |i| double1(i, f64::tanh), "hyperbolic tangent"),
+    Function::new("SINH", DOUBLE_1, |i| double1(i, hyperbolic::sinh), "hyperbolic sine"),
+    Function::new("COSH", DOUBLE_1, |i| double1(i, hyperbolic::cosh), "hyperbolic cosine"),
+    Function::new("TANH", DOUBLE_1, |i| double1(i, hyperbolic::tanh), "hyperbolic tangent"),
     Function::new(
         "DEGREES",
         DOUBLE_1,

@@ -20,6 +20,7 @@ mod calls;
 mod casts;
 mod coercion;
 mod collections;
+mod compare;
 mod conditional;
 mod context;
 mod decimal;
@@ -32,6 +33,7 @@ mod patterns;
 mod planners;
 mod registry;
 mod strings;
+mod syntax;
 mod temporal;
 mod type_text;
 mod udf;
@@ -39,11 +41,12 @@ mod values;
 
 pub use analyzer::{FlinkAnalyzer, analyze_expr};
 pub use casts::cast_expr;
-pub use coercion::{common_type, is_implicitly_castable};
+pub use coercion::is_implicitly_castable;
 pub use context::FunctionContext;
 pub use desugar::{desugar_expr, desugar_query};
-pub use planners::{FlinkExprPlanner, FlinkTypePlanner, sql_type_of};
+pub use planners::{FlinkExprPlanner, FlinkTypePlanner};
 pub use registry::FunctionRegistry;
+pub(crate) use syntax::{parse_infix, parse_prefix};
 pub use values::FlinkValuesPlanner;
 
 #[cfg(test)]

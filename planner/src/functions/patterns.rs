@@ -9,7 +9,7 @@ use super::strings::{bytes_of, slices, written};
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListBuilder, StringBuilder};
 use arrow::datatypes::Int32Type;
 use datafusion_common::Result;
-use regex::{CaptureLocations, Regex};
+use regex::{CaptureLocations, Match, Regex};
 use std::sync::Arc;
 
 pub(super) use java::compile_java;
@@ -88,6 +88,19 @@ impl<'a> Regexes<'a> {
     }
 }
 
+/// All matches as Java finds them: an empty one may follow right behind another.
+fn matches<'r, 't>(regex: &'r Regex, text: &'t str) -> impl Iterator<Item = Match<'t>> + use<'r, 't> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let found = regex.find_at(text, next?)?;
+        next = match found.is_empty() {
+            false => Some(found.end()),
+            true => text[found.end()..].chars().next().map(|character| found.end() + character.len_utf8()),
+        };
+        Some(found)
+    })
+}
+
 fn regexp(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, mut regexes) = (inputs.texts(0)?, Regexes::new(inputs, 1)?);
     let mut matches = Vec::with_capacity(inputs.rows);
@@ -155,8 +168,10 @@ fn extract_all(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         };
         match (texts.get(row), regexes.get(row)?, wanted) {
             (Some(text), Some(regex), Some(wanted)) if wanted < regex.captures_len() => {
-                for captures in regex.captures_iter(text) {
-                    lists.values().append_option(captures.get(wanted).map(|found| found.as_str()));
+                let mut places = regex.capture_locations();
+                for found in matches(&regex, text) {
+                    regex.captures_read_at(&mut places, text, found.start());
+                    lists.values().append_option(places.get(wanted).map(|(start, end)| &text[start..end]));
                 }
                 lists.append(true);
             }
@@ -175,7 +190,7 @@ fn replace(inputs: &Inputs<'_>) -> Result<ArrayRef> {
             return Ok(false);
         };
         let mut last = 0;
-        for found in regex.find_iter(text) {
+        for found in matches(&regex, text) {
             out.push_str(&text[last..found.start()]);
             out.push_str(replacement);
             last = found.end();
@@ -198,7 +213,7 @@ fn integers(inputs: &Inputs<'_>, f: impl Fn(&Regex, &str) -> i32) -> Result<Arra
 }
 
 fn count(inputs: &Inputs<'_>) -> Result<ArrayRef> {
-    integers(inputs, |regex, text| regex.find_iter(text).count() as i32)
+    integers(inputs, |regex, text| matches(regex, text).count() as i32)
 }
 
 fn instr(inputs: &Inputs<'_>) -> Result<ArrayRef> {

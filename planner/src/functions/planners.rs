@@ -11,8 +11,6 @@ use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 use sqlparser::ast::{self, BinaryOperator};
 use std::sync::Arc;
 
-pub use super::type_text::sql_type_of;
-
 /// Operators and special syntax as calls of Flink's functions.
 #[derive(Debug)]
 pub struct FlinkExprPlanner {

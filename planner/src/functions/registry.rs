@@ -4,7 +4,8 @@ use super::context::FunctionContext;
 use super::definition::Function;
 use super::udf::FlinkFunction;
 use super::{
-    arithmetic, calls, casts, collections, conditional, hashes, json, math, patterns, strings, temporal,
+    arithmetic, calls, casts, collections, compare, conditional, hashes, json, math, patterns, strings,
+    temporal,
 };
 use datafusion_expr::ScalarUDF;
 use std::collections::BTreeMap;
@@ -14,13 +15,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct FunctionRegistry {
     functions: Arc<BTreeMap<&'static str, Arc<ScalarUDF>>>,
-    context: FunctionContext,
 }
 
 /// Every scalar function.
 pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
-    let tables: [&'static [Function]; 15] = [
+    let tables: [&'static [Function]; 16] = [
         arithmetic::FUNCTIONS,
+        compare::FUNCTIONS,
         conditional::FUNCTIONS,
         casts::FUNCTIONS,
         math::FUNCTIONS,
@@ -43,7 +44,7 @@ impl FunctionRegistry {
     pub fn new(context: FunctionContext) -> Self {
         let unbound = |function| Arc::new(FlinkFunction::unbound(function, context.clone()));
         let functions = functions().map(|function| (function.name, unbound(function))).collect();
-        FunctionRegistry { functions: Arc::new(functions), context }
+        FunctionRegistry { functions: Arc::new(functions) }
     }
 
     /// The function of that name, in any case.
@@ -54,9 +55,5 @@ impl FunctionRegistry {
     /// Names as users write them, sorted; without those that only the planner calls.
     pub fn names(&self) -> Vec<String> {
         self.functions.keys().filter(|name| !name.starts_with('$')).map(|name| name.to_string()).collect()
-    }
-
-    pub fn context(&self) -> &FunctionContext {
-        &self.context
     }
 }

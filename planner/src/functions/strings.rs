@@ -15,7 +15,7 @@ pub(super) use codes::FUNCTIONS as CODE_FUNCTIONS;
 pub(super) use splits::FUNCTIONS as SPLIT_FUNCTIONS;
 
 const TEXT_TO_TEXT: Typing = Typing::Signatures(&[call(&[P::Text], R::Argument(0))]);
-const TEXT_TO_STRING: Typing = Typing::Signatures(&[call(&[P::Text], R::Text)]);
+const TEXT_TO_NULLABLE: Typing = Typing::Signatures(&[call(&[P::Text], R::Text).nullable()]);
 const TEXT_TO_INT: Typing = Typing::Signatures(&[call(&[P::Text], R::Int)]);
 const TEXTS_TO_BOOLEAN: Typing = Typing::Signatures(&[call(&[P::Text, P::Text], R::Boolean)]);
 const TEXT_INT: Typing = Typing::Signatures(&[call(&[P::Text, P::Int], R::Text).nullable()]);
@@ -32,7 +32,8 @@ const OVERLAY: Typing = Typing::Signatures(&[
     call(&[P::Text, P::Text, P::Int, P::Int], R::Text),
 ]);
 const CONCAT: Typing = Typing::Signatures(&[call(&[P::Text], R::Text).variadic()]);
-const CONCAT_WS: &[Signature] = &[call(&[P::Text, P::Text], R::Text).variadic().nullable()];
+const CONCAT_WS: &[Signature] =
+    &[call(&[P::Text], R::Text), call(&[P::Text, P::Text], R::Text).variadic().nullable()];
 const CONCAT_OPERATOR: Typing =
     Typing::Signatures(&[call(&[P::Text, P::Text], R::Text), call(&[P::Bytes, P::Bytes], R::Bytes)]);
 const POSITION: Typing = Typing::Signatures(&[call(&[P::Text, P::Text], R::Int)]);
@@ -53,7 +54,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("UPPER", TEXT_TO_TEXT, words::upper, "in capitals"),
     Function::new("LOWER", TEXT_TO_TEXT, words::lower, "in small letters"),
     Function::new("INITCAP", TEXT_TO_TEXT, words::initcap, "each word with one capital in front"),
-    Function::new("REVERSE", TEXT_TO_STRING, words::reverse, "the characters backwards"),
+    Function::new("REVERSE", TEXT_TO_NULLABLE, words::reverse, "the characters backwards"),
     Function::new("REPEAT", REPEAT, words::repeat, "the text several times"),
     Function::new("REPLACE", THREE, words::replace, "REPLACE(s, search, replacement)"),
     Function::new("TRANSLATE", THREE, words::translate, "TRANSLATE(s, from, to): characters one by one"),

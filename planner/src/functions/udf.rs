@@ -68,6 +68,9 @@ impl FlinkFunction {
         for (field, literal) in fields.iter().zip(literals) {
             let literal = literal.map(|value| literal_value(value).unwrap_or_else(|| value.clone()));
             let sql_type = match &literal {
+                // A literal has the length that it is written with.
+                Some(ScalarValue::Utf8(Some(text))) => Some(SqlType::Char(text.chars().count() as u32)),
+                Some(ScalarValue::Binary(Some(bytes))) => Some(SqlType::Binary(bytes.len() as u32)),
                 Some(value) if value.data_type() != *field.data_type() => {
                     SqlType::of_data_type(&value.data_type())
                 }

@@ -2,6 +2,8 @@
 
 use crate::query::lower::{Facts, Lowered};
 use crate::{ExplainDetail, PlanError};
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_expr::{Expr, LogicalPlan};
 use serde_json::json;
 use std::fmt::Write;
 use weir_types::{Exchange, NodeIndex, OperatorNode, OperatorSpec, Parallelism};
@@ -18,11 +20,11 @@ pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<St
     }
     let mut text = String::from("== Abstract Syntax Tree ==\n");
     for (plan, _) in &lowered.plans {
-        text.push_str(&format!("{}\n\n", plan.display_indent()));
+        text.push_str(&format!("{}\n\n", plan_text(plan)));
     }
     text.push_str("== Optimized Logical Plan ==\n");
     for (_, optimized) in &lowered.plans {
-        text.push_str(&format!("{}\n\n", optimized.display_indent()));
+        text.push_str(&format!("{}\n\n", plan_text(optimized)));
     }
     text.push_str("== Optimized Execution Plan ==\n");
     text.push_str(&operators(lowered, details.contains(&ExplainDetail::ChangelogMode)));
@@ -35,6 +37,18 @@ pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<St
         text.push('\n');
     }
     Ok(text)
+}
+
+/// A logical plan, without what literals carry beside their values.
+fn plan_text(plan: &LogicalPlan) -> String {
+    let bare = |expr: Expr| {
+        Ok(match expr {
+            Expr::Literal(value, Some(_)) => Transformed::yes(Expr::Literal(value, None)),
+            expr => Transformed::no(expr),
+        })
+    };
+    let shown = plan.clone().transform_up(|plan| plan.map_expressions(|expr| expr.transform_up(bare)));
+    shown.map_or_else(|_| plan.display_indent().to_string(), |shown| shown.data.display_indent().to_string())
 }
 
 /// The operators from the sinks down to the sources, inputs indented. What several operators read is written once and

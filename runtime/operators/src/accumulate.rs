@@ -7,8 +7,8 @@ use crate::merge::AccumulatorTable;
 use weir_state::{KeyedStateBackend, Namespace, PinBuffer};
 use weir_types::ChangelogBatch;
 
-/// `grouping` has the entry of each row of `batch`. `count_word` is the word with the number of a group's rows, where the
-/// input retracts; rows that take back count there too.
+/// `grouping` has the entry of each row of `batch`. `count_word` is the word with the number of a group's
+/// rows, where the input retracts; rows that take back count there too.
 pub(crate) fn accumulate(
     set: &AccumulatorSet,
     keyed: &mut KeyedStateBackend,

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::{CalcSpec, ChangelogBatch, RowKind, RowKinds};
 
-/// Rows where the filter is TRUE, projected. The filter is evaluated first, and the projection only over the rows
-/// that it leaves: `1/x` never sees the `x = 0` that `WHERE x <> 0` removes.
+/// Rows where the filter is TRUE, projected. The filter is evaluated first, and the projection only over the
+/// rows that it leaves: `1/x` never sees the `x = 0` that `WHERE x <> 0` removes.
 pub(crate) struct Calc {
     filter: Option<Arc<dyn PhysicalExpr>>,
     projection: Option<Projection>,

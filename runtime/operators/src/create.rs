@@ -16,8 +16,8 @@ use weir_types::{JobSettings, OperatorNode, OperatorSpec, WindowSpec, WindowTime
 
 /// The operator of one subtask of `node`. `inputs` has the schema of each input edge, in their order.
 ///
-/// A VALUES node has no input: the driver calls `on_end_of_input` and then `resume` until it is done. Sources, sinks and
-/// the collector of a SELECT are the runtime's own, and an error here.
+/// A VALUES node has no input: the driver calls `on_end_of_input` and then `resume` until it is done.
+/// Sources, sinks and the collector of a SELECT are the runtime's own, and an error here.
 ///
 /// Errors: `Unsupported` names what the node asks for that is not built, with the node's label in front.
 pub fn create_operator(

@@ -15,8 +15,9 @@ const WORD_BITS: usize = 64;
 /// For each map of seen values and each filter that shares it, the rows that count.
 pub(crate) type DistinctRows = Vec<Vec<BooleanBuffer>>;
 
-/// The seen values of all groups: a map per list of arguments, under the state with the groups' accumulators. An entry
-/// says which filters have let its value through: a bit each where rows only come, a count each where they also go.
+/// The seen values of all groups: a map per list of arguments, under the state with the groups' accumulators.
+/// An entry says which filters have let its value through: a bit each where rows only come, a count each
+/// where they also go.
 pub(crate) struct DistinctMaps {
     specs: Vec<DistinctSpec>,
     pub(crate) maps: Vec<StateId>,
@@ -53,7 +54,8 @@ impl DistinctMaps {
         Ok(DistinctMaps { specs: set.distincts().to_vec(), maps, retracts, found: Slots::default() })
     }
 
-    /// Notes the values of `rows` under the entries at `parents`. Only rows of `considered` take part (`None`: all).
+    /// Notes the values of `rows` under the entries at `parents`. Only rows of `considered` take part
+    /// (`None`: all).
     pub(crate) fn note(
         &mut self,
         keyed: &mut KeyedStateBackend,
@@ -185,8 +187,8 @@ impl DistinctMaps {
 }
 
 impl DistinctMaps {
-    /// Adds what the entries `from_slots` of another map say to the entries that `found` names, and tells for each
-    /// filter which values are there only since.
+    /// Adds what the entries `from_slots` of another map say to the entries that `found` names, and tells for
+    /// each filter which values are there only since.
     pub(crate) fn merge(
         &self,
         keyed: &mut KeyedStateBackend,

@@ -1,4 +1,5 @@
-//! Event scripts: small tables of changes, watermarks and clock times in, and what an operator emits for them.
+//! Event scripts: small tables of changes, watermarks and clock times in, and what an operator emits for
+//! them.
 //!
 //! A script in `tests-data/` has the input's columns, the events, a line `----` and what is expected:
 //!
@@ -12,8 +13,8 @@
 //! +I a 5
 //! ```
 //!
-//! `WEIR_UPDATE_EXPECTED=1` rewrites what is expected. Each script runs with several sizes of batches, and all must give
-//! the same rows in the same order.
+//! `WEIR_UPDATE_EXPECTED=1` rewrites what is expected. Each script runs with several sizes of batches, and
+//! all must give the same rows in the same order.
 
 use crate::{Operator, OperatorContext, Output, OutputElement, Progress};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};

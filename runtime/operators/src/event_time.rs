@@ -8,8 +8,8 @@ use arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType,
 };
 
-/// The column's times in milliseconds since the epoch, cut towards the past; NULL stays NULL. Milliseconds are not
-/// copied.
+/// The column's times in milliseconds since the epoch, cut towards the past; NULL stays NULL. Milliseconds
+/// are not copied.
 pub(crate) fn to_millis(column: &dyn Array) -> Result<Int64Array, OperatorError> {
     fn typed<T: ArrowTimestampType>(column: &dyn Array, convert: impl Fn(i64) -> i64) -> Int64Array {
         let column: &PrimitiveArray<T> = column.as_primitive();
@@ -33,7 +33,8 @@ pub(crate) fn to_millis(column: &dyn Array) -> Result<Int64Array, OperatorError>
     }
 }
 
-/// The times of a rowtime column in milliseconds. Fails on NULL, as Flink does: such a row has no place in event time.
+/// The times of a rowtime column in milliseconds. Fails on NULL, as Flink does: such a row has no place in
+/// event time.
 pub(crate) fn rowtime_millis(column: &dyn Array, name: &str) -> Result<Int64Array, OperatorError> {
     if column.null_count() > 0 {
         let row = (0..column.len()).find(|row| column.is_null(*row)).unwrap_or(0);

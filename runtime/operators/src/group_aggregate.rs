@@ -17,12 +17,12 @@ use weir_types::{
 /// Results of one step take about so many bytes at most, where they have no fixed width.
 const RESULT_BYTES: usize = 16 << 20;
 
-/// Emits, row by row of its input, what becomes of the row's group: `+I` for its first row, `-U` and `+U` where the results
-/// change, `-D` when the last row is taken back, and nothing where the results stay as they were. A row that takes back from a group
-/// that is not there is dropped: the group's state has expired.
+/// Emits, row by row of its input, what becomes of the row's group: `+I` for its first row, `-U` and `+U`
+/// where the results change, `-D` when the last row is taken back, and nothing where the results stay as they
+/// were. A row that takes back from a group that is not there is dropped: the group's state has expired.
 ///
-/// Equal to Flink's at parallelism 1, row for row. With a time to live the results are emitted even if they stay the same,
-/// so that downstream state lives on, also as in Flink.
+/// Equal to Flink's at parallelism 1, row for row. With a time to live the results are emitted even if they
+/// stay the same, so that downstream state lives on, also as in Flink.
 pub(crate) struct GroupAggregate {
     name: String,
     spec: GroupAggregateSpec,

@@ -4,8 +4,8 @@ const NONE: u32 = u32::MAX;
 /// Slots below are looked up in a plain table.
 const DIRECT: u32 = 1 << 14;
 
-/// For the slots of a batch's rows: each slot once, and for each row the place of its slot among them. Reuse it from
-/// batch to batch.
+/// For the slots of a batch's rows: each slot once, and for each row the place of its slot among them. Reuse
+/// it from batch to batch.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     /// the slots, each once, in the order of their first rows
@@ -57,8 +57,8 @@ impl Grouping {
         }
     }
 
-    /// For each group whether its entry was there before, when the rows from `start` of a batch were grouped and
-    /// `created` are the rows of the batch, rising, that made entries.
+    /// For each group whether its entry was there before, when the rows from `start` of a batch were grouped
+    /// and `created` are the rows of the batch, rising, that made entries.
     pub(crate) fn existing(&self, created: &[u32], start: usize) -> Vec<bool> {
         let mut existing = vec![true; self.slots.len()];
         let first = created.partition_point(|position| (*position as usize) < start);

@@ -2,8 +2,8 @@
 //!
 //! Read first: [`Operator`] (what the driver asks of one), [`Output`], [`create_operator`].
 //!
-//! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart
-//! needs outside the state API.
+//! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that
+//! a restart needs outside the state API.
 
 mod accumulate;
 mod accumulators;

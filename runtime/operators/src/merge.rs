@@ -36,8 +36,9 @@ impl Merger {
         }
     }
 
-    /// Adds what entry `from_slots[i]` has seen to entry `into_slots[i]`, behind what that has seen. No entry comes twice.
-    /// `count_word`: the word with the number of rows. `all_new`: the entries to add to have seen nothing.
+    /// Adds what entry `from_slots[i]` has seen to entry `into_slots[i]`, behind what that has seen. No entry
+    /// comes twice. `count_word`: the word with the number of rows. `all_new`: the entries to add to have
+    /// seen nothing.
     pub(crate) fn merge(
         &mut self,
         keyed: &mut KeyedStateBackend,
@@ -79,8 +80,8 @@ impl Merger {
         Ok(())
     }
 
-    /// Adds the values at `children` of a DISTINCT map to the maps under `parents`, and those that are new there to the
-    /// accumulators.
+    /// Adds the values at `children` of a DISTINCT map to the maps under `parents`, and those that are new
+    /// there to the accumulators.
     fn merge_distinct(
         &mut self,
         keyed: &mut KeyedStateBackend,

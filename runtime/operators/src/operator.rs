@@ -56,10 +56,10 @@ pub struct OperatorContext {
 
 /// One operator of one subtask. Synchronous: it never waits.
 ///
-/// The driver guarantees: calls come one at a time; `open` comes first, after state was restored into `context`; a
-/// watermark is the minimum over all inputs and rises; no batch is empty; while an operator owes `resume` it gets no other
-/// call but `snapshot`. The operator guarantees: everything that a restart needs is in the context's state backends
-/// when `snapshot` returns; it keeps nothing else that later calls depend on.
+/// The driver guarantees: calls come one at a time; `open` comes first, after state was restored into
+/// `context`; a watermark is the minimum over all inputs and rises; no batch is empty; while an operator owes
+/// `resume` it gets no other call but `snapshot`. The operator guarantees: everything that a restart needs is
+/// in the context's state backends when `snapshot` returns; it keeps nothing else that later calls depend on.
 pub trait Operator: Send {
     /// Registers states and timers with their descriptors, and reads operator state that was restored.
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError>;
@@ -116,7 +116,8 @@ pub trait Operator: Send {
         Ok(Progress::Done)
     }
 
-    /// True if the operator emits watermarks itself and swallows those of its input, but for [`Watermark::MAX`].
+    /// True if the operator emits watermarks itself and swallows those of its input, but for
+    /// [`Watermark::MAX`].
     fn makes_watermarks(&self) -> bool {
         false
     }
@@ -126,7 +127,8 @@ pub trait Operator: Send {
         false
     }
 
-    /// Writes whatever is held outside the state backends into them. The driver snapshots the backends right after.
+    /// Writes whatever is held outside the state backends into them. The driver snapshots the backends right
+    /// after.
     fn snapshot(&mut self, _context: &mut OperatorContext) -> Result<(), OperatorError> {
         Ok(())
     }

@@ -9,7 +9,8 @@ fn state_name(operator: &str) -> String {
     format!("{operator}/watermark")
 }
 
-/// What was saved: after a change of the parallelism the least of all subtasks, so that no row becomes late by it.
+/// What was saved: after a change of the parallelism the least of all subtasks, so that no row becomes late
+/// by it.
 pub(crate) fn load_progress(operator: &str, context: &OperatorContext) -> i64 {
     let entries = context.operator_state.entries(&state_name(operator));
     let times = entries.iter().filter_map(|entry| Some(i64::from_le_bytes(entry[..].try_into().ok()?)));

@@ -5,9 +5,9 @@ use crate::{Operator, OperatorContext, OperatorError, Output, OutputElement, Pro
 use arrow::array::{Array, Int64Array};
 use weir_types::{ChangelogBatch, Watermark, WatermarkSpec};
 
-/// Forwards each row, then raises the watermark to the largest that a row has asked for; says so downstream when it is
-/// more than the interval above the last one said, and at each tick of the clock. Both counters start from 0, as
-/// in Flink: times before 1970 make no watermark.
+/// Forwards each row, then raises the watermark to the largest that a row has asked for; says so downstream
+/// when it is more than the interval above the last one said, and at each tick of the clock. Both counters
+/// start from 0, as in Flink: times before 1970 make no watermark.
 ///
 /// It keeps no state: after a restart the first row makes a watermark anew, and windows remember their own.
 pub(crate) struct WatermarkAssigner {

@@ -10,8 +10,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
 use weir_types::{ChangelogBatch, RowKinds, WindowSpec, WindowTableFunctionSpec, WindowTime};
 
-/// Each row once per window that holds it, with `window_start`, `window_end` and `window_time` appended. Keeps no
-/// state; a row whose time is NULL is in no window.
+/// Each row once per window that holds it, with `window_start`, `window_end` and `window_time` appended.
+/// Keeps no state; a row whose time is NULL is in no window.
 pub(crate) struct WindowTableFunction {
     slices: Slices,
     zone: Zone,

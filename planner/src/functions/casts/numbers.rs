@@ -2,7 +2,7 @@
 //! decimals are rounded half up and NULL where they do not fit.
 
 use super::super::decimal::{POWERS, fits, rescale};
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use arrow::datatypes::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use datafusion_common::{Result, exec_err, internal_err};
 use std::sync::Arc;

@@ -143,7 +143,8 @@ impl CastStep {
                 builder.append_null();
                 continue;
             };
-            match parse::cast_boolean(text) {
+            // Blanks around the word are not allowed here.
+            match parse::cast_boolean(text).filter(|_| text.trim().len() == text.len()) {
                 Some(value) => builder.append_value(value),
                 None => builder.append_option(self.malformed(text, &SqlType::Boolean)?),
             }

@@ -15,8 +15,10 @@ pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
     };
     let fraction = written.rsplit_once('.').map_or(0, |(_, digits)| digits.len().min(9) as u8);
     let (sql_type, valid) = match &literal.data_type {
-        DataType::Date => (SqlType::Date, parse::iso_date(written.as_bytes()).is_some()),
-        DataType::Time(..) => (SqlType::Time(fraction), parse::cast_time(&written).is_some()),
+        DataType::Date => {
+            (SqlType::Date, written.matches('-').count() == 2 && parse::cast_date(&written).is_some())
+        }
+        DataType::Time(..) => (SqlType::Time(0), parse::cast_time(&written).is_some()),
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             (SqlType::Timestamp(fraction), parse::cast_timestamp(&written).is_some())
         }
@@ -34,14 +36,20 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
         Value::Number(number, _) if number.contains(['e', 'E']) => {
             Ok(Some(function("$CAST", vec![text(number.clone()), text("DOUBLE")])))
         }
-        Value::Number(number, _) if number.starts_with('.') => {
+        Value::Number(number, long) if number.ends_with('.') => {
+            value.value = Value::Number(number.trim_end_matches('.').to_string(), *long);
+            Ok(None)
+        }
+        // As many digits as are written, zeros in front too.
+        Value::Number(number, _) if number.contains('.') && !is_plain(number) => {
             let digits = number.len() - 1;
+            let scale = digits - number.find('.').unwrap_or(0);
             if digits > 38 {
                 return plan_err!("{number} has more than 38 digits");
             }
             Ok(Some(function(
                 "$CAST",
-                vec![text(number.clone()), text(format!("DECIMAL({digits}, {digits})"))],
+                vec![text(number.clone()), text(format!("DECIMAL({digits}, {scale})"))],
             )))
         }
         Value::UnicodeStringLiteral(written) => {
@@ -49,6 +57,15 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
             Ok(None)
         }
         _ => Ok(None),
+    }
+}
+
+/// True for a number whose type can be told from its value: `0.5`, `12.50`.
+fn is_plain(number: &str) -> bool {
+    match number.as_bytes() {
+        [b'0', b'.', ..] => true,
+        [b'0' | b'.', ..] => false,
+        _ => true,
     }
 }
 
@@ -64,9 +81,7 @@ fn field_length(field: &DateTimeField) -> Option<(usize, Length)> {
     use DateTimeField as F;
     Some(match field {
         F::Year | F::Years => (0, Length::Months(12)),
-        F::Quarter => (1, Length::Months(3)),
         F::Month | F::Months => (1, Length::Months(1)),
-        F::Week(None) | F::Weeks => (2, Length::Millis(7 * 86_400_000)),
         F::Day | F::Days => (2, Length::Millis(86_400_000)),
         F::Hour | F::Hours => (3, Length::Millis(3_600_000)),
         F::Minute | F::Minutes => (4, Length::Millis(60_000)),
@@ -95,6 +110,10 @@ pub(super) fn normalise_interval(interval: &mut Interval) -> Result<()> {
         _ => return Ok(()),
     };
     let (Some(written), Some(leading)) = (written, interval.leading_field.clone()) else { return Ok(()) };
+    if matches!(leading, DateTimeField::Week(_) | DateTimeField::Weeks | DateTimeField::Quarter) {
+        // Flink takes a week for an hour and a quarter for a month.
+        return plan_err!("intervals of {leading} are not supported: write them in DAY or MONTH");
+    }
     let Some(length) = interval_length(&written, &leading, interval.last_field.as_ref()) else {
         let last = interval.last_field.as_ref().map_or(String::new(), |last| format!(" TO {last}"));
         return plan_err!("'{written}' is not an interval of {leading}{last}");

@@ -17,15 +17,11 @@ use sqlparser::tokenizer::Span;
 /// The name of the table function that stands for VALUES.
 pub(in crate::functions) const VALUES: &str = "$VALUES";
 
-pub(super) fn text(value: impl Into<String>) -> Expr {
+pub(in crate::functions) fn text(value: impl Into<String>) -> Expr {
     Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value.into()), span: Span::empty() })
 }
 
-fn boolean(value: bool) -> Expr {
-    Expr::Value(ValueWithSpan { value: Value::Boolean(value), span: Span::empty() })
-}
-
-pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(in crate::functions) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![bare(name)]),
         uses_odbc_syntax: false,
@@ -174,7 +170,14 @@ fn rewrite_call(call: &mut Function) -> Result<()> {
     Ok(())
 }
 
-/// `$JSON_OBJECT(null_on_null, k, v, ..)`, `$JSON_ARRAY(null_on_null, v, ..)`.
+/// True for calls whose result is JSON, which goes into other JSON as it is.
+fn is_json(argument: &FunctionArg) -> bool {
+    let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call))) = argument else { return false };
+    let name = call.name.0.first().and_then(|part| part.as_ident());
+    name.is_some_and(|name| matches!(name.value.as_str(), "$JSON_OBJECT" | "$JSON_ARRAY"))
+}
+
+/// `$JSON_OBJECT('flags', k, v, ..)`, `$JSON_ARRAY('flags', v, ..)`; the flags are explained where they are read.
 fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
     call.name = ObjectName::from(vec![bare(&format!("${name}"))]);
     let Some(list) = arguments(call) else { return Ok(()) };
@@ -186,7 +189,7 @@ fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
             clause => return plan_err!("{name} does not take '{clause}'"),
         }
     }
-    let mut plain = vec![unnamed(boolean(null_on_null))];
+    let mut plain = vec![];
     for argument in std::mem::take(&mut list.args) {
         match argument {
             FunctionArg::Named { name, arg, .. } => {
@@ -200,6 +203,12 @@ fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
             plain_argument => plain.push(plain_argument),
         }
     }
+    let step = if name == "JSON_OBJECT" { 2 } else { 1 };
+    let mut flags = String::from(if null_on_null { "N" } else { "A" });
+    flags.extend(
+        plain.iter().skip(step - 1).step_by(step).map(|value| if is_json(value) { 'j' } else { 'v' }),
+    );
+    plain.insert(0, unnamed(text(flags)));
     list.args = plain;
     Ok(())
 }

@@ -151,30 +151,42 @@ pub(super) fn like(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     matched(inputs, LikePattern::new, LikePattern::matches)
 }
 
-/// SIMILAR TO as a regular expression: `%` and `_` as in LIKE, `| * + ? { } ( ) [ ]` as usual, the rest stands for itself.
+/// SIMILAR TO as a regular expression: `%` and `_` as in LIKE; all else is passed on, but for `\` and `$`.
 fn similar_pattern(pattern: &str, escape: Option<char>) -> Result<Regex> {
     let mut regex = String::from("(?s)^(?:");
     let mut in_class = false;
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
+    let mut rest = pattern;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
         match character {
-            _ if Some(character) == escape => match characters.next() {
-                Some(next) => regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
+            _ if Some(character) == escape => match rest.chars().next() {
+                Some(next) => {
+                    rest = &rest[next.len_utf8()..];
+                    regex.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
+                }
                 None => return exec_err!("'{pattern}' ends with its escape character"),
             },
-            '[' => {
-                in_class = true;
-                regex.push('[');
+            '[' if in_class && rest.starts_with(':') => {
+                let Some((name, after)) = rest[1..].split_once(":]") else {
+                    return exec_err!("'{pattern}' is not a pattern of SIMILAR TO");
+                };
+                rest = after;
+                match name.to_lowercase().as_str() {
+                    "whitespace" => regex.push_str("[:space:]"),
+                    name => regex.push_str(&format!("[:{name}:]")),
+                }
             }
-            ']' => {
-                in_class = false;
-                regex.push(']');
+            '[' | ']' => {
+                in_class = character == '[';
+                regex.push(character);
             }
-            '^' | '-' | ':' if in_class => regex.push(character),
             '%' if !in_class => regex.push_str(".*"),
             '_' if !in_class => regex.push('.'),
-            '|' | '*' | '+' | '?' | '{' | '}' | '(' | ')' if !in_class => regex.push(character),
-            other => regex.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+            '\\' | '$' => {
+                regex.push('\\');
+                regex.push(character);
+            }
+            other => regex.push(other),
         }
     }
     regex.push_str(")$");

@@ -114,13 +114,11 @@ fn test(inputs: &Inputs<'_>, numbers: bool, test: impl Fn(&str) -> bool) -> Resu
 }
 
 fn is_decimal(inputs: &Inputs<'_>) -> Result<ArrayRef> {
-    test(inputs, true, |text| {
-        parse::java_double(text).is_some_and(f64::is_finite) && text.trim().len() == text.len()
-    })
+    test(inputs, true, |text| parse::java_double(text).is_some())
 }
 
 fn is_digit(inputs: &Inputs<'_>) -> Result<ArrayRef> {
-    test(inputs, false, |text| !text.is_empty() && text.chars().all(char::is_numeric))
+    test(inputs, inputs.types[0].is_integer(), |text| !text.is_empty() && text.chars().all(char::is_numeric))
 }
 
 fn is_alpha(inputs: &Inputs<'_>) -> Result<ArrayRef> {
@@ -270,10 +268,11 @@ fn unhex(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         bytes.clear();
         let nibble = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
         let whole = texts.get(row).and_then(|text| {
-            // A digit too few is a zero in front.
+            // The first of an odd number of digits is lost, as in Flink: its byte is zero.
             let (first, rest) = text.as_bytes().split_at(text.len() % 2);
             if let [single] = first {
-                bytes.push(nibble(*single)?);
+                nibble(*single)?;
+                bytes.push(0);
             }
             for pair in rest.chunks_exact(2) {
                 bytes.push(nibble(pair[0])? << 4 | nibble(pair[1])?);

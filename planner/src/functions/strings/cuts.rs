@@ -104,6 +104,9 @@ fn trimmed(inputs: &Inputs<'_>, start: bool, end: bool) -> Result<ArrayRef> {
 
 /// The place of `search` in `text`, from character `from`; both count from 1; 0 if it is not there.
 fn place(search: &str, text: &str, from: i32) -> i32 {
+    if search.is_empty() {
+        return 1;
+    }
     let start = byte_of_char(text, (from.max(1) - 1) as usize);
     match text[start..].find(search) {
         Some(byte) => count_chars(&text[..start + byte]) as i32 + 1,

@@ -97,18 +97,18 @@ pub(super) fn lower(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     change_case(inputs, <[u8]>::make_ascii_lowercase, str::to_lowercase)
 }
 
-/// Words are runs of letters and digits.
+/// Words are runs of ASCII letters and digits.
 pub(super) fn initcap(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let texts = inputs.texts(0)?;
     written(inputs.rows, bytes_of(inputs, texts.array), |row, out| {
         let Some(text) = texts.get(row) else { return Ok(false) };
         let mut inside = false;
         for character in text.chars() {
-            match inside {
-                true => out.extend(character.to_lowercase()),
-                false => out.extend(character.to_uppercase()),
-            }
-            inside = character.is_alphanumeric();
+            out.push(match inside {
+                true => character.to_ascii_lowercase(),
+                false => character.to_ascii_uppercase(),
+            });
+            inside = character.is_ascii_alphanumeric();
         }
         Ok(true)
     })

@@ -5,7 +5,7 @@ use super::super::definition::{Call, Function, Parameter as P, Returns as R, Typ
 use super::super::strings::written;
 use super::from_texts;
 use super::java_format::{JavaFormat, Strictness};
-use super::moments::{self, Reading, is_point};
+use super::moments::{self, Reading};
 use arrow::array::{
     ArrayRef, Date32Array, Int64Array, PrimitiveArray, StringBuilder, TimestampMillisecondArray,
 };
@@ -82,13 +82,11 @@ fn type_date_format(call: &Call<'_>) -> Result<Typed> {
     let [found, pattern] = call.types else { return call.refuse("a timestamp and a pattern") };
     let argument = match found {
         SqlType::Null => SqlType::Timestamp(3),
-        SqlType::Date => SqlType::Timestamp(3),
         found if found.is_string() || matches!(found, SqlType::Timestamp(_) | SqlType::TimestampLtz(_)) => {
             found.clone()
         }
         _ => return call.refuse("a timestamp and a pattern"),
     };
-    debug_assert!(argument.is_string() || is_point(&argument));
     if !pattern.is_string() && *pattern != SqlType::Null {
         return call.refuse("a timestamp and a pattern");
     }
@@ -137,14 +135,17 @@ impl<'a> Formats<'a> {
 
 fn date_format(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let mut formats = Formats::new(inputs, 1, DEFAULT)?;
+    if formats.constant.as_ref().is_some_and(|format| format.names_zone()) {
+        return exec_err!("DATE_FORMAT writes no zones: the pattern has one of the letters X, x, Z and V");
+    }
     let mut builder = StringBuilder::with_capacity(inputs.rows, inputs.rows * 20);
     let mut text = Vec::with_capacity(32);
     if inputs.types[0].is_string() {
-        let texts = inputs.texts(0)?;
+        let (texts, reader) = (inputs.texts(0)?, JavaFormat::compile(DEFAULT)?);
         for row in 0..inputs.rows {
-            let time = texts.get(row).and_then(parse::cast_timestamp);
+            let time = texts.get(row).and_then(|text| reader.parse(text, Strictness::SimpleDateFormat));
             match (time, formats.get(row)?) {
-                (Some(time), Some(format)) => {
+                (Some((time, _)), Some(format)) => {
                     text.clear();
                     format.append(&mut text, time, TimeZone::UTC, 0);
                     builder.append_value(String::from_utf8_lossy(&text));
@@ -240,8 +241,15 @@ fn to_timestamp_ltz(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         match inputs.types[0] {
             SqlType::Double => {
                 let numbers = inputs.primitives::<Float64Type>(0)?;
-                let number = |row| numbers.get(row).map(|number| number as i64);
-                (0..inputs.rows).map(|row| scaled(number(row), row)).collect::<Result<_>>()?
+                // Seconds keep their fraction.
+                let millis = |row| match scaled(Some(1), row)? {
+                    Some(unit) => {
+                        let unit = if unit == 1000 { 1000.0 } else { 1.0 };
+                        Ok(numbers.get(row).map(|number| (number * unit) as i64))
+                    }
+                    None => Ok(None),
+                };
+                (0..inputs.rows).map(millis).collect::<Result<_>>()?
             }
             _ => {
                 let numbers = inputs.primitives::<Int64Type>(0)?;

@@ -109,7 +109,7 @@ pub(super) fn type_difference(call: &Call<'_>) -> Result<Typed> {
     literal_unit(call)?;
     let point = |found: &SqlType| match found {
         SqlType::Null => Some(SqlType::Timestamp(3)),
-        found if is_point(found) => Some(found.clone()),
+        found if is_point(found) && !matches!(found, SqlType::Time(_)) => Some(found.clone()),
         _ => None,
     };
     let (Some(from), Some(to)) = (point(from), point(to)) else { return call.refuse("a unit and two times") };

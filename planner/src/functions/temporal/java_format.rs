@@ -44,6 +44,14 @@ enum Item {
     Quarter(usize),
     /// `w`: the week of the year by the rules of the US
     Week(usize),
+    /// `Y`: the year that the week belongs to
+    WeekYear(usize),
+    /// `e` and `c`: the day of the week, from 1 for Sunday
+    WeekDay(usize),
+    /// `A`
+    MilliOfDay(usize),
+    /// `N`
+    NanoOfDay(usize),
     /// `G`
     Era,
     /// `X`: `Z` for zero
@@ -73,6 +81,10 @@ impl Item {
             'a' => Item::HalfDay,
             'Q' | 'q' => Item::Quarter(count),
             'w' => Item::Week(count),
+            'Y' => Item::WeekYear(count),
+            'e' | 'c' if count <= 2 => Item::WeekDay(count),
+            'A' => Item::MilliOfDay(count),
+            'N' => Item::NanoOfDay(count),
             'G' => Item::Era,
             'X' if count <= 3 => Item::OffsetX(count),
             'x' if count <= 3 => Item::Offset(count),
@@ -134,6 +146,13 @@ impl JavaFormat {
             }
         }
         Ok(JavaFormat { items })
+    }
+}
+
+impl JavaFormat {
+    /// True if the text has an offset from UTC or the name of a zone.
+    pub fn names_zone(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::OffsetX(_) | Item::Offset(_) | Item::ZoneId))
     }
 }
 

@@ -10,7 +10,8 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use std::sync::Arc;
 use weir_types::{KeyEncoder, KeyError, SqlField};
 
-/// How values of one type are written as bytes. Both ways keep the order of the values, but for NULL, which raw bytes do not tell.
+/// How values of one type are written as bytes. Both ways keep the order of the values, but for NULL, which
+/// raw bytes do not tell.
 #[derive(Clone, Debug)]
 pub(crate) enum ValueCodec {
     /// strings and bytes, as they are
@@ -119,8 +120,8 @@ pub(crate) mod items {
         list.extend_from_slice(item.unwrap_or(&[]));
     }
 
-    /// The item at `offset` and the offset behind it; `None` at the end. What is cut off is not seen: lists come from the
-    /// state, which checks what it reads.
+    /// The item at `offset` and the offset behind it; `None` at the end. What is cut off is not seen: lists
+    /// come from the state, which checks what it reads.
     pub(crate) fn next(list: &[u8], offset: usize) -> Option<(Option<&[u8]>, usize)> {
         let (length, rest) = list.get(offset..)?.split_first_chunk::<4>()?;
         match u32::from_le_bytes(*length) {

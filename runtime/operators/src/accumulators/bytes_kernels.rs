@@ -3,8 +3,8 @@
 use super::bytes::{ByteResults, BytesKernel, items};
 use super::numeric::{FIRST, LAST, MAX, MIN, SINGLE};
 
-/// MIN, MAX, FIRST_VALUE, LAST_VALUE, SINGLE_VALUE of values that are bytes, over rows that are never taken back. Words:
-/// 0 for no value, 1 for one, 2 for more where only one may be. Held: the value.
+/// MIN, MAX, FIRST_VALUE, LAST_VALUE, SINGLE_VALUE of values that are bytes, over rows that are never taken
+/// back. Words: 0 for no value, 1 for one, 2 for more where only one may be. Held: the value.
 pub(crate) struct OneOfBytes<const KEEP: u8>;
 
 impl<const KEEP: u8> BytesKernel for OneOfBytes<KEEP> {
@@ -48,8 +48,8 @@ impl<const KEEP: u8> BytesKernel for OneOfBytes<KEEP> {
     }
 }
 
-/// LISTAGG over rows that are never taken back. Words: 0 for no value, else the length of the separator plus 1. Held:
-/// the separator, then the text so far.
+/// LISTAGG over rows that are never taken back. Words: 0 for no value, else the length of the separator plus
+/// 1. Held: the separator, then the text so far.
 pub(crate) struct Concatenated;
 
 /// The separator of LISTAGG without a second argument.
@@ -94,8 +94,8 @@ impl BytesKernel for Concatenated {
     }
 }
 
-/// The values in the order of their arrival; a row that is taken back removes the first equal one. Held: items, or for
-/// [`JOIN`] pairs of separator and value.
+/// The values in the order of their arrival; a row that is taken back removes the first equal one. Held:
+/// items, or for [`JOIN`] pairs of separator and value.
 pub(crate) struct Listed<const FORM: u8>;
 
 /// ARRAY_AGG: all of them

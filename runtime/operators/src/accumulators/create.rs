@@ -17,7 +17,8 @@ const ONE_ROW: &str =
 
 /// The accumulator of `call` over an input of `schema`, which carries `-U` and `-D` if `retracts`.
 ///
-/// Errors: `Unsupported` for a function or type that is not built, or that cannot take rows back where it must.
+/// Errors: `Unsupported` for a function or type that is not built, or that cannot take rows back where it
+/// must.
 pub(crate) fn create_accumulator(call: &AggregateCall, schema: &Schema, retracts: bool) -> Created {
     let types: Vec<&DataType> =
         call.arguments.iter().map(|column| schema.field(*column).data_type()).collect();

@@ -11,7 +11,8 @@ use weir_types::SqlField;
 /// The most words that a kernel keeps.
 const MAX_WORDS: usize = 4;
 
-/// What an aggregate function does to one group's words. All methods are small and inlined into the loops below.
+/// What an aggregate function does to one group's words. All methods are small and inlined into the loops
+/// below.
 pub(crate) trait Kernel: Copy + Send + 'static {
     type In: Value + ArrowNativeType;
     type Out: Value;
@@ -181,10 +182,8 @@ impl<T: Value> Results<T> {
     }
 
     fn finish(self, data_type: &DataType) -> Result<ArrayRef, OperatorError> {
-        let nulls = match self.valid.split_first() {
-            Some((_, valid)) => Some(NullBuffer::new(BooleanBuffer::from(valid))),
-            None => None,
-        };
+        let valid = self.valid.split_first();
+        let nulls = valid.map(|(_, valid)| NullBuffer::new(BooleanBuffer::from(valid)));
         T::array(self.values, nulls, data_type)
     }
 }

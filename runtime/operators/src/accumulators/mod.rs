@@ -1,7 +1,8 @@
 //! The aggregate functions, over rows of the groups that a batch touches.
 //!
-//! Read first: [`Accumulator`], [`Changes`], [`GroupRows`]. An accumulator computes with one aggregate's columns of all
-//! groups at once; group, window and session aggregation share it. It knows neither keys nor state.
+//! Read first: [`Accumulator`], [`Changes`], [`GroupRows`]. An accumulator computes with one aggregate's
+//! columns of all groups at once; group, window and session aggregation share it. It knows neither keys nor
+//! state.
 
 mod bytes;
 mod bytes_kernels;
@@ -52,9 +53,11 @@ pub(crate) struct Place {
 
 /// One aggregate function over one type.
 ///
-/// A part of a row that is all zeros is an accumulator that has seen nothing. Rows of a batch count in their order.
+/// A part of a row that is all zeros is an accumulator that has seen nothing. Rows of a batch count in their
+/// order.
 pub(crate) trait Accumulator: Send {
-    /// What is kept per group. Strings and bytes take one byte string of a row, DECIMAL two words, all others one.
+    /// What is kept per group. Strings and bytes take one byte string of a row, DECIMAL two words, all others
+    /// one.
     fn fields(&self) -> &[SqlField];
 
     /// True if rows with a NULL among the arguments do not count.
@@ -62,7 +65,8 @@ pub(crate) trait Accumulator: Send {
         true
     }
 
-    /// An upper bound, roughly, of the bytes that the result for group `row` takes; 0 for results of fixed width.
+    /// An upper bound, roughly, of the bytes that the result for group `row` takes; 0 for results of fixed
+    /// width.
     fn result_bytes(&self, _place: Place, _rows: &GroupRows, _row: usize) -> usize {
         0
     }
@@ -76,8 +80,9 @@ pub(crate) trait Accumulator: Send {
         changes: &Changes<'_>,
     ) -> Result<(), OperatorError>;
 
-    /// Counts the rows in and tells the result before and after each: at `2 * i` and `2 * i + 1` of the column. Sets
-    /// `changed[i]` where the two differ. The result after a row that resets its group is not defined.
+    /// Counts the rows in and tells the result before and after each: at `2 * i` and `2 * i + 1` of the
+    /// column. Sets `changed[i]` where the two differ. The result after a row that resets its group is not
+    /// defined.
     fn trace(
         &self,
         place: Place,
@@ -87,7 +92,8 @@ pub(crate) trait Accumulator: Send {
         changed: &mut [bool],
     ) -> Result<ArrayRef, OperatorError>;
 
-    /// Adds what row `i` of `from` has seen to row `into[i]` of `rows`, behind what that has seen. Both have the same layout.
+    /// Adds what row `i` of `from` has seen to row `into[i]` of `rows`, behind what that has seen. Both have
+    /// the same layout.
     fn merge(
         &self,
         place: Place,

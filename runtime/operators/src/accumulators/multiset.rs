@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 /// Width of a count behind a value of fixed width.
 const COUNT: usize = 8;
 
-/// MIN or MAX over an input that retracts, of values whose encodings all have `width` bytes and are ordered as the values
-/// are. Held: value, count (8 bytes, little endian), ordered by value; found by bisection.
+/// MIN or MAX over an input that retracts, of values whose encodings all have `width` bytes and are ordered
+/// as the values are. Held: value, count (8 bytes, little endian), ordered by value; found by bisection.
 pub(crate) struct FixedExtreme<const KEEP: u8> {
     pub(crate) width: usize,
 }
@@ -35,8 +35,8 @@ impl<const KEEP: u8> FixedExtreme<KEEP> {
         i64::from_le_bytes(bytes)
     }
 
-    /// Adds `change` to the count of `value`; a count of 0 is no entry. Counts may be below 0 for a while: an update that
-    /// was split may bring the row that takes back before the one that it takes back.
+    /// Adds `change` to the count of `value`; a count of 0 is no entry. Counts may be below 0 for a while: an
+    /// update that was split may bring the row that takes back before the one that it takes back.
     fn change(&self, held: &mut Vec<u8>, value: &[u8], change: i64) {
         debug_assert_eq!(value.len(), self.width);
         match self.find(held, value) {
@@ -92,7 +92,8 @@ impl<const KEEP: u8> BytesKernel for FixedExtreme<KEEP> {
     }
 }
 
-/// Values of any width with their counts. Held: items value, count (4 bytes, little endian), ordered by value.
+/// Values of any width with their counts. Held: items value, count (4 bytes, little endian), ordered by
+/// value.
 pub(crate) struct Multiset<const FORM: u8>;
 
 /// MIN over an input that retracts

@@ -268,8 +268,8 @@ impl<T: Average> Kernel for Avg<T> {
     }
 }
 
-/// MIN, MAX, FIRST_VALUE, LAST_VALUE, SINGLE_VALUE over rows that are never taken back. Words: value, number of
-/// values seen (as far as it matters: 0, 1, or 2 for more).
+/// MIN, MAX, FIRST_VALUE, LAST_VALUE, SINGLE_VALUE over rows that are never taken back. Words: value, number
+/// of values seen (as far as it matters: 0, 1, or 2 for more).
 #[derive(Clone, Copy)]
 pub(crate) struct One<T, const KEEP: u8> {
     of: PhantomData<T>,
@@ -372,8 +372,8 @@ impl<const OP: u8> Kernel for Bits<OP> {
     }
 }
 
-/// The variance family, by Flink's own rewriting: `(SUM(x*x) - SUM(x)*SUM(x)/n) / n`, and its square root. Words:
-/// sum of squares, sum, count.
+/// The variance family, by Flink's own rewriting: `(SUM(x*x) - SUM(x)*SUM(x)/n) / n`, and its square root.
+/// Words: sum of squares, sum, count.
 #[derive(Clone, Copy)]
 pub(crate) struct Variance {
     /// divides by n - 1; NULL for one value

@@ -1,9 +1,10 @@
 //! The accumulators of the groups that a batch touches.
 
-/// One row per group: `words_per_row` words of 64 bits, and `values_per_row` byte strings for what has no fixed width.
+/// One row per group: `words_per_row` words of 64 bits, and `values_per_row` byte strings for what has no
+/// fixed width.
 ///
-/// A batch's groups are loaded from the state into such rows, updated column by column, and stored back: so every loop
-/// over rows runs over memory that fits a cache, and no accumulator knows the state.
+/// A batch's groups are loaded from the state into such rows, updated column by column, and stored back: so
+/// every loop over rows runs over memory that fits a cache, and no accumulator knows the state.
 #[derive(Debug, Default)]
 pub(crate) struct GroupRows {
     words_per_row: usize,

@@ -1,4 +1,5 @@
-//! The aggregates of one operator together: what they keep, and how it travels between the state and [`GroupRows`].
+//! The aggregates of one operator together: what they keep, and how it travels between the state and
+//! [`GroupRows`].
 
 use super::{Accumulator, GroupRows, Place, create_accumulator};
 use crate::OperatorError;
@@ -18,8 +19,8 @@ pub(crate) struct Member {
     pub(crate) distinct: Option<(usize, usize)>,
 }
 
-/// The values that some DISTINCT aggregates have seen: calls with the same arguments share them, and each filter among
-/// them has a bit.
+/// The values that some DISTINCT aggregates have seen: calls with the same arguments share them, and each
+/// filter among them has a bit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DistinctSpec {
     pub(crate) arguments: Vec<usize>,
@@ -46,7 +47,8 @@ pub(crate) struct AccumulatorSet {
 }
 
 impl AccumulatorSet {
-    /// The accumulators of `calls` over an input of `schema`. `leading` fields of one word each stand in front of theirs.
+    /// The accumulators of `calls` over an input of `schema`. `leading` fields of one word each stand in
+    /// front of theirs.
     pub(crate) fn new(
         calls: &[AggregateCall],
         schema: &Schema,

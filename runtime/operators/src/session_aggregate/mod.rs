@@ -32,12 +32,12 @@ const START: usize = 0;
 const END: usize = 1;
 const ROWS: usize = 2;
 
-/// Each key's rows in bursts: a row joins a session that it overlaps or touches, or begins one; one that joins two merges
-/// them. A session is emitted, and gone, when time has passed its last millisecond. A row is late if it would begin a session that
-/// is over.
+/// Each key's rows in bursts: a row joins a session that it overlaps or touches, or begins one; one that
+/// joins two merges them. A session is emitted, and gone, when time has passed its last millisecond. A row is
+/// late if it would begin a session that is over.
 ///
-/// When two sessions merge, one takes up the other's accumulators behind its own, and which one it is shows in LISTAGG and its
-/// like: it is the same as in Flink.
+/// When two sessions merge, one takes up the other's accumulators behind its own, and which one it is shows
+/// in LISTAGG and its like: it is the same as in Flink.
 pub(crate) struct SessionAggregate {
     name: String,
     spec: WindowAggregateSpec,
@@ -51,7 +51,8 @@ pub(crate) struct SessionAggregate {
     states: Option<States>,
     /// how far time has come: the watermark, or the clock at the last timer
     progress: i64,
-    /// the ends of sessions and their slots; some are out of date. Made from the state when the operator is opened.
+    /// the ends of sessions and their slots; some are out of date. Made from the state when the operator is
+    /// opened.
     ends: BTreeMap<i64, Vec<u32>>,
     scratch: Scratch,
 }
@@ -140,7 +141,8 @@ impl SessionAggregate {
         Ok(times)
     }
 
-    /// The open sessions of the keys of a batch. Those that a restart left over are due, and no row joins them.
+    /// The open sessions of the keys of a batch. Those that a restart left over are due, and no row joins
+    /// them.
     fn load_sessions(
         &mut self,
         batch: &ChangelogBatch,
@@ -198,8 +200,7 @@ impl SessionAggregate {
         let (keyed, void) = (&mut context.keyed, Namespace::Void);
         let (mut fresh, mut parents, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         let mut picked = Vec::new();
-        for row in from..to {
-            let session = assigned[row];
+        for (row, &session) in assigned.iter().enumerate().take(to).skip(from) {
             if session == NO_SLOT {
                 continue;
             }

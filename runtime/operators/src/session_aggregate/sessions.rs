@@ -123,8 +123,8 @@ impl Sessions {
         }
     }
 
-    /// Which of two sessions takes up the other. Flink keeps the state of the one that its hash set of windows yields
-    /// first: the lower of 16 buckets, and in the same bucket the earlier session.
+    /// Which of two sessions takes up the other. Flink keeps the state of the one that its hash set of
+    /// windows yields first: the lower of 16 buckets, and in the same bucket the earlier session.
     fn merge_order(&self, a: u32, b: u32) -> (u32, u32) {
         let order = |session: u32| {
             let Session { start, end, .. } = self.all[session as usize];
@@ -134,11 +134,12 @@ impl Sessions {
     }
 }
 
-/// The bucket of a window in a Java hash set of 16: the window's hash is its start plus the inverse, modulo 2^32, of
-/// twice its end plus one.
+/// The bucket of a window in a Java hash set of 16: the window's hash is its start plus the inverse, modulo
+/// 2^32, of twice its end plus one.
 fn bucket(start: i64, end: i64) -> u32 {
     let odd = (end.wrapping_shl(1) as u32).wrapping_add(1);
-    // Newton's iteration: an odd number is its own inverse modulo 8, and each step doubles the bits that are right.
+    // Newton's iteration: an odd number is its own inverse modulo 8, and each step doubles the bits that are
+    // right.
     let mut inverse = odd;
     for _ in 0..4 {
         inverse = inverse.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(inverse)));

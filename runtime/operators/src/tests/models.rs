@@ -1,4 +1,5 @@
-//! Operators against models that keep all rows and compute everything anew, with random rows, cuts and restarts.
+//! Operators against models that keep all rows and compute everything anew, with random rows, cuts and
+//! restarts.
 
 use super::window_aggregate::{CUMULATE, HOP, TUMBLE, bounds, spec};
 use super::{call, output_schema};

@@ -1,5 +1,5 @@
-//! Rows a second and core (on Linux), for whoever asks: `cargo test --release --lib -p weir -p weir-operators -- --ignored speed --nocapture
-//! --test-threads 1`. Prints; asserts nothing.
+//! Rows a second and core (on Linux), for whoever asks: `cargo test --release --lib -p weir -p weir-operators
+//! -- --ignored speed --nocapture --test-threads 1`. Prints; asserts nothing.
 
 use super::window_aggregate::{bounds, spec};
 use super::{call, output_schema};

@@ -3,15 +3,16 @@
 use crate::OperatorError;
 use weir_types::WindowSpec;
 
-/// The start of the window or slice of `size_ms` that holds `time_ms`, where windows start at `offset_ms` and then each
-/// `size_ms`.
+/// The start of the window or slice of `size_ms` that holds `time_ms`, where windows start at `offset_ms` and
+/// then each `size_ms`.
 #[inline]
 pub(crate) fn window_start(time_ms: i64, offset_ms: i64, size_ms: i64) -> i64 {
     time_ms.wrapping_sub(time_ms.wrapping_sub(offset_ms).rem_euclid(size_ms))
 }
 
-/// The time axis cut into slices, so that every window of TUMBLE, HOP or CUMULATE is a run of whole slices and a row
-/// goes into one slice however many windows it is in. A slice and a window are named by their ends, in milliseconds.
+/// The time axis cut into slices, so that every window of TUMBLE, HOP or CUMULATE is a run of whole slices
+/// and a row goes into one slice however many windows it is in. A slice and a window are named by their ends,
+/// in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slices {
     spec: WindowSpec,
@@ -158,8 +159,8 @@ mod tests {
         assert_eq!(ends(spec, -8), [(-17, -7)]);
     }
 
-    /// For every window function: the windows of a row's slice are those that hold the row, and the slices of a
-    /// window tile it.
+    /// For every window function: the windows of a row's slice are those that hold the row, and the slices of
+    /// a window tile it.
     #[test]
     fn slices_agree_with_windows() {
         for (size_ms, slide_ms) in [(10, 2), (10, 5), (10, 10), (10, 4), (10, 3), (6, 10), (4, 10)] {

@@ -6,11 +6,13 @@ use chrono_tz::Tz;
 use std::str::FromStr;
 
 const HOUR_MS: i64 = 3_600_000;
-/// Offsets are looked up once for times that share such a stretch, if it begins and ends with the same offset.
+/// Offsets are looked up once for times that share such a stretch, if it begins and ends with the same
+/// offset.
 const STRETCH_MS: i64 = 900_000;
 
-/// Translates between points of time (milliseconds of UTC) and the wall clock of a zone (the same count as if the wall
-/// clock showed UTC). Windows of a TIMESTAMP_LTZ are laid out on the wall clock, as in Flink's `TimeWindowUtil`.
+/// Translates between points of time (milliseconds of UTC) and the wall clock of a zone (the same count as if
+/// the wall clock showed UTC). Windows of a TIMESTAMP_LTZ are laid out on the wall clock, as in Flink's
+/// `TimeWindowUtil`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Zone {
     /// No shift: UTC, or times of no zone.
@@ -103,8 +105,8 @@ impl Zone {
         }
     }
 
-    /// The point of time at which the wall clock shows `ms`: the earlier one where it does so twice; where it never
-    /// does, as if the clock had not yet been set forward (Java's `LocalDateTime.atZone`).
+    /// The point of time at which the wall clock shows `ms`: the earlier one where it does so twice; where it
+    /// never does, as if the clock had not yet been set forward (Java's `LocalDateTime.atZone`).
     pub(crate) fn to_epoch(self, ms: i64) -> i64 {
         match self {
             _ if ms == i64::MAX => ms,
@@ -116,7 +118,8 @@ impl Zone {
                     LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => {
                         ms - i64::from(offset.fix().local_minus_utc()) * 1_000
                     }
-                    // In a gap the offset before it holds: that of a day earlier, transitions being farther apart.
+                    // In a gap the offset before it holds: that of a day earlier, transitions being farther
+                    // apart.
                     LocalResult::None => {
                         let before = zone.offset_from_local_datetime(&(local - TimeDelta::days(1)));
                         let offset = before.earliest().map_or(0, |offset| offset.fix().local_minus_utc());
@@ -127,9 +130,10 @@ impl Zone {
         }
     }
 
-    /// The point of time at which a timer for the wall clock's `ms` fires: the later one where the clock shows it twice,
-    /// so that a window is complete (Flink's `toEpochMillsForTimer`). Never earlier for a later `ms`; Flink's timers of windows that
-    /// end in the hour that a clock skips go off an hour too early, before the window's rows have come.
+    /// The point of time at which a timer for the wall clock's `ms` fires: the later one where the clock
+    /// shows it twice, so that a window is complete (Flink's `toEpochMillsForTimer`). Never earlier for a
+    /// later `ms`; Flink's timers of windows that end in the hour that a clock skips go off an hour too
+    /// early, before the window's rows have come.
     pub(crate) fn to_epoch_for_timer(self, ms: i64) -> i64 {
         let Zone::Named(_) = self else { return self.to_epoch(ms) };
         if ms == i64::MAX {

@@ -10,7 +10,8 @@ use weir_state::{KeyedStateBackend, Namespace, StateId};
 use weir_types::WindowProperty;
 
 impl WindowAggregate {
-    /// Keys, results and window properties of the entries at `slots`; `None` if all of them have lost all their rows.
+    /// Keys, results and window properties of the entries at `slots`; `None` if all of them have lost all
+    /// their rows.
     pub(super) fn window_rows(
         &self,
         keyed: &mut KeyedStateBackend,

@@ -60,8 +60,8 @@ impl WindowAggregate {
         parked.or_else(|| Some(self.next_window_of(first_window(keyed, &tables.slices)?)))
     }
 
-    /// The next window to emit of those that hold the slice. Windows that were due before the slice came are not: its rows
-    /// were late for them.
+    /// The next window to emit of those that hold the slice. Windows that were due before the slice came are
+    /// not: its rows were late for them.
     fn next_window_of(&self, slice_end: i64) -> i64 {
         let windows = self.windows_of(slice_end);
         if self.is_overdue(windows.last) {
@@ -81,7 +81,8 @@ impl WindowAggregate {
         windows.first + low * windows.step_ms
     }
 
-    /// True for the last window of a slice that should have gone with it: its emission was cut off by a restart. The rest goes out as it is.
+    /// True for the last window of a slice that should have gone with it: its emission was cut off by a
+    /// restart. The rest goes out as it is.
     fn is_overdue(&self, last_window_end: i64) -> bool {
         !self.shares_slices() || self.fires_at(last_window_end) <= self.previous
     }
@@ -266,8 +267,8 @@ impl WindowAggregate {
         Ok(())
     }
 
-    /// Drops the slices whose last window has been emitted, but for `drained` and those that a restart left over, whose
-    /// rows are still to be emitted.
+    /// Drops the slices whose last window has been emitted, but for `drained` and those that a restart left
+    /// over, whose rows are still to be emitted.
     fn expire(
         &mut self,
         window_end: i64,
@@ -290,8 +291,8 @@ impl WindowAggregate {
         Ok(())
     }
 
-    /// Before a snapshot: windows that are due and share slices with later ones move to the state `firing`, so that what is in the
-    /// slices is not due and a restart at any parallelism emits each window once.
+    /// Before a snapshot: windows that are due and share slices with later ones move to the state `firing`,
+    /// so that what is in the slices is not due and a restart at any parallelism emits each window once.
     pub(super) fn park(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
         if !self.shares_slices() {
             return Ok(());

@@ -2,8 +2,9 @@
 //!
 //! Read first: [`WindowAggregate`] (rows into slices), `fire` (slices into windows).
 //!
-//! Invariant: between two calls, all that a restart needs is in the state. A window that is being emitted is taken out of
-//! the state row by row (`drain`), or else copied to `<operator>/firing` when a snapshot comes in between.
+//! Invariant: between two calls, all that a restart needs is in the state. A window that is being emitted is
+//! taken out of the state row by row (`drain`), or else copied to `<operator>/firing` when a snapshot comes
+//! in between.
 
 mod emit;
 mod fire;
@@ -37,11 +38,12 @@ enum Layout {
     Attached { end: usize, starts: Option<Slices> },
 }
 
-/// Counts each row into one slice, and when time has passed a window's last millisecond merges its slices and emits
-/// the window: so the work for a row does not grow with the number of its windows.
+/// Counts each row into one slice, and when time has passed a window's last millisecond merges its slices and
+/// emits the window: so the work for a row does not grow with the number of its windows.
 ///
-/// A row is late, and dropped and counted, when the last of its windows has been emitted; it counts in those that have not.
-/// Windows come out in the order of their ends. TUMBLE and CUMULATE see rows in the order of their slices, HOP the newest slice first.
+/// A row is late, and dropped and counted, when the last of its windows has been emitted; it counts in those
+/// that have not. Windows come out in the order of their ends. TUMBLE and CUMULATE see rows in the order of
+/// their slices, HOP the newest slice first.
 pub(crate) struct WindowAggregate {
     name: String,
     spec: WindowAggregateSpec,
@@ -67,7 +69,8 @@ pub(crate) struct WindowAggregate {
 struct Tables {
     /// accumulators by key and slice
     slices: AccumulatorTable,
-    /// accumulators by key and window, of windows that are due and await their emission; only where windows share slices
+    /// accumulators by key and window, of windows that are due and await their emission; only where windows
+    /// share slices
     firing: Option<AccumulatorTable>,
 }
 
@@ -139,8 +142,8 @@ impl WindowAggregate {
         }
     }
 
-    /// When the window is emitted: at a watermark or a clock of so many milliseconds. Flink's timers stand at a window's last
-    /// millisecond; those of the clock go off one later.
+    /// When the window is emitted: at a watermark or a clock of so many milliseconds. Flink's timers stand at
+    /// a window's last millisecond; those of the clock go off one later.
     fn fires_at(&self, window_end: i64) -> i64 {
         let timer = self.zone.to_epoch_for_timer(window_end.saturating_sub(1));
         if self.event_time { timer } else { timer.saturating_add(1) }

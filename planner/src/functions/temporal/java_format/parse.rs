@@ -7,7 +7,7 @@ use weir_types::text::datetime::{days_of_civil, days_of_month};
 /// Which of Java's formatters reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in super::super) enum Strictness {
-    /// `DateTimeFormatter`: digits as many as letters, the whole text, values within their ranges
+    /// `DateTimeFormatter`, lenient as Flink makes it: the whole text, values within their ranges
     DateTimeFormatter,
     /// `SimpleDateFormat`: any number of digits, text behind is ignored, values beyond their ranges carry over
     SimpleDateFormat,
@@ -43,21 +43,15 @@ fn number(text: &mut &str, min: usize, max: usize) -> Option<i64> {
     number.parse::<i64>().ok().map(|number| sign * number)
 }
 
-/// The place of the name that `text` starts with, in full or by its first three letters.
-fn name(text: &mut &str, names: &[&str], full: bool, any_length: bool) -> Option<usize> {
-    let starts = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let exact = |name: &str| text.starts_with(name);
-    let fits = |name: &str| if any_length { starts(name) } else { exact(name) };
-    let place = match (full, any_length) {
-        (true, false) => names.iter().position(|name| fits(name)).map(|place| (place, names[place].len())),
-        (false, false) => names.iter().position(|name| fits(&name[..3])).map(|place| (place, 3)),
-        (_, true) => names
-            .iter()
-            .position(|name| fits(name))
-            .map(|place| (place, names[place].len()))
-            .or_else(|| names.iter().position(|name| fits(&name[..3])).map(|place| (place, 3))),
+/// The place of the name that `text` starts with, in full or by its first three letters, in any case if `lenient`.
+fn name(text: &mut &str, names: &[&str], lenient: bool) -> Option<usize> {
+    let starts = |name: &str| match lenient {
+        true => text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)),
+        false => text.starts_with(name),
     };
-    let (place, length) = place?;
+    let full = names.iter().position(|name| starts(name)).map(|place| (place, names[place].len()));
+    let short = || names.iter().position(|name| starts(&name[..3])).map(|place| (place, 3));
+    let (place, length) = full.or_else(short)?;
     *text = &text[length..];
     Some(place)
 }
@@ -102,12 +96,10 @@ impl JavaFormat {
 impl Fields {
     /// Takes one item off the front of `text`; `followed`: digits follow without a gap.
     fn read(&mut self, item: &Item, text: &mut &str, followed: bool, lenient: bool) -> Option<()> {
-        // Two letters are two digits, one letter any number; where digits follow, as many as letters.
-        let field = |text: &mut &str, width: usize| match (lenient, followed, width) {
-            (_, true, width) => number(text, 1, width),
-            (true, false, _) => number(text, 1, 18),
-            (false, false, 1) => number(text, 1, 18),
-            (false, false, width) => number(text, width, width),
+        // Any number of digits; where digits follow, as many as letters.
+        let field = |text: &mut &str, width: usize| match followed {
+            true => number(text, 1, width),
+            false => number(text, 1, 9),
         };
         match item {
             Item::Text(expected) => *text = text.strip_prefix(expected.as_str())?,
@@ -120,18 +112,17 @@ impl Fields {
                 self.year = Some(if short { year + if year < 45 { 2000 } else { 1900 } } else { year });
             }
             Item::Year(width) => {
-                self.year = Some(match (lenient, followed) {
-                    (_, true) => number(text, 1, *width)?,
-                    (true, false) => number(text, 1, 18)?,
-                    (false, false) => number(text, *width, 18)?,
+                self.year = Some(match followed {
+                    true => number(text, 1, *width)?,
+                    false => number(text, 1, 9)?,
                 });
             }
             Item::Month(width @ (1 | 2)) => self.month = Some(field(text, *width)?),
-            Item::Month(width) => self.month = Some(name(text, &MONTHS, *width == 4, lenient)? as i64 + 1),
+            Item::Month(_) => self.month = Some(name(text, &MONTHS, lenient)? as i64 + 1),
             Item::Day(width) => self.day = Some(field(text, *width)?),
             Item::DayOfYear(width) => self.day_of_year = Some(field(text, *width)?),
-            Item::DayOfWeek(width) => {
-                name(text, &DAYS, *width == 4, lenient)?;
+            Item::DayOfWeek(_) => {
+                name(text, &DAYS, lenient)?;
             }
             Item::Hour(width) => self.hour = Some(field(text, *width)?),
             Item::ClockHour(width) => self.hour = Some(field(text, *width)? % 24),
@@ -141,13 +132,14 @@ impl Fields {
             Item::Second(width) => self.second = field(text, *width)?,
             Item::Fraction(width) if lenient => self.nanos = field(text, *width)? * 1_000_000,
             Item::Fraction(width) => {
-                let width = (*width).min(9);
-                self.nanos = number(text, width, width)? * 10i64.pow(9 - width as u32);
+                let before = text.len();
+                let digits = number(text, 0, if followed { *width } else { 9 }).unwrap_or(0);
+                self.nanos = digits * 10i64.pow(9 - (before - text.len()).min(9) as u32);
             }
             Item::Nano(_) => self.nanos = number(text, 1, 9)?,
             Item::HalfDay => {
                 let half = text.get(..2)?;
-                let known = |word: &str| if lenient { half.eq_ignore_ascii_case(word) } else { half == word };
+                let known = |word: &str| half.eq_ignore_ascii_case(word);
                 self.afternoon = Some(match (known("AM"), known("PM")) {
                     (true, _) => false,
                     (_, true) => true,
@@ -157,7 +149,7 @@ impl Fields {
             }
             Item::Era => *text = text.strip_prefix("AD")?,
             Item::OffsetX(_) | Item::Offset(_) => self.offset = Some(offset(text)?),
-            Item::Quarter(_) | Item::Week(_) | Item::ZoneId => return None,
+            _ => return None,
         }
         Some(())
     }
@@ -173,7 +165,7 @@ impl Fields {
         if !lenient {
             let within = (1..=12).contains(&month)
                 && (1..=31).contains(&day)
-                && (0..24).contains(&hour)
+                && ((0..24).contains(&hour) || (hour, self.minute, self.second, self.nanos) == (24, 0, 0, 0))
                 && (0..60).contains(&self.minute)
                 && (0..60).contains(&self.second);
             if !within {

@@ -37,12 +37,12 @@ fn append_offset(out: &mut Vec<u8>, seconds: i32, count: usize, letter: bool) {
     pad(out, minutes % 60, 2);
 }
 
-/// The week of the year that the US count: from Sunday, and the first is that of 1 January.
-fn us_week(days: i64) -> i64 {
+/// Year and week that the US count: from Sunday, and the first is that of 1 January.
+fn us_week(days: i64) -> (i64, i64) {
     let sunday = |days: i64| days - (days + 4).rem_euclid(7);
     // The last days of December belong to the week of the next 1 January.
     let (year, ..) = civil_of_days(sunday(days) + 6);
-    (sunday(days) - sunday(days_of_civil(year, 1, 1))) / 7 + 1
+    (year, (sunday(days) - sunday(days_of_civil(year, 1, 1))) / 7 + 1)
 }
 
 impl JavaFormat {
@@ -86,6 +86,8 @@ fn append_items(
                 let digits = (*width).min(9) as u32;
                 pad(out, i64::from(time.nanos / 10u32.pow(9 - digits)), digits as usize);
             }
+            Item::MilliOfDay(width) => pad(out, second * 1000 + i64::from(time.nanos / 1_000_000), *width),
+            Item::NanoOfDay(width) => pad(out, second * 1_000_000_000 + i64::from(time.nanos), *width),
             Item::Nano(width) => pad(out, i64::from(time.nanos), *width),
             Item::HalfDay => out.extend_from_slice(if hour < 12 { b"AM" } else { b"PM" }),
             Item::OffsetX(count) => append_offset(out, offset, *count, true),
@@ -126,7 +128,10 @@ fn append_date_item(item: &Item, out: &mut Vec<u8>, days: i64) {
             out.extend_from_slice(ordinal.as_bytes());
             out.extend_from_slice(b" quarter");
         }
-        Item::Week(width) => pad(out, us_week(days), *width),
+        Item::Week(width) => pad(out, us_week(days).1, *width),
+        Item::WeekYear(2) => pad(out, us_week(days).0.rem_euclid(100), 2),
+        Item::WeekYear(width) => pad(out, us_week(days).0, *width),
+        Item::WeekDay(width) => pad(out, (days + 4).rem_euclid(7) + 1, *width),
         Item::Era => out.extend_from_slice(if year > 0 { b"AD" } else { b"BC" }),
         _ => {}
     }

@@ -1,0 +1,199 @@
+//! JSON out of values.
+//!
+//! The first argument of `$JSON_OBJECT` and `$JSON_ARRAY` is made by desugaring: `N` or `A` for NULL or ABSENT ON NULL,
+//! then a letter a value: `j` if it is JSON itself, being the result of such a call, `v` otherwise.
+
+use super::super::arguments::Inputs;
+use super::super::strings::written;
+use super::document::write_text;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use datafusion_common::{Result, internal_err};
+use weir_types::text::LocalDateTime;
+use weir_types::text::datetime::append_timestamp;
+use weir_types::text::number::{append_decimal_java, append_double, append_float, append_integer};
+use weir_types::text::parse::{ParsedDecimal, decimal};
+
+/// Appends the value in `row` of `array` as JSON.
+fn write_value(array: &dyn Array, row: usize, out: &mut String) -> Result<()> {
+    if array.is_null(row) {
+        out.push_str("null");
+        return Ok(());
+    }
+    let mut bytes = vec![];
+    match array.data_type() {
+        DataType::Boolean => out.push_str(if array.as_boolean().value(row) { "true" } else { "false" }),
+        DataType::Int8 => append_integer(&mut bytes, array.as_primitive::<Int8Type>().value(row)),
+        DataType::Int16 => append_integer(&mut bytes, array.as_primitive::<Int16Type>().value(row)),
+        DataType::Int32 => append_integer(&mut bytes, array.as_primitive::<Int32Type>().value(row)),
+        DataType::Int64 => append_integer(&mut bytes, array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float32 => {
+            append_float(&mut bytes, array.as_primitive::<Float32Type>().value(row));
+            exponent_as_java(&mut bytes);
+        }
+        DataType::Float64 => {
+            append_double(&mut bytes, array.as_primitive::<Float64Type>().value(row));
+            exponent_as_java(&mut bytes);
+        }
+        DataType::Decimal128(_, scale) => {
+            append_decimal_java(
+                &mut bytes,
+                array.as_primitive::<Decimal128Type>().value(row),
+                i32::from(*scale),
+            );
+        }
+        DataType::Utf8 => write_text(array.as_string::<i32>().value(row), out),
+        DataType::Binary => {
+            out.push('"');
+            STANDARD.encode_string(array.as_binary::<i32>().value(row), out);
+            out.push('"');
+        }
+        DataType::Timestamp(unit, zone) => {
+            let value = match unit {
+                TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row),
+                TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().value(row),
+                TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().value(row),
+                TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().value(row),
+            };
+            bytes.push(b'"');
+            append_timestamp(&mut bytes, LocalDateTime::of_units(value, *unit), b'T', 0);
+            bytes.extend_from_slice(if zone.is_some() { b"Z\"" } else { b"\"" });
+        }
+        DataType::List(_) | DataType::Map(..) | DataType::Struct(_) => write_collection(array, row, out)?,
+        DataType::Null => out.push_str("null"),
+        other => return internal_err!("JSON of {other}"),
+    }
+    // Everything appended above is ASCII.
+    out.push_str(&String::from_utf8_lossy(&bytes));
+    Ok(())
+}
+
+/// `1.0E10` as `1.0E+10`: JSON's numbers pass through Java's BigDecimal.
+fn exponent_as_java(bytes: &mut Vec<u8>) {
+    if bytes.contains(&b'E')
+        && let ParsedDecimal::Value(_) = decimal(bytes, 38, 0)
+        && let Some(place) = bytes.iter().position(|byte| *byte == b'E')
+        && bytes.get(place + 1) != Some(&b'-')
+    {
+        bytes.insert(place + 1, b'+');
+    }
+}
+
+fn write_collection(array: &dyn Array, row: usize, out: &mut String) -> Result<()> {
+    let separate = |index: usize, out: &mut String| {
+        if index > 0 {
+            out.push(',');
+        }
+    };
+    match array.data_type() {
+        DataType::List(_) => {
+            let elements = array.as_list::<i32>().value(row);
+            out.push('[');
+            for index in 0..elements.len() {
+                separate(index, out);
+                write_value(elements.as_ref(), index, out)?;
+            }
+            out.push(']');
+        }
+        DataType::Map(..) => {
+            let entries = array.as_map().value(row);
+            let (keys, values) = (entries.column(0), entries.column(1));
+            out.push('{');
+            for index in 0..entries.len() {
+                separate(index, out);
+                write_value(keys.as_ref(), index, out)?;
+                out.push(':');
+                write_value(values.as_ref(), index, out)?;
+            }
+            out.push('}');
+        }
+        DataType::Struct(fields) => {
+            out.push('{');
+            for (index, (field, column)) in fields.iter().zip(array.as_struct().columns()).enumerate() {
+                let field: &Field = field;
+                separate(index, out);
+                write_text(field.name(), out);
+                out.push(':');
+                write_value(column.as_ref(), row, out)?;
+            }
+            out.push('}');
+        }
+        other => return internal_err!("JSON of {other}"),
+    }
+    Ok(())
+}
+
+pub(super) fn string(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let column = inputs.any(0);
+    written(inputs.rows, inputs.rows * 16, |row, out| {
+        if column.is_null(row) {
+            return Ok(false);
+        }
+        write_value(column.array, column.index(row), out)?;
+        Ok(true)
+    })
+}
+
+/// Whether NULL is written, and for each value whether it is JSON itself.
+fn flags<'a>(inputs: &Inputs<'a>) -> Result<(bool, &'a [u8])> {
+    let flags = inputs.texts(0)?.constant().flatten().unwrap_or("N");
+    Ok((flags.starts_with('N'), &flags.as_bytes()[1..]))
+}
+
+/// Appends the value of a column, JSON as it is.
+fn write_member(inputs: &Inputs<'_>, index: usize, row: usize, json: bool, out: &mut String) -> Result<()> {
+    let column = inputs.any(index);
+    if json && !column.is_null(row) {
+        out.push_str(inputs.texts(index)?.get(row).unwrap_or("null"));
+        return Ok(());
+    }
+    write_value(column.array, column.index(row), out)
+}
+
+pub(super) fn object(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let (null_on_null, json) = flags(inputs)?;
+    written(inputs.rows, inputs.rows * 32, |row, out| {
+        out.push('{');
+        for (member, key) in (1..inputs.len()).step_by(2).enumerate() {
+            let value = key + 1;
+            if !null_on_null && inputs.any(value).is_null(row) {
+                continue;
+            }
+            let Some(name) = inputs.texts(key)?.get(row) else {
+                return datafusion_common::exec_err!("JSON_OBJECT: a key is NULL");
+            };
+            if out.len() > 1 {
+                out.push(',');
+            }
+            write_text(name, out);
+            out.push(':');
+            write_member(inputs, value, row, json.get(member) == Some(&b'j'), out)?;
+        }
+        out.push('}');
+        Ok(true)
+    })
+}
+
+pub(super) fn array(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let (null_on_null, json) = flags(inputs)?;
+    written(inputs.rows, inputs.rows * 32, |row, out| {
+        out.push('[');
+        for value in 1..inputs.len() {
+            if !null_on_null && inputs.any(value).is_null(row) {
+                continue;
+            }
+            if out.len() > 1 {
+                out.push(',');
+            }
+            write_member(inputs, value, row, json.get(value - 1) == Some(&b'j'), out)?;
+        }
+        out.push(']');
+        Ok(true)
+    })
+}

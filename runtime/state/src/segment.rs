@@ -283,3 +283,6 @@ fn numbers(reader: &mut Reader, rows: usize, what: &str) -> Result<Vec<u64>, Sta
     let bytes = reader.items(rows, 8, what)?;
     Ok(bytes.as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,8 @@ fn files_and_lines_are_short() {
         }
         for (index, line) in text.lines().enumerate() {
             let width = line.chars().count();
-            if width > LINE_WIDTH {
+            // rustfmt does not break texts
+            if width > LINE_WIDTH && !line.contains('"') {
                 problems.push(format!("{}:{}: {width} columns", path.display(), index + 1));
             }
         }

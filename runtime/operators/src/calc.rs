@@ -2,8 +2,8 @@
 
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt8Array};
-use arrow::compute::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{FilterBuilder, FilterPredicate, cast, prep_null_mask_filter};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
@@ -94,7 +94,7 @@ pub(crate) fn batch_of(
         .map_err(|error| OperatorError::Internal(format!("a batch does not fit its schema: {error}")))
 }
 
-/// One column of the result an expression.
+/// One column of the result per expression.
 pub(crate) fn evaluate_all(
     expressions: &[Arc<dyn PhysicalExpr>],
     rows: &RecordBatch,
@@ -102,9 +102,27 @@ pub(crate) fn evaluate_all(
 ) -> Result<RecordBatch, OperatorError> {
     let columns = expressions
         .iter()
-        .map(|expression| expression.evaluate(rows)?.into_array(rows.num_rows()))
-        .collect::<Result<Vec<ArrayRef>, _>>()?;
+        .zip(schema.fields())
+        .map(|(expression, field)| {
+            let column = expression.evaluate(rows)?.into_array(rows.num_rows())?;
+            conform(column, field.data_type())
+        })
+        .collect::<Result<Vec<ArrayRef>, OperatorError>>()?;
     batch_of(schema.clone(), columns, rows.num_rows())
+}
+
+/// The column in the one representation that its SQL type has here: some functions give views of strings, or
+/// a zone by another name.
+fn conform(column: ArrayRef, data_type: &DataType) -> Result<ArrayRef, OperatorError> {
+    let same_values = match (column.data_type(), data_type) {
+        (DataType::Utf8View | DataType::LargeUtf8, DataType::Utf8) => true,
+        (DataType::BinaryView | DataType::LargeBinary, DataType::Binary) => true,
+        (DataType::Timestamp(from, Some(one)), DataType::Timestamp(to, Some(other))) => {
+            from == to && one != other
+        }
+        _ => false,
+    };
+    Ok(if same_values { cast(&column, data_type)? } else { column })
 }
 
 /// The kinds of the rows that `predicate` leaves; `None` once all are `+I`.

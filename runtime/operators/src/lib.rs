@@ -2,6 +2,18 @@
 //!
 //! Read first: [`Operator`] (what the driver asks of one), [`Output`], [`create_operator`].
 //!
+//! | module | operator |
+//! | --- | --- |
+//! | `calc`, `expand`, `union`, `limit`, `values` | rows to rows |
+//! | `watermark` | makes watermarks |
+//! | `window_table_function` | rows to windows, without an aggregation |
+//! | `group_aggregate` | GROUP BY: a changelog of each group's row |
+//! | `window_aggregate` | TUMBLE, HOP, CUMULATE, and windows that rows carry: slices merged into windows |
+//! | `session_aggregate` | SESSION: rows merged into sessions |
+//!
+//! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
+//! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries).
+//!
 //! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that
 //! a restart needs outside the state API.
 

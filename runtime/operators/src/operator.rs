@@ -107,7 +107,8 @@ pub trait Operator: Send {
         None
     }
 
-    /// No input has anything more; comes after the last watermark. Flush what is still held.
+    /// No input has anything more; comes after the last watermark. Flush what is still held. An operator
+    /// without inputs (VALUES) gets this call at once, and emits all it has.
     fn on_end_of_input(
         &mut self,
         _context: &mut OperatorContext,

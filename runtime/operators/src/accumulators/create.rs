@@ -142,7 +142,7 @@ impl Builder<'_> {
     fn variance(&self, sample: bool, square_root: bool) -> Created {
         let double = [("squares", SqlType::Double), ("sum", SqlType::Double), ("count", SqlType::BigInt)];
         match (Native::of(self.argument()?), self.output()) {
-            (Native::Float, DataType::Float64 | DataType::Float32) => {
+            (Native::Int | Native::Float | Native::Decimal, DataType::Float64 | DataType::Float32) => {
                 self.fixed(Variance { sample, square_root }, &double)
             }
             _ => self.refuse("is not supported for this type: cast the argument to DOUBLE"),

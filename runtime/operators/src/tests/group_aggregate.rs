@@ -1,10 +1,10 @@
 use super::{call, output_schema};
-use crate::Operator;
-use crate::event_script::run_script;
+use crate::event_script::{Harness, batch, run_script, schema};
 use crate::group_aggregate::GroupAggregate;
+use crate::{Operator, Output};
 use arrow::datatypes::SchemaRef;
 use weir_types::AggregateFunction::*;
-use weir_types::{AggregateCall, GroupAggregateSpec, JobSettings, OperatorId, SqlType};
+use weir_types::{AggregateCall, GroupAggregateSpec, JobSettings, OperatorId, RowKind, SqlField, SqlType};
 
 fn operator(
     input: &SchemaRef,
@@ -106,4 +106,139 @@ fn types_of_sums_and_averages() {
         ];
         operator(input, &[], calls, false)
     });
+}
+
+/// Results of 600 KB each do not pile up in one batch, also where groups come and go within it.
+#[test]
+fn long_results_come_in_several_batches() {
+    let input = schema("k STRING, s STRING");
+    for retracts in [false, true] {
+        let for_operator = input.clone();
+        let mut harness = Harness::new(8192, move || {
+            operator(&for_operator, &[0], vec![call(ListAgg, &[1], SqlType::STRING)], retracts)
+        });
+        let text = "x".repeat(600_000);
+        let mut rows = vec![(RowKind::Insert, vec!["a", text.as_str()])];
+        rows.extend((0..20).map(|_| (RowKind::Insert, vec!["a", "y"])));
+        if retracts {
+            rows.extend((0..20).map(|_| (RowKind::Delete, vec!["a", "y"])));
+            rows.push((RowKind::Delete, vec!["a", text.as_str()]));
+            rows.push((RowKind::Insert, vec!["a", "z"]));
+        }
+        harness.batch(batch(&input, &rows[..1]));
+        harness.batch(batch(&input, &rows[1..]));
+        assert!(harness.output.len() > 2, "{} batches", harness.output.len());
+        let lines = harness.lines();
+        let last = lines.last().unwrap();
+        if retracts {
+            assert_eq!(lines.len(), 1 + 2 * 40 + 2);
+            assert!(lines[lines.len() - 2].starts_with("-D a xxx"));
+            assert_eq!(last, "+I a z");
+        } else {
+            assert_eq!(lines.len(), 1 + 2 * 20);
+            assert_eq!(last.len(), "+U a ".len() + 600_000 + 2 * 20);
+        }
+    }
+}
+
+#[test]
+fn without_update_before_only_the_new_row_comes() {
+    let input = schema("k STRING, v INT");
+    let for_operator = input.clone();
+    let mut harness = Harness::new(8192, move || {
+        let calls = vec![call(Max, &[1], SqlType::Int)];
+        let schema = output_schema(&for_operator, &[0], &calls, Vec::new());
+        let spec = GroupAggregateSpec {
+            keys: vec![0],
+            aggregates: calls,
+            input_retracts: false,
+            emit_update_before: false,
+        };
+        let (id, settings) = (OperatorId::new("agg"), JobSettings::default());
+        Box::new(GroupAggregate::new(&id, &spec, for_operator.clone(), schema, &settings).unwrap())
+    });
+    let rows = ["1", "1", "3"].map(|value| (RowKind::Insert, vec!["a", value]));
+    harness.batch(batch(&input, &rows));
+    assert_eq!(harness.lines(), ["+I a 1", "+U a 3"]);
+}
+
+/// Idle groups are forgotten, and results come even if they stay the same, so that state downstream lives on.
+#[test]
+fn groups_with_a_time_to_live() {
+    let input = schema("k STRING, v INT");
+    let for_operator = input.clone();
+    let mut harness = Harness::new(8192, move || {
+        let calls = vec![call(Max, &[1], SqlType::Int)];
+        let schema = output_schema(&for_operator, &[0], &calls, Vec::new());
+        let spec = GroupAggregateSpec {
+            keys: vec![0],
+            aggregates: calls,
+            input_retracts: false,
+            emit_update_before: true,
+        };
+        let settings = JobSettings { state_ttl_ms: 1_000, ..JobSettings::default() };
+        let id = OperatorId::new("agg");
+        Box::new(GroupAggregate::new(&id, &spec, for_operator.clone(), schema, &settings).unwrap())
+    });
+    let row = batch(&input, &[(RowKind::Insert, vec!["a", "1"])]);
+    for time in [10_000, 10_900, 11_899, 12_899] {
+        harness.time(time);
+        harness.batch(row.clone());
+    }
+    assert_eq!(harness.lines(), ["+I a 1", "-U a 1", "+U a 1", "-U a 1", "+U a 1", "+I a 1"]);
+}
+
+#[test]
+fn functions_that_cannot_take_rows_back_are_refused() {
+    let input = schema("v INT");
+    let spec = GroupAggregateSpec {
+        keys: Vec::new(),
+        aggregates: vec![call(BitAnd, &[0], SqlType::Int)],
+        input_retracts: true,
+        emit_update_before: true,
+    };
+    let schema = output_schema(&input, &[], &spec.aggregates, Vec::new());
+    let id = OperatorId::new("agg");
+    let created = GroupAggregate::new(&id, &spec, input, schema, &JobSettings::default());
+    let error = created.err().unwrap().to_string();
+    assert!(error.starts_with("BIT_AND(INT) cannot take rows back"), "{error}");
+}
+
+/// COLLECT, ARRAY_AGG, the variance family, SINGLE_VALUE.
+#[test]
+fn collections_and_variances() {
+    run_script("group_collections", |input| {
+        let item = Box::new(SqlField::new("item", SqlType::Int, true));
+        let calls = vec![
+            call(Collect, &[0], SqlType::Multiset(Box::new(SqlField::new("key", SqlType::Int, false)))),
+            call(ArrayAgg, &[0], SqlType::Array(item)),
+            call(StddevPop, &[1], SqlType::Double),
+            call(VarSamp, &[1], SqlType::Double),
+            call(BoolOr, &[2], SqlType::Boolean),
+        ];
+        operator(input, &[], calls, false)
+    });
+}
+
+#[test]
+fn a_scalar_subquery_of_two_rows_fails() {
+    let input = schema("v INT");
+    for retracts in [false, true] {
+        let mut operator = operator(&input, &[], vec![call(SingleValue, &[0], SqlType::Int)], retracts);
+        let for_harness = input.clone();
+        let mut harness =
+            Harness::new(1, move || super::group_aggregate::operator(&for_harness, &[], Vec::new(), false));
+        let context = &mut harness.context;
+        context.keyed = weir_state::KeyedStateBackend::new(context.keyed.key_groups(), 128);
+        operator.open(context).unwrap();
+        let row = |kind, value| batch(&input, &[(kind, vec![value])]);
+        let mut output = Output::default();
+        operator.on_batch(0, row(RowKind::Insert, "1"), context, &mut output).unwrap();
+        if retracts {
+            operator.on_batch(0, row(RowKind::UpdateBefore, "1"), context, &mut output).unwrap();
+            operator.on_batch(0, row(RowKind::UpdateAfter, "2"), context, &mut output).unwrap();
+        }
+        let error = operator.on_batch(0, row(RowKind::Insert, "3"), context, &mut output).unwrap_err();
+        assert!(error.to_string().contains("more than one row"), "{error}");
+    }
 }

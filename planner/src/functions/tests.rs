@@ -1,5 +1,6 @@
 //! Expressions end to end: from text over desugaring, planning and analysis to values.
 
+mod docs;
 mod flink;
 mod rows;
 

@@ -5,3 +5,4 @@ mod goldens;
 mod oracle;
 mod process;
 mod semantics;
+mod slt;

@@ -40,17 +40,22 @@ impl ProgressLine {
         if !self.shows {
             return;
         }
+        let line = self.text(progress);
+        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let line: String = line.chars().take(width.saturating_sub(1)).collect();
+        self.write(&format!("\r\x1b[2K{line}"));
+        self.drawn = true;
+    }
+
+    /// What the line says; rates are those since the last call.
+    pub fn text(&mut self, progress: &Progress) -> String {
         let passed = progress.elapsed.saturating_sub(self.last_at).as_secs_f64();
         if passed > 0.05 {
             self.rate = (progress.rows_in.saturating_sub(self.last_rows)) as f64 / passed;
             self.last_rows = progress.rows_in;
             self.last_at = progress.elapsed;
         }
-        let line = line(progress, self.rate);
-        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let line: String = line.chars().take(width.saturating_sub(1)).collect();
-        self.write(&format!("\r\x1b[2K{line}"));
-        self.drawn = true;
+        line(progress, self.rate)
     }
 
     /// Takes the line away, if it is there.

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressLine};
-use crate::render::{ResultMode, ResultPrinter, print_table};
+use crate::render::{LiveTable, ResultMode, ResultPrinter, print_table};
 use arrow::datatypes::TimeUnit;
 use std::io::Write;
 use std::time::Duration;
@@ -271,7 +271,10 @@ impl Session {
     ) -> Result<(), Failure> {
         let mut results = handle.results().ok_or_else(|| Failure::Job("the query has no result".into()))?;
         let mut line = ProgressLine::new();
+        let mut live = LiveTable::new(printer.mode() == ResultMode::Table);
         let started = self.env.clock.monotonic();
+        // rows that come more often than it is due must not put it off
+        let mut due = PROGRESS_INTERVAL;
         printer.begin(&mut std::io::stdout().lock())?;
         let mut stopped = false;
         loop {
@@ -289,12 +292,21 @@ impl Session {
                     handle.cancel();
                     break;
                 }
-                () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
-                    line.draw(&ends.progress(handle, self.elapsed_since(started)));
+                () = self.env.clock.sleep(due.saturating_sub(self.elapsed_since(started))),
+                    if live.shows() || line.shows() =>
+                {
+                    let progress = ends.progress(handle, self.elapsed_since(started));
+                    due = progress.elapsed + PROGRESS_INTERVAL;
+                    if live.shows() {
+                        printer.draw_live(&mut live, &line.text(&progress));
+                    } else {
+                        line.draw(&progress);
+                    }
                 }
             }
         }
         line.clear();
+        live.clear();
         let result = handle.wait().await;
         if !stopped {
             result?;

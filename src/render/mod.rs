@@ -1,7 +1,9 @@
 //! How results look.
 
+mod live;
 mod results;
 mod tableau;
 
+pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
 pub use tableau::Tableau;

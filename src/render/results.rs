@@ -1,6 +1,6 @@
 //! The rows of a query, as they come or as a final table.
 
-use super::Tableau;
+use super::{LiveTable, Tableau};
 use crate::failure::Failure;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
@@ -95,6 +95,10 @@ impl ResultPrinter {
             _ => None,
         };
         Ok(ResultPrinter { mode, zone, tableau, headers, max_width, rows: 0, json, folded: BTreeMap::new() })
+    }
+
+    pub fn mode(&self) -> ResultMode {
+        self.mode
     }
 
     pub fn begin(&mut self, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
@@ -199,18 +203,27 @@ impl ResultPrinter {
     }
 
     fn final_table(&mut self, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
-        let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
-        for (cells, (count, order)) in std::mem::take(&mut self.folded) {
-            let count = usize::try_from(count).map_err(|_| {
-                Failure::Job(
-                    "the changelog retracts a row that was never inserted; use the changelog mode".into(),
-                )
-            })?;
-            rows.extend(std::iter::repeat_n((order, cells), count));
+        if self.folded.values().any(|(count, _)| *count < 0) {
+            return Err(Failure::Job(
+                "the changelog retracts a row that was never inserted; use the changelog mode".into(),
+            ));
+        }
+        print_table(&self.headers, &self.rows_so_far(), self.max_width, out)
+    }
+
+    /// The rows of `Table` mode, those that came first at the top.
+    fn rows_so_far(&self) -> Vec<Vec<String>> {
+        let mut rows: Vec<(u64, &Vec<String>)> = Vec::new();
+        for (cells, (count, order)) in &self.folded {
+            rows.extend(std::iter::repeat_n((*order, cells), usize::try_from(*count).unwrap_or(0)));
         }
         rows.sort();
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, cells)| cells).collect();
-        print_table(&self.headers, &rows, self.max_width, out)
+        rows.into_iter().map(|(_, cells)| cells.clone()).collect()
+    }
+
+    /// Draws the rows so far where they were drawn before.
+    pub fn draw_live(&self, live: &mut LiveTable, footer: &str) {
+        live.draw(&self.headers, &self.rows_so_far(), self.max_width, footer);
     }
 }
 

@@ -70,7 +70,10 @@ pub struct ExplainArguments {
     pub execute: Option<String>,
     #[command(flatten)]
     pub session: SessionArguments,
-    /// Print the operators as JSON
+    /// Show the state that each statement will keep, as EXPLAIN CHECKPOINT does
+    #[arg(long)]
+    pub checkpoint: bool,
+    /// Print the operators, or their states, as JSON
     #[arg(long)]
     pub json: bool,
 }

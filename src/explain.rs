@@ -7,7 +7,8 @@ use crate::session::Session;
 
 pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     let variables = script::variables(&arguments.session)?;
-    let mut session = Session::new(&script::settings(&arguments.session)?, false, false)?;
+    let json = arguments.checkpoint && arguments.json;
+    let mut session = Session::new(&script::settings(&arguments.session)?, json, false)?;
     let mut texts = Vec::new();
     for file in &arguments.files {
         texts.push(script::read(file, &variables)?);
@@ -21,8 +22,11 @@ pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     for text in texts {
         for statement in session.planner().parse(&text)? {
             if statement.is_query_or_insert() {
-                let details =
-                    if arguments.json { "EXPLAIN JSON_EXECUTION_PLAN" } else { "EXPLAIN CHANGELOG_MODE" };
+                let details = match (arguments.checkpoint, arguments.json) {
+                    (true, _) => "EXPLAIN CHECKPOINT",
+                    (false, true) => "EXPLAIN JSON_EXECUTION_PLAN",
+                    (false, false) => "EXPLAIN CHANGELOG_MODE",
+                };
                 session.execute_script(&format!("{details} {};", statement.text()))?;
             } else {
                 session.execute(&statement)?;

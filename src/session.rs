@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressLine};
-use crate::render::{LiveTable, ResultMode, ResultPrinter, print_table};
+use crate::render::{LiveTable, ResultMode, ResultPrinter, job_state, print_table};
 use arrow::datatypes::TimeUnit;
 use std::io::Write;
 use std::time::Duration;
@@ -138,10 +138,22 @@ impl Session {
                 writeln!(out, "{}", text.trim_end())?;
             }
             Planned::Job(graph) => self.insert(graph)?,
+            Planned::State(graph) => self.show_state(&graph)?,
             Planned::Query(graph) => self.query(graph)?,
             Planned::Client(command) => return self.client(command),
         }
         Ok(Flow::Continue)
+    }
+
+    /// What a job would keep, without running it.
+    fn show_state(&self, graph: &JobGraph) -> Result<(), Failure> {
+        let job = self.engine.describe(graph)?;
+        let text = match self.json {
+            true => serde_json::to_string_pretty(&job).map_err(|error| Failure::Job(error.to_string()))?,
+            false => job_state(&job),
+        };
+        writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
+        Ok(())
     }
 
     fn client(&mut self, command: ClientCommand) -> Result<Flow, Failure> {

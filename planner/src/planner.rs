@@ -29,6 +29,8 @@ pub enum Planned {
     Job(JobGraph),
     /// SELECT: to be run; the root is `Collect`.
     Query(JobGraph),
+    /// `EXPLAIN CHECKPOINT <statement>`: not to be run, but asked what it would keep.
+    State(JobGraph),
     /// For whoever runs the statements to carry out.
     Client(ClientCommand),
 }

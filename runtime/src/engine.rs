@@ -2,6 +2,7 @@
 
 use crate::components::{BuiltIn, Components};
 use crate::deploy::{Deployment, deploy};
+use crate::describe::{JobDescription, describe};
 use crate::handle::{JobHandle, ResultReceiver};
 use crate::job::{Job, JobState};
 use std::sync::Arc;
@@ -59,6 +60,13 @@ impl Engine {
     /// Clock, randomness and tasks of this engine.
     pub fn env(&self) -> &RuntimeEnv {
         &self.env
+    }
+
+    /// What the job will keep, without running it.
+    ///
+    /// Errors: as [`Engine::submit`].
+    pub fn describe(&self, graph: &JobGraph) -> Result<JobDescription, JobError> {
+        Ok(describe(graph, &*self.components, &self.env)?)
     }
 
     /// Opens the job's tables, makes its operators, and starts it.

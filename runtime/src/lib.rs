@@ -21,6 +21,7 @@ mod handle;
 
 mod components;
 mod deploy;
+mod describe;
 mod plan;
 
 mod job;
@@ -49,10 +50,14 @@ pub use engine::Engine;
 pub use handle::{JobHandle, JobOutcome, JobSummary, OperatorReport, ResultReceiver};
 
 pub use components::Components;
+pub use describe::{
+    InputDescription, JobDescription, OperatorDescription, OperatorStateDescription, SizeBound,
+};
 pub use env::ProductionEnv;
 pub use error::RuntimeError;
 
 pub use weir_checkpoint::{CheckpointStorage, InMemoryCheckpointStorage};
+pub use weir_state::{FieldIndex, NamespaceKind, Redistribution, StateIndex, StateKind};
 pub use weir_connectors::{Connectors, JsonRows};
 pub use weir_types::{
     ChangelogBatch, ConnectorCatalog, ErrorKind, JobError, JobGraph, JobSettings, OperatorMetricsSnapshot,

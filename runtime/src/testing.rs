@@ -89,6 +89,7 @@ impl GraphBuilder {
             schema: schema(),
             changelog: ChangelogMode::INSERT_ONLY,
             parallelism: Parallelism::Default,
+            state: None,
         });
         self.nodes.len() - 1
     }

@@ -2,8 +2,11 @@
 
 mod live;
 mod results;
+mod state;
 mod tableau;
+mod text;
 
 pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
+pub use state::job_state;
 pub use tableau::Tableau;

@@ -1,6 +1,7 @@
 //! The binary seen from outside: SQL in, results out.
 
 mod cli;
+mod explain_checkpoint;
 mod goldens;
 mod oracle;
 mod process;

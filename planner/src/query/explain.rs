@@ -1,6 +1,6 @@
 //! EXPLAIN: the plan as it was understood, as it was optimised, and the operators that carry it out.
 
-use crate::query::lower::{Facts, Lowered};
+use crate::query::lower::Lowered;
 use crate::{ExplainDetail, PlanError};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::{Expr, LogicalPlan};
@@ -15,7 +15,9 @@ pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<St
             ExplainDetail::ChangelogMode | ExplainDetail::JsonExecutionPlan => {}
             ExplainDetail::EstimatedCost => return Err(PlanError::not_supported("EXPLAIN ESTIMATED_COST")),
             ExplainDetail::PlanAdvice => return Err(PlanError::not_supported("EXPLAIN PLAN_ADVICE")),
-            ExplainDetail::Checkpoint => return Err(PlanError::not_supported("EXPLAIN CHECKPOINT")),
+            ExplainDetail::Checkpoint => {
+                return Err(PlanError::internal("EXPLAIN CHECKPOINT is answered by whoever runs jobs"));
+            }
         }
     }
     let mut text = String::from("== Abstract Syntax Tree ==\n");
@@ -61,7 +63,6 @@ fn operators(lowered: &Lowered, with_changelog: bool) -> String {
     }
     let mut tree = Tree {
         nodes,
-        facts: &lowered.facts,
         shared: readers.iter().map(|readers| *readers > 1).collect(),
         reuse: vec![None; nodes.len()],
         next_reuse: 1,
@@ -81,7 +82,6 @@ fn operators(lowered: &Lowered, with_changelog: bool) -> String {
 
 struct Tree<'a> {
     nodes: &'a [OperatorNode],
-    facts: &'a [Facts],
     shared: Vec<bool>,
     reuse: Vec<Option<usize>>,
     next_reuse: usize,
@@ -105,7 +105,7 @@ impl Tree<'_> {
         }
         self.line(first, &label);
         let inputs = &node.inputs;
-        if let Some(state) = &self.facts[index.0].state {
+        if let Some(state) = &node.state {
             let bar = if inputs.is_empty() { " " } else { "|" };
             self.line(rest, &format!("{bar}  state: {}; {}", state.keeps, state.bound));
         }

@@ -31,18 +31,15 @@ pub(crate) fn plan(
         StatementKind::Drop(drop) => ddl::drop_entry(session, drop)?,
         StatementKind::AlterTable(alter) => ddl::alter_table(session, alter)?,
         StatementKind::AlterView(alter) => ddl::alter_view(session, binder, alter)?,
-        StatementKind::Query(query) => {
-            let roots = vec![collect(session, binder, query)?];
-            let job = binder.lower(session, roots, job_name(session, "collect".into()), sql)?;
-            return Ok((Planned::Query(job.graph), job.warnings));
+        kind @ (StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_)) => {
+            return plan_job(session, binder, kind, sql);
         }
-        StatementKind::Insert(insert) => {
-            let root = insert::bind_insert(session, binder, insert)?;
-            return lower_inserts(session, binder, vec![root], sql);
-        }
-        StatementKind::StatementSet(inserts) => {
-            let roots = inserts.iter().map(|insert| insert::bind_insert(session, binder, insert));
-            return lower_inserts(session, binder, roots.collect::<Result<_, _>>()?, sql);
+        StatementKind::Explain(explain) if explain.details.contains(&ExplainDetail::Checkpoint) => {
+            let planned = plan_job(session, binder, &explain.statement, sql)?;
+            return Ok(match planned {
+                (Planned::Job(graph) | Planned::Query(graph), warnings) => (Planned::State(graph), warnings),
+                other => other,
+            });
         }
         StatementKind::Explain(explain) => {
             Planned::Text(self::explain(session, binder, &explain.statement, &explain.details)?)
@@ -56,6 +53,21 @@ pub(crate) fn plan(
         StatementKind::Client(command) => Planned::Client(command.clone()),
     };
     Ok((planned, vec![]))
+}
+
+/// The job of a SELECT, an INSERT or a STATEMENT SET.
+fn plan_job(
+    session: &Session,
+    binder: &dyn Binder,
+    statement: &StatementKind,
+    sql: &str,
+) -> Result<(Planned, Vec<String>), PlanError> {
+    let roots = roots_of(session, binder, statement)?;
+    if let StatementKind::Query(_) = statement {
+        let job = binder.lower(session, roots, job_name(session, "collect".into()), sql)?;
+        return Ok((Planned::Query(job.graph), job.warnings));
+    }
+    lower_inserts(session, binder, roots, sql)
 }
 
 fn collect(session: &Session, binder: &dyn Binder, query: &Query) -> Result<JobRoot, PlanError> {

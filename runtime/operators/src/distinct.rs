@@ -1,13 +1,15 @@
 //! DISTINCT: which rows bring a value that their group has not seen.
 
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, DistinctSpec, Retractions, and, filter_bits, valid_rows};
+use crate::accumulators::{
+    AccumulatorSet, DistinctSpec, Retractions, and, filter_bits, unlike, unlike_each_other, valid_rows,
+};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
 use arrow::datatypes::Schema;
 use weir_state::{KeyedStateBackend, Namespace, Slots, StateDescriptor, StateId};
-use weir_types::{SqlField, SqlType};
+use weir_types::{SqlField, SqlType, column_text};
 
 /// Filters that share one word of a map entry.
 const WORD_BITS: usize = 64;
@@ -35,21 +37,17 @@ impl DistinctMaps {
         retracts: bool,
     ) -> Result<Self, OperatorError> {
         let mut maps = Vec::new();
-        for (index, spec) in set.distincts().iter().enumerate() {
-            let keys =
+        let mut names: Vec<String> = Vec::new();
+        for spec in set.distincts() {
+            let keys: Vec<SqlField> =
                 spec.arguments.iter().map(|column| sql_field(schema, *column)).collect::<Result<_, _>>()?;
-            let bits = spec.filters.len();
-            let field = |name: String| SqlField::new(name, SqlType::BigInt, false);
-            let values = match retracts {
-                true => (0..bits).map(|bit| field(format!("count.{bit}"))).collect(),
-                // The one filter of a map has let through whatever is in it.
-                false if bits == 1 => Vec::new(),
-                false => (0..bits.div_ceil(WORD_BITS)).map(|word| field(format!("seen.{word}"))).collect(),
-            };
-            maps.push(
-                keyed
-                    .register_under(parent, StateDescriptor::map(format!("{name}-{index}"), keys, values))?,
-            );
+            let texts: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+            // Column families are named after states; a slash parts operator and state.
+            let texts = texts.join(", ").replace('/', "_");
+            let own = unlike(format!("{name}({texts})"), names.iter().map(String::as_str));
+            names.push(own.clone());
+            let values = spec_fields(spec, schema, retracts);
+            maps.push(keyed.register_under(parent, StateDescriptor::map(own, keys, values))?);
         }
         Ok(DistinctMaps { specs: set.distincts().to_vec(), maps, retracts, found: Slots::default() })
     }
@@ -244,6 +242,25 @@ impl DistinctMaps {
     }
 }
 
+/// What an entry of a map keeps: where rows also go a count for each filter; else, of several filters, which of them
+/// have let the value through, a bit each.
+fn spec_fields(spec: &DistinctSpec, schema: &Schema, retracts: bool) -> Vec<SqlField> {
+    let field = |name: String| SqlField::new(name, SqlType::BigInt, false);
+    let bits = spec.filters.len();
+    match retracts {
+        true => {
+            let filters = spec.filters.iter().map(|filter| match filter {
+                Some(column) => format!("rows FILTER (WHERE {})", column_text(schema.field(*column))),
+                None => "rows".to_string(),
+            });
+            unlike_each_other(filters).into_iter().map(field).collect()
+        }
+        // The one filter of a map has let through whatever is in it.
+        false if bits == 1 => Vec::new(),
+        false => (0..bits.div_ceil(WORD_BITS)).map(|word| field(format!("filters.{word}"))).collect(),
+    }
+}
+
 /// The columns `columns` of `rows`, of the selected rows.
 fn pick(
     columns: &[usize],
@@ -266,5 +283,5 @@ pub(crate) fn sql_field(schema: &Schema, column: usize) -> Result<SqlField, Oper
     let sql_type = SqlType::of_field(field).ok_or_else(|| {
         OperatorError::Internal(format!("column `{}` has no SQL type: {}", field.name(), field.data_type()))
     })?;
-    Ok(SqlField::new(field.name(), sql_type, field.is_nullable()))
+    Ok(SqlField::new(column_text(field), sql_type, field.is_nullable()))
 }

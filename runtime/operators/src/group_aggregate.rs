@@ -1,6 +1,6 @@
 //! GROUP BY without windows: a changelog of the groups' rows.
 
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions, and};
+use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, ROWS_FIELD, Retractions, and};
 use crate::calc::batch_of;
 use crate::distinct::{DistinctMaps, sql_field};
 use crate::grouping::Grouping;
@@ -65,7 +65,7 @@ impl GroupAggregate {
         schema: SchemaRef,
         settings: &JobSettings,
     ) -> Result<Self, OperatorError> {
-        let count = SqlField::new("rows", SqlType::BigInt, false);
+        let count = SqlField::new(ROWS_FIELD, SqlType::BigInt, false);
         let leading = if spec.input_retracts { vec![count] } else { Vec::new() };
         let set = AccumulatorSet::new(&spec.aggregates, &input, spec.input_retracts, leading)?;
         let rows = set.new_rows();

@@ -15,6 +15,7 @@ fn node(name: &str, spec: OperatorSpec, inputs: &[(usize, Exchange)]) -> Operato
         schema: Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true)])),
         changelog: ChangelogMode::INSERT_ONLY,
         parallelism: Parallelism::Default,
+        state: None,
     }
 }
 

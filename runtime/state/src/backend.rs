@@ -9,6 +9,7 @@ use crate::row_layout::{RowKey, RowLayout};
 use crate::row_store::PagePools;
 use crate::rows::Rows;
 use crate::slot_table::SlotTable;
+use crate::snapshot::{StateIndex, index_of};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
@@ -190,7 +191,7 @@ impl KeyedStateBackend {
         }
         let above = &self.state(parent).descriptor;
         descriptor.key_fields = above.key_fields.iter().chain(&above.map_key_fields).cloned().collect();
-        descriptor.namespace = above.namespace;
+        (descriptor.namespace, descriptor.window_ms) = (above.namespace, above.window_ms);
         let encoder = StateDescriptor::encoder(&descriptor.map_key_fields)?;
         self.add(descriptor, encoder, Some(parent))
     }
@@ -251,6 +252,12 @@ impl KeyedStateBackend {
     /// What `state` was registered as, with the key columns of its parent filled in.
     pub fn descriptor(&self, state: StateId) -> &StateDescriptor {
         &self.state(state).descriptor
+    }
+
+    /// What the index of a snapshot says of each state, in the order of their registration; no segments.
+    pub fn describe(&self) -> Vec<StateIndex> {
+        let parent = |state: &State| state.parent.map(|parent| self.descriptor(parent).name.clone());
+        self.states.iter().map(|state| index_of(state, parent(state))).collect()
     }
 
     /// All states, in the order of their registration.

@@ -66,6 +66,8 @@ pub struct StateDescriptor {
     pub value_fields: Vec<SqlField>,
     /// milliseconds after its last access at which an entry is gone (`table.exec.state.ttl`); `None`: never
     pub ttl_ms: Option<u64>,
+    /// milliseconds from start to end of each window of the namespace; `None` where they differ, or without windows
+    pub window_ms: Option<u64>,
 }
 
 impl StateDescriptor {
@@ -84,6 +86,7 @@ impl StateDescriptor {
             map_key_fields: Vec::new(),
             value_fields,
             ttl_ms: None,
+            window_ms: None,
         }
     }
 
@@ -107,6 +110,12 @@ impl StateDescriptor {
     /// With an idle time after which entries are gone. Entries of Map and List states go with their parent's.
     pub fn with_ttl_ms(mut self, ttl_ms: Option<u64>) -> Self {
         self.ttl_ms = ttl_ms;
+        self
+    }
+
+    /// With windows, or slices of windows, that all span so many milliseconds.
+    pub fn with_window_ms(mut self, window_ms: Option<u64>) -> Self {
+        self.window_ms = window_ms;
         self
     }
 

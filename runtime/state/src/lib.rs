@@ -14,10 +14,12 @@
 
 mod arena;
 mod backend;
+mod canonical;
 mod children;
 mod codec;
 mod columns;
 mod descriptor;
+mod entries;
 mod error;
 mod huge;
 mod key_index;
@@ -52,6 +54,13 @@ pub use snapshot::{
     FieldIndex, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode, StateIndex,
 };
 
+pub use entries::{EntryColumn, EntryLayout, EntrySegment};
+
+pub use canonical::{CanonicalState, CanonicalWriter, read_canonical, snapshot_of_canonical};
+
 pub use operator_state::{OperatorStateBackend, Redistribution};
 
 pub use error::StateError;
+
+#[cfg(test)]
+mod testing;

@@ -10,7 +10,7 @@ const VERSION: u16 = 1;
 
 /// How the entries of a state are dealt out when it is restored, at whatever parallelism. The numbers are
 /// persisted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Redistribution {
     /// The entries of all subtasks in one row, cut into parts of nearly equal length, one for each subtask.
@@ -49,6 +49,11 @@ impl OperatorStateBackend {
     /// last call decides.
     pub fn set(&mut self, name: &str, redistribution: Redistribution, entries: Vec<Bytes>) {
         self.states.insert(name.to_string(), OperatorState { redistribution, entries });
+    }
+
+    /// How the entries of state `name` are dealt out; `None` if there is no such state.
+    pub fn redistribution(&self, name: &str) -> Option<Redistribution> {
+        self.states.get(name).map(|state| state.redistribution)
     }
 
     /// The names of all states, in order.

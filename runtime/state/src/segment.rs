@@ -34,11 +34,11 @@ pub(crate) struct ByteStrings {
 }
 
 impl ByteStrings {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         ByteStrings { offsets: vec![0], bytes: Vec::new() }
     }
 
-    fn of_keys(keys: &EncodedKeys) -> Self {
+    pub(crate) fn of_keys(keys: &EncodedKeys) -> Self {
         let mut strings = ByteStrings::new();
         for row in 0..keys.len() {
             keys.write_canonical(row, &mut strings.bytes);
@@ -47,8 +47,14 @@ impl ByteStrings {
         strings
     }
 
-    fn end(&mut self) {
+    /// Ends the string that was appended to `bytes`.
+    pub(crate) fn end(&mut self) {
         self.offsets.push(self.bytes.len() as u32);
+    }
+
+    pub(crate) fn push(&mut self, string: &[u8]) {
+        self.bytes.extend_from_slice(string);
+        self.end();
     }
 
     pub(crate) fn get(&self, row: usize) -> &[u8] {
@@ -79,12 +85,7 @@ pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: 
     let keys = keys(view, &mut rows);
     let mut out = Writer::new(MAGIC, VERSION);
     out.u8(view.kind as u8);
-    let (tag, end_ms) = match view.namespace {
-        Namespace::Void => (0, 0),
-        Namespace::Window(end_ms) => (1, end_ms),
-    };
-    out.u8(tag);
-    out.u64(end_ms as u64);
+    write_namespace(view.namespace, &mut out);
     out.u32(rows.len() as u32);
     for row in 0..rows.len() {
         out.u16(key_group_of(key_hash(keys[0].get(row)), max_parallelism).0);
@@ -219,6 +220,44 @@ pub(crate) struct FieldRows {
 pub(crate) enum FieldBytes {
     Fixed(Vec<u8>),
     Strings(ByteStrings),
+}
+
+impl SegmentRows {
+    /// As bytes that [`read`] reads.
+    pub(crate) fn to_bytes(&self, kind: StateKind) -> Bytes {
+        let mut out = Writer::new(MAGIC, VERSION);
+        out.u8(kind as u8);
+        write_namespace(self.namespace, &mut out);
+        out.u32(self.rows as u32);
+        self.key_groups.iter().for_each(|group| out.u16(*group));
+        out.u8(self.keys.len() as u8);
+        self.keys.iter().for_each(|keys| keys.write(&mut out));
+        if kind == StateKind::List {
+            self.sequence.iter().for_each(|number| out.u64(*number));
+        }
+        out.u8(u8::from(self.last_access.is_some()));
+        self.last_access.iter().flatten().for_each(|time_ms| out.u64(*time_ms));
+        out.u16(self.fields.len() as u16);
+        for field in &self.fields {
+            out.u8(field.kind as u8);
+            out.u8(u8::from(field.nulls.is_some()));
+            field.nulls.iter().for_each(|bits| out.raw(bits));
+            match &field.values {
+                FieldBytes::Fixed(values) => out.raw(values),
+                FieldBytes::Strings(strings) => strings.write(&mut out),
+            }
+        }
+        seal(out)
+    }
+}
+
+fn write_namespace(namespace: Namespace, out: &mut Writer) {
+    let (tag, end_ms) = match namespace {
+        Namespace::Void => (0, 0),
+        Namespace::Window(end_ms) => (1, end_ms),
+    };
+    out.u8(tag);
+    out.u64(end_ms as u64);
 }
 
 impl FieldRows {

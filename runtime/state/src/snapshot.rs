@@ -5,7 +5,7 @@ use crate::StateError;
 use crate::arena::ArenaView;
 use crate::backend::{KeyedStateBackend, State, StateId, Table};
 use crate::codec::{Writer, open, seal};
-use crate::descriptor::{Namespace, StateDescriptor, StateKind};
+use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::page::Page;
 use crate::row_layout::RowLayout;
 use crate::segment;
@@ -57,7 +57,10 @@ pub struct StateIndex {
     pub key_fields: Vec<FieldIndex>,
     pub map_key_fields: Vec<FieldIndex>,
     pub value_fields: Vec<FieldIndex>,
+    pub namespace: NamespaceKind,
     pub ttl_ms: Option<u64>,
+    pub window_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentIndex>,
 }
 
@@ -341,8 +344,16 @@ fn view(
 }
 
 pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {
-    let StateDescriptor { name, kind, key_fields, map_key_fields, value_fields, ttl_ms, .. } =
-        &state.descriptor;
+    let StateDescriptor {
+        name,
+        kind,
+        key_fields,
+        namespace,
+        map_key_fields,
+        value_fields,
+        ttl_ms,
+        window_ms,
+    } = &state.descriptor;
     StateIndex {
         name: name.clone(),
         kind: *kind,
@@ -350,7 +361,9 @@ pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {
         key_fields: key_fields.iter().map(FieldIndex::of).collect(),
         map_key_fields: map_key_fields.iter().map(FieldIndex::of).collect(),
         value_fields: value_fields.iter().map(FieldIndex::of).collect(),
+        namespace: *namespace,
         ttl_ms: *ttl_ms,
+        window_ms: *window_ms,
         segments: Vec::new(),
     }
 }

@@ -35,7 +35,8 @@ fn number(bytes: &[u8]) -> i64 {
     (bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)) ^ 1 << 63) as i64
 }
 
-fn prefix(time_ms: i64, namespace: Namespace) -> [u8; PREFIX_BYTES] {
+/// Time and namespace in front of a timer's key.
+pub(crate) fn prefix(time_ms: i64, namespace: Namespace) -> [u8; PREFIX_BYTES] {
     let (window, end_ms) = match namespace {
         Namespace::Void => (0, 0),
         Namespace::Window(end_ms) => (1, end_ms),

@@ -33,6 +33,19 @@ pub struct OperatorNode {
     /// the row kinds that the node produces
     pub changelog: ChangelogMode,
     pub parallelism: Parallelism,
+    /// what the operator keeps and what bounds it, for people; `None` if it keeps nothing that grows
+    pub state: Option<StateNote>,
+}
+
+/// The state of an operator in words.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StateNote {
+    /// `one row of accumulators per key and slice`
+    pub keeps: String,
+    /// `dropped when the watermark passes the end of the window`
+    pub bound: String,
+    /// the clause that nothing bounds: `GROUP BY auction`
+    pub unbounded_clause: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

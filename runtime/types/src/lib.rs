@@ -29,19 +29,22 @@ mod window;
 
 pub use batch::{ChangelogBatch, RowKind, RowKinds};
 pub use element::{Barrier, CheckpointKind, EventTime, StreamElement, Watermark};
-pub use sql_type::{SqlField, SqlType, TIME_ATTRIBUTE_KEY, TYPE_KEY, TimeAttribute};
+pub use sql_type::{
+    EXPRESSION_KEY, SqlField, SqlType, TIME_ATTRIBUTE_KEY, TYPE_KEY, TimeAttribute, TypeTextError,
+    column_text, mark_expression,
+};
 
 pub use aggregate::{AggregateCall, AggregateFunction};
 pub use changelog_mode::ChangelogMode;
 pub use job_graph::{
     CalcSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings, LimitSpec, NodeIndex,
-    OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowProperty, WindowTableFunctionSpec, WindowTime,
+    OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, StateNote, WatermarkSpec,
+    WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
 pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
 };
-pub use window::WindowSpec;
+pub use window::{Millis, WindowSpec};
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
 pub use key_codec::{EncodedKeys, KeyData, KeyEncoder, KeyError, KeyShape};

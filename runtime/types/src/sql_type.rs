@@ -19,6 +19,10 @@
 //! Where Arrow says less than SQL (CHAR against VARCHAR, TIMESTAMP(1), MULTISET), the field's metadata carries the SQL
 //! type under [`TYPE_KEY`]; a time attribute is marked under [`TIME_ATTRIBUTE_KEY`].
 
+mod parse;
+
+pub use parse::TypeTextError;
+
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 #[allow(clippy::disallowed_types, reason = "the type of Arrow metadata")]
 use std::collections::HashMap;
@@ -30,6 +34,24 @@ use std::sync::Arc;
 pub const TYPE_KEY: &str = "weir.type";
 /// Key of a field's metadata: `rowtime` or `proctime`.
 pub const TIME_ATTRIBUTE_KEY: &str = "weir.time";
+/// Key of a field's metadata: the SQL expression that the column holds, where only the planner has a name for it.
+pub const EXPRESSION_KEY: &str = "weir.expression";
+
+/// What a person calls a column: its name, or the expression that it holds where the name is the planner's own. State
+/// is named by it, so it is persisted.
+pub fn column_text(field: &Field) -> &str {
+    field.metadata().get(EXPRESSION_KEY).map_or(field.name(), String::as_str)
+}
+
+/// `field` as the column of an expression; `None` for one whose name says all.
+pub fn mark_expression(expression: Option<&str>, field: &Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    match expression {
+        Some(expression) => metadata.insert(EXPRESSION_KEY.into(), expression.into()),
+        None => metadata.remove(EXPRESSION_KEY),
+    };
+    field.clone().with_metadata(metadata)
+}
 
 /// A column that carries the time of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -28,7 +28,8 @@ impl WindowSpec {
 }
 
 /// `90000` ms as `1 min 30 s`: lengths in plans and messages.
-struct Millis(i64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Millis(pub i64);
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! GROUP BY: with and without a window.
 
 use super::Lowering;
-use super::builder::{NewNode, StateNote, Stream};
+use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
 use super::fuse::{Fused, bound_column, fuse};
 use crate::PlanError;
@@ -18,7 +18,7 @@ use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 use std::sync::Arc;
 use weir_types::{
-    AggregateCall, Exchange, GroupAggregateSpec, NodeIndex, OperatorSpec, SqlType, TimeAttribute,
+    AggregateCall, Exchange, GroupAggregateSpec, NodeIndex, OperatorSpec, SqlType, StateNote, TimeAttribute,
     WindowAggregateSpec, WindowProperty, WindowSpec, WindowTime,
 };
 
@@ -75,7 +75,7 @@ impl Lowering<'_> {
 
     fn group_aggregate(&mut self, aggregate: &Aggregate, input: Stream) -> Result<Stream> {
         let wanted = aggregate.group_expr.iter().cloned().chain(arguments(aggregate)?);
-        let inputs = self.inputs(input, wanted.collect())?;
+        let inputs = self.inputs(&aggregate.input, input, wanted.collect())?;
         let keys = aggregate.group_expr.iter().map(|key| inputs.place(key)).collect::<Result<Vec<_>>>()?;
         let calls = self.calls(aggregate, &inputs)?;
         let schema = Arc::new(plain_schema(&aggregate.schema)?);
@@ -130,7 +130,7 @@ impl Lowering<'_> {
         wanted.extend(bounds.iter().filter(|_| attached).cloned());
         wanted.extend(time_expr.clone());
         wanted.extend(arguments(aggregate)?);
-        let inputs = self.inputs(input, wanted)?;
+        let inputs = self.inputs(&aggregate.input, input, wanted)?;
         let key_places = key_exprs.iter().map(|key| inputs.place(key)).collect::<Result<Vec<_>>>()?;
         let calls = self.calls(aggregate, &inputs)?;
         let proctime = window.node.attribute == TimeAttribute::ProcTime;
@@ -220,13 +220,13 @@ impl Lowering<'_> {
         for other in others {
             let (table, field) = named(*other);
             let expr = Expr::Column(Column::from(named(*first)));
-            outputs.push(Output { table: table.cloned(), name: field.name().clone(), expr });
+            outputs.push(Output { table: table.cloned(), name: field.name().clone(), expr, text: None });
         }
         self.calc(&stream, None, Some(outputs))
     }
 
-    /// The stream with a column for each of `wanted`, and no others.
-    fn inputs(&mut self, stream: Stream, wanted: Vec<Expr>) -> Result<Inputs> {
+    /// The stream, of `plan`, with a column for each of `wanted`, and no others.
+    fn inputs(&mut self, plan: &LogicalPlan, stream: Stream, wanted: Vec<Expr>) -> Result<Inputs> {
         let mut exprs: Vec<Expr> = vec![];
         for expr in wanted {
             let expr = unaliased(&expr).clone();
@@ -245,7 +245,7 @@ impl Lowering<'_> {
             _ => {
                 let output = |(place, expr): (usize, &Expr)| match expr {
                     Expr::Column(column) => Output::column(column.clone()),
-                    expr => Output::named(format!("$f{place}"), expr.clone()),
+                    expr => Output::named(format!("$f{place}"), expr.clone()).meaning(key_text(plan, expr)),
                 };
                 let outputs = exprs.iter().enumerate().map(output).collect();
                 (self.calc(&stream, None, Some(outputs))?, (0..exprs.len()).collect())
@@ -340,19 +340,38 @@ fn typed_of(call: &AggregateExpr) -> Result<&TypedAggregate> {
     typed.ok_or_else(|| internal_datafusion_err!("{} is no aggregate function", call.func.name()))
 }
 
-/// A key as the query has it: columns that only the planner has a name for are looked up.
+/// An expression as the query has it: columns that only the planner has a name for are looked up.
 fn key_text(input: &LogicalPlan, key: &Expr) -> String {
+    let written = |expr: Expr| {
+        Ok(match &expr {
+            Expr::Column(column) => match written_as(input, column) {
+                Some(written) => Transformed::yes(written),
+                None => Transformed::no(expr),
+            },
+            _ => Transformed::no(expr),
+        })
+    };
     let key = unaliased(key);
-    let Expr::Column(column) = key else { return expr_text(key) };
+    // The closure does not fail.
+    key.clone().transform_up(written).map_or_else(|_| expr_text(key), |written| expr_text(&written.data))
+}
+
+/// What stands for a column of `input` that the optimiser or GROUPING SETS made; `None` for others.
+fn written_as(input: &LogicalPlan, column: &Column) -> Option<Expr> {
     if !column.name.starts_with("__common_expr") && !column.name.starts_with("$g") {
-        return expr_text(key);
+        return None;
     }
     match input {
-        LogicalPlan::Projection(projection) => match projection.schema.maybe_index_of_column(column) {
-            Some(place) => key_text(&projection.input, &projection.expr[place]),
-            None => expr_text(key),
-        },
-        input => Expand::of(input).map_or_else(|| expr_text(key), |expand| key_text(&expand.input, key)),
+        LogicalPlan::Projection(projection) => {
+            let place = projection.schema.maybe_index_of_column(column)?;
+            let expr = unaliased(&projection.expr[place]);
+            match expr {
+                Expr::Column(column) => written_as(&projection.input, column).or_else(|| Some(expr.clone())),
+                expr => Some(expr.clone()),
+            }
+        }
+        LogicalPlan::Filter(filter) => written_as(&filter.input, column),
+        input => written_as(&Expand::of(input)?.input, column),
     }
 }
 

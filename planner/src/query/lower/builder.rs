@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
     ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism,
+    StateNote,
 };
 
 /// Rows with the names that the plan gives to their columns: a node's output, or a filter and a projection of it that
@@ -63,21 +64,8 @@ pub(in crate::query) struct Facts {
     pub bounded: bool,
     /// Columns by which updates are told apart; `None` without updates, or where they have no such columns.
     pub upsert_key: Option<Vec<usize>>,
-    /// what the operator keeps, and what bounds it
-    pub state: Option<StateNote>,
     /// what the table of a source gives, or that of a sink takes
     pub connector: Option<ChangelogMode>,
-}
-
-/// The state of an operator in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::query) struct StateNote {
-    /// `one row of accumulators per key and slice`
-    pub keeps: String,
-    /// `dropped when the watermark passes the end of the window`
-    pub bound: String,
-    /// what a warning names if nothing bounds the state: `GROUP BY auction`
-    pub unbounded_clause: Option<String>,
 }
 
 /// A node to be added.
@@ -143,7 +131,6 @@ impl JobBuilder {
             tables,
             bounded,
             upsert_key: None,
-            state: new.state,
             connector: new.connector,
         });
         self.nodes.push(OperatorNode {
@@ -154,6 +141,7 @@ impl JobBuilder {
             schema: new.schema.inner().clone(),
             changelog: ChangelogMode::INSERT_ONLY,
             parallelism: if single { Parallelism::Fixed(1) } else { Parallelism::Default },
+            state: new.state,
         });
         Stream::of(node, schema)
     }

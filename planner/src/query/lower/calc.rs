@@ -10,7 +10,9 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use std::sync::Arc;
-use weir_types::{CalcSpec, Exchange, NodeIndex, OperatorSpec, TimeAttribute};
+use weir_types::{
+    CalcSpec, EXPRESSION_KEY, Exchange, NodeIndex, OperatorSpec, TimeAttribute, mark_expression,
+};
 
 /// One column of a projection: what it is called, and what it is.
 #[derive(Clone, Debug)]
@@ -18,16 +20,24 @@ pub(in crate::query) struct Output {
     pub table: Option<TableReference>,
     pub name: String,
     pub expr: Expr,
+    /// what the query has for a column that only the planner has a name for
+    pub text: Option<String>,
 }
 
 impl Output {
     /// A column under its own name.
     pub fn column(column: Column) -> Output {
-        Output { table: column.relation.clone(), name: column.name.clone(), expr: Expr::Column(column) }
+        let (table, name) = (column.relation.clone(), column.name.clone());
+        Output { table, name, expr: Expr::Column(column), text: None }
     }
 
     pub fn named(name: impl Into<String>, expr: Expr) -> Output {
-        Output { table: None, name: name.into(), expr }
+        Output { table: None, name: name.into(), expr, text: None }
+    }
+
+    /// The same column, which people know as `text`: a name of the planner's own says nothing.
+    pub fn meaning(self, text: String) -> Output {
+        Output { text: Some(without_parentheses(&text).to_string()), ..self }
     }
 }
 
@@ -191,9 +201,41 @@ fn output_schema(input: &DFSchema, outputs: &[Output]) -> Result<DFSchema> {
             Expr::Column(_) => TimeAttribute::of(&field),
             _ => None,
         };
-        fields.push((output.table.clone(), Arc::new(TimeAttribute::mark(attribute, &field))));
+        let field = TimeAttribute::mark(attribute, &field);
+        // So does what a column means, if it keeps its name.
+        let meaning = match expr {
+            _ if output.text.is_some() => output.text.clone(),
+            Expr::Column(column) if column.name == output.name => {
+                field.metadata().get(EXPRESSION_KEY).cloned()
+            }
+            expr if is_internal(&output.name) => Some(without_parentheses(&expr_text(expr)).to_string()),
+            _ => None,
+        };
+        fields.push((output.table.clone(), Arc::new(mark_expression(meaning.as_deref(), &field))));
     }
     DFSchema::new_with_metadata(fields, Default::default())
+}
+
+/// True for columns that the optimiser has made.
+fn is_internal(name: &str) -> bool {
+    name.starts_with("__common_expr")
+}
+
+/// `(a + b)` as `a + b`; `(a) + (b)` as it is.
+fn without_parentheses(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return text };
+    let mut open = 0;
+    let mut quoted = false;
+    for letter in inner.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => open += 1,
+            ')' if !quoted && open == 0 => return text,
+            ')' if !quoted => open -= 1,
+            _ => {}
+        }
+    }
+    inner
 }
 
 fn label(schema: &DFSchema, pending: &Pending) -> String {

@@ -86,7 +86,7 @@ pub(in crate::query) fn lower(
 /// What keeps state for ever.
 fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) -> Vec<String> {
     let unbounded = nodes.iter().zip(facts).filter(|(_, facts)| !facts.bounded && ttl_ms == 0);
-    let clauses = unbounded.filter_map(|(_, facts)| facts.state.as_ref()?.unbounded_clause.as_ref());
+    let clauses = unbounded.filter_map(|(node, _)| node.state.as_ref()?.unbounded_clause.as_ref());
     let warning = |clause: &String| {
         format!(
             "the state of {clause} grows without a bound: group by a window, or set 'table.exec.state.ttl' to forget \

@@ -1,7 +1,7 @@
 //! The other nodes of a plan, one to one.
 
 use super::Lowering;
-use super::builder::{NewNode, StateNote, Stream};
+use super::builder::{NewNode, Stream};
 use super::calc::Output;
 use crate::PlanError;
 use crate::query::error::plan_error;
@@ -17,7 +17,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column as PhysicalColumn, Literal};
 use std::sync::Arc;
 use weir_types::{
-    Exchange, ExpandSpec, LimitSpec, NodeIndex, OperatorSpec, TimeAttribute, WindowSpec,
+    Exchange, ExpandSpec, LimitSpec, NodeIndex, OperatorSpec, StateNote, TimeAttribute, WindowSpec,
     WindowTableFunctionSpec, WindowTime,
 };
 
@@ -64,6 +64,7 @@ impl Lowering<'_> {
             table: table.cloned(),
             name: field.name().clone(),
             expr: expr.clone(),
+            text: None,
         };
         let outputs = projection.expr.iter().zip(projection.schema.iter()).map(output).collect();
         self.calc(&input, filter, Some(outputs)).map_err(plan_error)

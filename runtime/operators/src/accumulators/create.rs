@@ -5,7 +5,7 @@ use super::bytes_kernels::{ARRAY, Concatenated, FIRST_OF_LIST, JOIN, LAST_OF_LIS
 use super::fixed::{Fixed, Kernel};
 use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
 use super::numeric::{AND, Avg, Bits, Count, FIRST, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR};
-use super::{Accumulator, Native};
+use super::{Accumulator, Native, call_text};
 use crate::OperatorError;
 use arrow::datatypes::{DataType, Schema};
 use weir_types::{AggregateCall, AggregateFunction, KeyEncoder, KeyShape, SqlField, SqlType};
@@ -22,13 +22,19 @@ const ONE_ROW: &str =
 pub(crate) fn create_accumulator(call: &AggregateCall, schema: &Schema, retracts: bool) -> Created {
     let types: Vec<&DataType> =
         call.arguments.iter().map(|column| schema.field(*column).data_type()).collect();
-    Builder { call, types, retracts }.build()
+    let text = call_text(call, schema);
+    let argument = call.arguments.first().and_then(|column| SqlType::of_field(schema.field(*column)));
+    Builder { call, types, retracts, text, argument }.build()
 }
 
 struct Builder<'a> {
     call: &'a AggregateCall,
     types: Vec<&'a DataType>,
     retracts: bool,
+    /// the call as SQL has it
+    text: String,
+    /// the type of the first argument
+    argument: Option<SqlType>,
 }
 
 impl Builder<'_> {
@@ -74,14 +80,21 @@ impl Builder<'_> {
         })
     }
 
-    /// Fields named after the result: `c`, `s.count`.
+    /// Fields named after the call: `SUM(price)`, `SUM(price).count`.
     fn fields(&self, fields: &[(&str, SqlType)]) -> Vec<SqlField> {
-        let output = self.call.output.name();
         let name = |suffix: &str| match suffix {
-            "" => output.clone(),
-            suffix => format!("{output}.{suffix}"),
+            "" => self.text.clone(),
+            suffix => format!("{}.{suffix}", self.text),
         };
         fields.iter().map(|(suffix, sql_type)| SqlField::new(name(suffix), sql_type.clone(), false)).collect()
+    }
+
+    /// One field named after the call, of its argument's type: NULL before the first value.
+    fn value_field(&self) -> Result<Vec<SqlField>, OperatorError> {
+        let sql_type = self.argument.clone().ok_or_else(|| {
+            OperatorError::Internal(format!("{} over a column without a SQL type", self.text))
+        })?;
+        Ok(vec![SqlField::new(self.text.clone(), sql_type, true)])
     }
 
     fn fixed<K: Kernel>(&self, kernel: K, fields: &[(&str, SqlType)]) -> Created {
@@ -116,7 +129,8 @@ impl Builder<'_> {
     fn sum(&self, zero_if_none: bool) -> Created {
         let single = *self.output() == DataType::Float32;
         let argument = Native::of(self.argument()?);
-        let fields = [("sum", Self::word(argument)), ("count", SqlType::BigInt)];
+        let result = SqlType::of_field(&self.call.output).filter(|_| Native::of(self.output()) == argument);
+        let fields = [("", result.unwrap_or(Self::word(argument))), ("count", SqlType::BigInt)];
         match argument {
             Native::Int => self.fixed(Sum::<i64>::new(zero_if_none, false), &fields),
             Native::Float => self.fixed(Sum::<f64>::new(zero_if_none, single), &fields),
@@ -128,7 +142,11 @@ impl Builder<'_> {
     fn avg(&self) -> Created {
         let argument = self.argument()?;
         let native = Native::of(argument);
-        let fields = [("sum", Self::word(native)), ("count", SqlType::BigInt)];
+        let sum = match argument {
+            DataType::Decimal128(_, scale) => SqlType::Decimal { precision: 38, scale: *scale },
+            _ => Self::word(native),
+        };
+        let fields = [("sum", sum), ("count", SqlType::BigInt)];
         match (native, argument, self.output()) {
             (Native::Int, _, _) => self.fixed(Avg::<i64> { scaling: () }, &fields),
             (Native::Float, _, _) => self.fixed(Avg::<f64> { scaling: () }, &fields),
@@ -154,7 +172,7 @@ impl Builder<'_> {
             return self.refuse("cannot take rows back, and its input carries updates or deletions");
         }
         match Native::of(self.argument()?) {
-            Native::Int => self.fixed(Bits::<OP>, &[("", SqlType::BigInt), ("present", SqlType::BigInt)]),
+            Native::Int => Ok(Box::new(Fixed::new(Bits::<OP>, self.value_field()?, self.output()))),
             _ => self.refuse_type(),
         }
     }
@@ -163,7 +181,7 @@ impl Builder<'_> {
     fn one<const KEEP: u8>(&self, rule: &'static str) -> Created {
         let argument = self.argument()?;
         let native = Native::of(argument);
-        let fields = self.fields(&[("", Self::word(native)), ("seen", SqlType::BigInt)]);
+        let fields = self.value_field()?;
         let output = self.output();
         Ok(match native {
             Native::Int => Box::new(Fixed::new(One::<i64, KEEP>::new(), fields, output).with_rule(rule)),
@@ -171,22 +189,25 @@ impl Builder<'_> {
             Native::Decimal => Box::new(Fixed::new(One::<i128, KEEP>::new(), fields, output).with_rule(rule)),
             Native::Bytes => {
                 let codec = ValueCodec::new(argument)?;
-                return self.bytes(OneOfBytes::<KEEP>, vec![codec.clone()], ResultForm::Value(codec), rule);
+                let form = ResultForm::Value(codec.clone());
+                return self.bytes(OneOfBytes::<KEEP>, fields, vec![codec], form, rule);
             }
         })
+    }
+
+    /// All values that were seen, in the accumulator's own encoding.
+    fn encoded(&self) -> Vec<SqlField> {
+        self.fields(&[("values", SqlType::BYTES)])
     }
 
     fn bytes<K: BytesKernel + 'static>(
         &self,
         kernel: K,
+        fields: Vec<SqlField>,
         arguments: Vec<ValueCodec>,
         form: ResultForm,
         rule: &'static str,
     ) -> Created {
-        let mut fields = self.fields(&[("", SqlType::BYTES)]);
-        if K::WORDS == 1 {
-            fields.extend(self.fields(&[("seen", SqlType::BigInt)]));
-        }
         let ignores_nulls = self.call.function != AggregateFunction::ArrayAgg;
         Ok(Box::new(Bytes { kernel, fields, arguments, form, ignores_nulls, rule }))
     }
@@ -208,8 +229,8 @@ impl Builder<'_> {
         let codec = ValueCodec::new(argument)?;
         let form = ResultForm::Value(codec.clone());
         match width {
-            Some(width) => self.bytes(FixedExtreme::<KEEP> { width }, vec![codec], form, ""),
-            None => self.bytes(Multiset::<FORM>, vec![codec], form, ""),
+            Some(width) => self.bytes(FixedExtreme::<KEEP> { width }, self.encoded(), vec![codec], form, ""),
+            None => self.bytes(Multiset::<FORM>, self.encoded(), vec![codec], form, ""),
         }
     }
 
@@ -222,7 +243,7 @@ impl Builder<'_> {
             ARRAY => ResultForm::Array(first, inner_field(self.output())?),
             _ => ResultForm::Value(first),
         };
-        self.bytes(Listed::<FORM>, codecs, form, "")
+        self.bytes(Listed::<FORM>, self.encoded(), codecs, form, "")
     }
 
     fn concatenated(&self) -> Created {
@@ -232,12 +253,13 @@ impl Builder<'_> {
         self.argument()?;
         let codec = ValueCodec::new(&DataType::Utf8)?;
         let codecs = vec![codec.clone(); self.types.len()];
-        self.bytes(Concatenated, codecs, ResultForm::Value(codec), "")
+        let fields = self.fields(&[("text", SqlType::STRING), ("separator", SqlType::BigInt)]);
+        self.bytes(Concatenated, fields, codecs, ResultForm::Value(codec), "")
     }
 
     fn collect(&self) -> Created {
         let codec = ValueCodec::new(self.argument()?)?;
         let form = ResultForm::Multiset(codec.clone(), inner_field(self.output())?);
-        self.bytes(Multiset::<WHOLE>, vec![codec], form, "")
+        self.bytes(Multiset::<WHOLE>, self.encoded(), vec![codec], form, "")
     }
 }

@@ -10,12 +10,14 @@ mod columns;
 mod create;
 mod fixed;
 mod multiset;
+mod names;
 mod numeric;
 mod rows;
 mod set;
 
 use columns::Native;
 use create::create_accumulator;
+pub(crate) use names::{ROWS_FIELD, call_text, unlike, unlike_each_other};
 pub(crate) use rows::GroupRows;
 pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, and, filter_bits, valid_rows};
 
@@ -56,8 +58,9 @@ pub(crate) struct Place {
 /// A part of a row that is all zeros is an accumulator that has seen nothing. Rows of a batch count in their
 /// order.
 pub(crate) trait Accumulator: Send {
-    /// What is kept per group. Strings and bytes take one byte string of a row, DECIMAL two words, all others
-    /// one.
+    /// What is kept per group, under names that begin with the call as SQL has it. Strings, bytes and nested values
+    /// take one byte string of a row, DECIMAL two words, all others one. A nullable field takes one word more, behind
+    /// the others: 0 where it is NULL.
     fn fields(&self) -> &[SqlField];
 
     /// True if rows with a NULL among the arguments do not count.

@@ -1,13 +1,13 @@
 //! The aggregates of one operator together: what they keep, and how it travels between the state and
 //! [`GroupRows`].
 
-use super::{Accumulator, GroupRows, Place, create_accumulator};
+use super::{Accumulator, GroupRows, Place, create_accumulator, unlike};
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::Schema;
-use weir_state::{FieldKind, PinBuffer, Rows};
+use weir_state::{FieldKind, FieldValue, PinBuffer, Pinned, Rows};
 use weir_types::{AggregateCall, SqlField};
 
 /// One aggregate call with its accumulator.
@@ -34,6 +34,8 @@ struct FieldSlot {
     kind: FieldKind,
     word: usize,
     value: usize,
+    /// the word that is 0 where a nullable field is NULL
+    seen: Option<usize>,
 }
 
 pub(crate) struct AccumulatorSet {
@@ -77,8 +79,9 @@ impl AccumulatorSet {
 
     fn add_field(&mut self, field: &SqlField) {
         let kind = FieldKind::of(&field.sql_type);
-        self.slots.push(FieldSlot { kind, word: self.words, value: self.values });
-        self.fields.push(field.clone());
+        let mut slot = FieldSlot { kind, word: self.words, value: self.values, seen: None };
+        let name = unlike(field.name.clone(), self.fields.iter().map(|field| field.name.as_str()));
+        self.fields.push(SqlField { name, ..field.clone() });
         match kind {
             FieldKind::Bytes => {
                 self.values += 1;
@@ -87,6 +90,11 @@ impl AccumulatorSet {
             FieldKind::I128 => self.words += 2,
             _ => self.words += 1,
         }
+        if field.nullable {
+            slot.seen = Some(self.words);
+            self.words += 1;
+        }
+        self.slots.push(slot);
     }
 
     fn add_distinct(&mut self, call: &AggregateCall) -> (usize, usize) {
@@ -126,78 +134,61 @@ impl AccumulatorSet {
     /// Makes `rows` what the state has at `slots`.
     pub(crate) fn load(&self, state: &Rows<'_>, slots: &[u32], rows: &mut GroupRows) {
         rows.reset(slots.len());
-        let per_row = rows.words_per_row();
         for (field, place) in self.slots.iter().enumerate() {
-            let words = rows.words_mut().get_mut(place.word..).unwrap_or(&mut []);
             match place.kind {
-                FieldKind::I64 => {
-                    let column = state.column::<i64>(field);
-                    for (row, slot) in slots.iter().enumerate() {
-                        words[row * per_row] = column.get(*slot) as u64;
-                    }
-                }
-                FieldKind::F64 => {
-                    let column = state.column::<f64>(field);
-                    for (row, slot) in slots.iter().enumerate() {
-                        words[row * per_row] = column.get(*slot).to_bits();
-                    }
-                }
+                FieldKind::I64 => load::<i64>(state, field, place, slots, rows, |value| value as u64),
+                FieldKind::F64 => load::<f64>(state, field, place, slots, rows, f64::to_bits),
+                FieldKind::I32 => load::<i32>(state, field, place, slots, rows, |v| i64::from(v) as u64),
+                FieldKind::I16 => load::<i16>(state, field, place, slots, rows, |v| i64::from(v) as u64),
+                FieldKind::I8 => load::<i8>(state, field, place, slots, rows, |v| i64::from(v) as u64),
+                FieldKind::Bool => load::<u8>(state, field, place, slots, rows, u64::from),
+                FieldKind::F32 => load::<f32>(state, field, place, slots, rows, |v| f64::from(v).to_bits()),
                 FieldKind::I128 => {
-                    let column = state.column::<i128>(field);
-                    for (row, slot) in slots.iter().enumerate() {
-                        let value = column.get(*slot);
-                        words[row * per_row] = value as u64;
-                        words[row * per_row + 1] = (value >> 64) as u64;
-                    }
+                    load::<i128>(state, field, place, slots, rows, |value| value as u64);
+                    let high = FieldSlot { word: place.word + 1, ..*place };
+                    load::<i128>(state, field, &high, slots, rows, |value| (value >> 64) as u64);
                 }
                 FieldKind::Bytes => {
                     for (row, slot) in slots.iter().enumerate() {
-                        if let Some(value) = state.bytes(*slot, field) {
-                            rows.value_mut(row, place.value).extend_from_slice(&value);
+                        let Some(value) = state.bytes(*slot, field) else { continue };
+                        rows.value_mut(row, place.value).extend_from_slice(&value);
+                        if let Some(seen) = place.seen {
+                            rows.part_mut(row, seen, 1)[0] = 1;
                         }
                     }
                 }
-                other => unreachable!("accumulators keep no field of kind {other:?}"),
             }
         }
     }
 
     /// Makes the state at `slots` what `rows` has.
     pub(crate) fn store(&self, rows: &GroupRows, slots: &[u32], pins: &mut PinBuffer, state: &mut Rows<'_>) {
-        let per_row = rows.words_per_row();
         let pinned = state.pin(slots, pins);
         for (field, place) in self.slots.iter().enumerate() {
-            let words = rows.words().get(place.word..).unwrap_or(&[]);
             match place.kind {
-                FieldKind::I64 => {
-                    let column = pinned.column::<i64>(field);
-                    for row in 0..slots.len() {
-                        column.set(row, words[row * per_row] as i64);
-                    }
+                FieldKind::I64 => store::<i64>(&pinned, field, place, rows, |words| words[0] as i64),
+                FieldKind::F64 => store::<f64>(&pinned, field, place, rows, |words| f64::from_bits(words[0])),
+                FieldKind::I32 => store::<i32>(&pinned, field, place, rows, |words| words[0] as i32),
+                FieldKind::I16 => store::<i16>(&pinned, field, place, rows, |words| words[0] as i16),
+                FieldKind::I8 => store::<i8>(&pinned, field, place, rows, |words| words[0] as i8),
+                FieldKind::Bool => store::<u8>(&pinned, field, place, rows, |words| u8::from(words[0] != 0)),
+                FieldKind::F32 => {
+                    store::<f32>(&pinned, field, place, rows, |words| f64::from_bits(words[0]) as f32);
                 }
-                FieldKind::F64 => {
-                    let column = pinned.column::<f64>(field);
-                    for row in 0..slots.len() {
-                        column.set(row, f64::from_bits(words[row * per_row]));
-                    }
-                }
-                FieldKind::I128 => {
-                    let column = pinned.column::<i128>(field);
-                    for row in 0..slots.len() {
-                        let low = u128::from(words[row * per_row]);
-                        column.set(row, (low | u128::from(words[row * per_row + 1]) << 64) as i128);
-                    }
-                }
-                _ => {}
+                FieldKind::I128 => store::<i128>(&pinned, field, place, rows, |words| {
+                    (u128::from(words[0]) | u128::from(words[1]) << 64) as i128
+                }),
+                FieldKind::Bytes => {}
             }
         }
         for (field, place) in
             self.slots.iter().enumerate().filter(|(_, place)| place.kind == FieldKind::Bytes)
         {
             for (row, slot) in slots.iter().enumerate() {
-                let value = rows.value(row, place.value);
-                if state.bytes(*slot, field).as_deref() != Some(value) {
-                    state.set_bytes(*slot, field, Some(value));
+                let seen = place.seen.is_none_or(|seen| rows.part(row, seen, 1)[0] != 0);
+                let value = seen.then(|| rows.value(row, place.value));
+                if state.bytes(*slot, field).as_deref() != value {
+                    state.set_bytes(*slot, field, value);
                 }
             }
         }
@@ -235,6 +226,56 @@ impl AccumulatorSet {
     /// One column per aggregate: the results of `rows`.
     pub(crate) fn emit(&self, rows: &GroupRows) -> Result<Vec<ArrayRef>, OperatorError> {
         self.members.iter().map(|member| member.accumulator.emit(member.place, rows)).collect()
+    }
+}
+
+/// Reads field `field` of the entries at `slots` into a word of each row, and into another whether it is NULL.
+#[inline(always)]
+fn load<T: FieldValue>(
+    state: &Rows<'_>,
+    field: usize,
+    place: &FieldSlot,
+    slots: &[u32],
+    rows: &mut GroupRows,
+    word: impl Fn(T) -> u64,
+) {
+    let per_row = rows.words_per_row();
+    let column = state.column::<T>(field);
+    let words = rows.words_mut();
+    match place.seen {
+        None => {
+            let words = words.get_mut(place.word..).unwrap_or(&mut []);
+            for (row, slot) in slots.iter().enumerate() {
+                words[row * per_row] = word(column.get(*slot));
+            }
+        }
+        Some(seen) => {
+            for (words, slot) in words.chunks_exact_mut(per_row).zip(slots) {
+                if let Some(value) = column.get_option(*slot) {
+                    words[place.word] = word(value);
+                    words[seen] = 1;
+                }
+            }
+        }
+    }
+}
+
+/// The reverse of [`load`].
+#[inline(always)]
+fn store<T: FieldValue>(
+    pinned: &Pinned<'_>,
+    field: usize,
+    place: &FieldSlot,
+    rows: &GroupRows,
+    value: impl Fn(&[u64]) -> T,
+) {
+    let column = pinned.column::<T>(field);
+    let all = rows.words().chunks_exact(rows.words_per_row().max(1)).enumerate();
+    match place.seen {
+        None => all.for_each(|(row, words)| column.set(row, value(&words[place.word..]))),
+        Some(seen) => all.for_each(|(row, words)| {
+            column.set_option(row, (words[seen] != 0).then(|| value(&words[place.word..])));
+        }),
     }
 }
 

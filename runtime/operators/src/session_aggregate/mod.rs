@@ -6,7 +6,7 @@ mod fire;
 mod sessions;
 
 use crate::accumulate::accumulate;
-use crate::accumulators::{AccumulatorSet, GroupRows};
+use crate::accumulators::{AccumulatorSet, GroupRows, ROWS_FIELD};
 use crate::distinct::DistinctMaps;
 use crate::event_time::rowtime_millis;
 use crate::group_aggregate::key_fields;
@@ -15,7 +15,7 @@ use crate::merge::{AccumulatorTable, Merger};
 use crate::progress::{load_progress, save_progress};
 use crate::window::Zone;
 use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
-use arrow::array::{ArrayRef, Int64Array, UInt32Array};
+use arrow::array::{ArrayRef, TimestampMillisecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use sessions::{Joined, Sessions};
@@ -90,9 +90,11 @@ impl SessionAggregate {
                 return Err(OperatorError::internal("attached sessions need no session aggregation"));
             }
         };
-        let mut leading: Vec<&str> = vec!["start", "end"];
-        leading.extend(spec.input_retracts.then_some("rows"));
-        let leading = leading.iter().map(|name| SqlField::new(*name, SqlType::BigInt, false)).collect();
+        let mut leading = vec![
+            SqlField::new("window_start", SqlType::Timestamp(3), false),
+            SqlField::new("window_end", SqlType::Timestamp(3), false),
+        ];
+        leading.extend(spec.input_retracts.then(|| SqlField::new(ROWS_FIELD, SqlType::BigInt, false)));
         let set = AccumulatorSet::new(&spec.aggregates, &input, spec.input_retracts, leading)?;
         let scratch = Scratch {
             found: Slots::default(),
@@ -214,7 +216,7 @@ impl SessionAggregate {
         if picked.is_empty() {
             return Ok(());
         }
-        let firsts: ArrayRef = Arc::new(Int64Array::from(firsts));
+        let firsts: ArrayRef = Arc::new(TimestampMillisecondArray::from(firsts));
         let map_keys = keyed.encoder(table.state).encode(&[firsts], fresh.len())?;
         keyed.resolve_under(table.state, void, &parents, &map_keys, found);
         for (session, slot) in fresh.iter().zip(&found.slots) {
@@ -262,7 +264,7 @@ impl Operator for SessionAggregate {
         let keys = keyed.register(keys)?;
         let sessions = StateDescriptor::map(
             format!("{}/sessions", self.name),
-            vec![SqlField::new("first", SqlType::BigInt, false)],
+            vec![SqlField::new("first_row_time", SqlType::Timestamp(3), false)],
             self.set.fields().to_vec(),
         );
         let state = keyed.register_under(keys, sessions)?;

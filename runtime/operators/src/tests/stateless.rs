@@ -26,6 +26,7 @@ fn try_create(
         schema,
         changelog: ChangelogMode::ALL,
         parallelism: Parallelism::Default,
+        state: None,
     };
     create_operator(&node, std::slice::from_ref(input), &JobSettings::default())
 }

@@ -71,6 +71,19 @@ impl Slices {
         self.spec
     }
 
+    /// From the start of a slice to its end.
+    pub(crate) fn width_ms(&self) -> i64 {
+        self.width_ms
+    }
+
+    /// From the start of a window to its end; `None` for CUMULATE, whose windows grow.
+    pub(crate) fn window_ms(&self) -> Option<i64> {
+        match self.spec {
+            WindowSpec::Tumble { size_ms, .. } | WindowSpec::Hop { size_ms, .. } => Some(size_ms),
+            WindowSpec::Cumulate { .. } | WindowSpec::Session { .. } => None,
+        }
+    }
+
     /// The end of the slice that holds `time_ms`.
     #[inline]
     pub(crate) fn slice_end(&self, time_ms: i64) -> i64 {

@@ -10,7 +10,7 @@ mod emit;
 mod fire;
 
 use crate::accumulate::accumulate;
-use crate::accumulators::{AccumulatorSet, GroupRows};
+use crate::accumulators::{AccumulatorSet, GroupRows, ROWS_FIELD};
 use crate::distinct::DistinctMaps;
 use crate::event_time::{rowtime_millis, to_millis};
 use crate::group_aggregate::key_fields;
@@ -105,7 +105,7 @@ impl WindowAggregate {
         };
         let event_time =
             !matches!(spec.time, WindowTime::ProcTime | WindowTime::Attached { proctime: true, .. });
-        let count = SqlField::new("rows", SqlType::BigInt, false);
+        let count = SqlField::new(ROWS_FIELD, SqlType::BigInt, false);
         let leading = if spec.input_retracts { vec![count] } else { Vec::new() };
         let set = AccumulatorSet::new(&spec.aggregates, &input, spec.input_retracts, leading)?;
         let scratch = Scratch {
@@ -229,14 +229,21 @@ impl WindowAggregate {
         self.spec.input_retracts.then_some(0)
     }
 
-    fn register(&self, name: &str, context: &mut OperatorContext) -> Result<AccumulatorTable, OperatorError> {
+    /// `window_ms`: from start to end of each window, or slice, of the namespace.
+    fn register(
+        &self,
+        name: &str,
+        window_ms: Option<i64>,
+        context: &mut OperatorContext,
+    ) -> Result<AccumulatorTable, OperatorError> {
         let descriptor = StateDescriptor::value(
             format!("{}/{name}", self.name),
             key_fields(&self.keys, &self.input)?,
             NamespaceKind::Window,
             self.set.fields().to_vec(),
         );
-        let state = context.keyed.register(descriptor)?;
+        let window_ms = window_ms.and_then(|window_ms| u64::try_from(window_ms).ok());
+        let state = context.keyed.register(descriptor.with_window_ms(window_ms))?;
         let maps = format!("{}/{name}-distinct", self.name);
         let (set, retracts) = (&self.set, self.spec.input_retracts);
         let distincts = DistinctMaps::register(&mut context.keyed, state, &maps, set, &self.input, retracts)?;
@@ -267,8 +274,12 @@ fn by_slice(ends: &[i64]) -> BySlice {
 
 impl Operator for WindowAggregate {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        let slices = self.register("accumulators", context)?;
-        let firing = self.shares_slices().then(|| self.register("firing", context)).transpose()?;
+        let (slice_ms, window_ms) = match &self.layout {
+            Layout::Sliced(slices) => (Some(slices.width_ms()), slices.window_ms()),
+            Layout::Attached { starts, .. } => (starts.and_then(|starts| starts.window_ms()), None),
+        };
+        let slices = self.register("accumulators", slice_ms, context)?;
+        let firing = self.shares_slices().then(|| self.register("firing", window_ms, context)).transpose()?;
         self.tables = Some(Tables { slices, firing });
         self.progress = load_progress(&self.name, context);
         self.previous = self.progress;

@@ -1,0 +1,190 @@
+//! What a job keeps, seen without running it: every operator is opened on an empty backend and asked for a snapshot,
+//! and what it registered on the way is what is told. Nothing is known here of any operator.
+
+use crate::RuntimeError;
+use crate::components::Components;
+use crate::plan::ExecutionPlan;
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use weir_operators::OperatorContext;
+use weir_state::{KeyedStateBackend, NamespaceKind, OperatorStateBackend, Redistribution, StateIndex};
+use weir_types::{
+    Exchange, JobGraph, KeyGroupRange, Millis, OperatorMetrics, OperatorNode, OperatorSpec, RuntimeEnv, StateNote,
+    SubtaskIndex, column_text,
+};
+
+/// A job's operators and the state of each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobDescription {
+    pub job: String,
+    /// `pipeline.max-parallelism`
+    pub key_groups: u32,
+    /// in topological order, sources first
+    pub operators: Vec<OperatorDescription>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorDescription {
+    /// the stable name: its column families begin with it
+    pub id: String,
+    /// `GroupAggregate(groupBy=[k], select=[k, COUNT(*)])`
+    pub label: String,
+    pub inputs: Vec<InputDescription>,
+    /// the number of subtasks
+    pub parallelism: u32,
+    /// what each subtask owns; empty without keyed state
+    pub key_group_ranges: Vec<KeyGroupRange>,
+    pub keyed_states: Vec<StateIndex>,
+    pub operator_states: Vec<OperatorStateDescription>,
+    /// what bounds all of it; `None` without keyed state and where nothing grows
+    pub size: Option<SizeBound>,
+}
+
+/// What bounds the state of an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeBound {
+    /// False if it grows for as long as the job runs.
+    pub bounded: bool,
+    /// `one row of accumulators per key, never dropped: GROUP BY auction has no window`
+    pub sentence: String,
+}
+
+impl SizeBound {
+    /// From what the states say of themselves, and the planner of the operator.
+    fn of(states: &[StateIndex], note: Option<&StateNote>) -> Option<SizeBound> {
+        let keeps = |otherwise: &str| note.map_or(otherwise.to_string(), |note| note.keeps.clone());
+        if let Some(ttl_ms) = states.iter().find_map(|state| state.ttl_ms) {
+            let after = Millis(i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+            let keeps = keeps("entries");
+            let sentence = format!("{keeps}, dropped {after} after its last use: 'table.exec.state.ttl'");
+            return Some(SizeBound { bounded: true, sentence });
+        }
+        let Some(note) = note else {
+            // The planner notes what may grow: without a note only what the states say is known.
+            let windowed = states.iter().all(|state| state.namespace == NamespaceKind::Window);
+            let bound = if windowed { "gone with their window" } else { "never dropped" };
+            let sentence = format!("entries, {bound}");
+            return (!states.is_empty()).then_some(SizeBound { bounded: windowed, sentence });
+        };
+        let bounded = note.unbounded_clause.is_none();
+        Some(SizeBound { bounded, sentence: format!("{}, {}", note.keeps, note.bound) })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputDescription {
+    /// a place in [`JobDescription::operators`]
+    pub operator: usize,
+    /// `forward`, `hash[k]`, `single`, `rebalance`, `broadcast`
+    pub exchange: String,
+}
+
+/// A state that belongs to subtasks and to no key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorStateDescription {
+    /// `<operator>/<state>`
+    pub name: String,
+    pub redistribution: Redistribution,
+}
+
+/// Errors: as for a deployment.
+pub(crate) fn describe(
+    graph: &JobGraph,
+    components: &dyn Components,
+    env: &RuntimeEnv,
+) -> Result<JobDescription, RuntimeError> {
+    let plan = ExecutionPlan::of(graph)?;
+    let mut parallelism = vec![1; graph.nodes.len()];
+    for chain in &plan.chains {
+        chain.nodes.iter().for_each(|node| parallelism[*node] = chain.parallelism);
+    }
+    let mut operators = Vec::with_capacity(graph.nodes.len());
+    for (node, parallelism) in graph.nodes.iter().zip(parallelism) {
+        let (keyed_states, operator_states) = states(graph, node, parallelism, components, env)?;
+        let max = graph.settings.max_parallelism;
+        let ranges = (0..parallelism).map(|index| KeyGroupRange::of_subtask(max, parallelism, index));
+        let inputs = node.inputs.iter().map(|input| InputDescription {
+            operator: input.node.0,
+            exchange: exchange_text(&input.exchange, &graph.nodes[input.node.0]),
+        });
+        operators.push(OperatorDescription {
+            id: node.id.to_string(),
+            label: node.label.clone(),
+            inputs: inputs.collect(),
+            parallelism,
+            size: SizeBound::of(&keyed_states, node.state.as_ref()),
+            key_group_ranges: if keyed_states.is_empty() { Vec::new() } else { ranges.collect() },
+            keyed_states,
+            operator_states,
+        });
+    }
+    Ok(JobDescription { job: graph.name.clone(), key_groups: graph.settings.max_parallelism, operators })
+}
+
+type States = (Vec<StateIndex>, Vec<OperatorStateDescription>);
+
+/// What the first subtask of `node` registers when it is opened, and writes when it is asked for a snapshot.
+fn states(
+    graph: &JobGraph,
+    node: &OperatorNode,
+    parallelism: u32,
+    components: &dyn Components,
+    env: &RuntimeEnv,
+) -> Result<States, RuntimeError> {
+    let list = |state: &str| OperatorStateDescription {
+        name: format!("{}/{state}", node.id),
+        redistribution: Redistribution::EvenSplit,
+    };
+    match &node.spec {
+        OperatorSpec::Source(_) => return Ok((Vec::new(), vec![list("splits")])),
+        OperatorSpec::Collect => return Ok((Vec::new(), Vec::new())),
+        OperatorSpec::Sink(spec) => {
+            let sink = components.sink(spec);
+            let sink =
+                sink.map_err(|source| RuntimeError::Connector { operator: node.label.clone(), source })?;
+            let committables = sink.committer().map(|_| list("committables"));
+            return Ok((Vec::new(), committables.into_iter().collect()));
+        }
+        _ => {}
+    }
+    let fail = |source| RuntimeError::Operator { operator: node.label.clone(), source };
+    let settings = &graph.settings;
+    let inputs: Vec<SchemaRef> =
+        node.inputs.iter().map(|input| graph.nodes[input.node.0].schema.clone()).collect();
+    let mut operator = components.operator(node, &inputs, settings).map_err(fail)?;
+    let range = KeyGroupRange::of_subtask(settings.max_parallelism, parallelism, 0);
+    let mut context = OperatorContext {
+        subtask: SubtaskIndex(0),
+        parallelism,
+        batch_rows: settings.batch_rows,
+        clock: env.clock.clone(),
+        metrics: Arc::new(OperatorMetrics::default()),
+        keyed: KeyedStateBackend::new(range, settings.max_parallelism),
+        operator_state: OperatorStateBackend::new(),
+    };
+    operator.open(&mut context).map_err(fail)?;
+    operator.snapshot(&mut context).map_err(fail)?;
+    let states = &context.operator_state;
+    let operator_states = states.names().filter_map(|name| {
+        let redistribution = states.redistribution(name)?;
+        Some(OperatorStateDescription { name: name.to_string(), redistribution })
+    });
+    Ok((context.keyed.describe(), operator_states.collect()))
+}
+
+fn exchange_text(exchange: &Exchange, producer: &OperatorNode) -> String {
+    match exchange {
+        Exchange::Forward => "forward".to_string(),
+        Exchange::Hash(keys) if keys.is_empty() => "single".to_string(),
+        Exchange::Hash(keys) => {
+            let keys: Vec<&str> = keys.iter().map(|key| column_text(producer.schema.field(*key))).collect();
+            format!("hash[{}]", keys.join(", "))
+        }
+        Exchange::Rebalance => "rebalance".to_string(),
+        Exchange::Broadcast => "broadcast".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,9 @@ use crate::entries::EntryLayout;
 use crate::restore::RestoredSnapshot;
 use crate::snapshot::{SegmentId, SegmentIndex, SnapshotIndex, StateIndex};
 use arrow::array::RecordBatch;
-use arrow::ipc::CompressionType;
-use arrow::ipc::reader::FileReader;
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::record_batch::RecordBatchReader;
+use arrow::ipc::{CompressionType, MetadataVersion, root_as_footer};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -29,6 +28,12 @@ const KEY_GROUPS_KEY: &str = "weir.key-groups";
 const MAX_PARALLELISM_KEY: &str = "weir.max-parallelism";
 const STATES_KEY: &str = "weir.states";
 const CHECKSUM_KEY: &str = "weir.checksum";
+/// What Arrow files begin and end with.
+const MAGIC: &[u8] = b"ARROW1";
+/// Everything in a file lies at a multiple of so many bytes: what comes first lies behind the magic word and zeros.
+const ALIGNMENT: usize = 64;
+/// The length of the footer, and the magic word.
+const TAIL_BYTES: usize = 10;
 
 /// Writes one state of one subtask.
 pub struct CanonicalWriter {
@@ -57,7 +62,8 @@ impl CanonicalWriter {
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         let schema = layout.schema().as_ref().clone().with_metadata(metadata);
-        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5);
+        let options = options.and_then(|options| options.try_with_compression(Some(CompressionType::LZ4_FRAME)));
         let writer = options.and_then(|options| FileWriter::try_new_with_options(Vec::new(), &schema, options));
         let writer = writer.map_err(|error| StateError::Value(error.to_string()))?;
         Ok(CanonicalWriter { layout, writer, entries: 0 })
@@ -121,8 +127,9 @@ impl CanonicalState {
 /// [`StateError::Truncated`] and [`StateError::Corrupt`].
 pub fn read_canonical(bytes: &Bytes, file: &str) -> Result<CanonicalState, StateError> {
     let corrupt = |what: String| StateError::Corrupt { file: file.to_string(), offset: 0, what };
-    let reader = FileReader::try_new(Cursor::new(bytes.clone()), None)
-        .map_err(|error| corrupt(format!("not a complete Arrow file: {error}")))?;
+    let contents = checked(bytes, file)?;
+    let reader = StreamReader::try_new(Cursor::new(contents), None);
+    let reader = reader.map_err(|error| corrupt(error.to_string()))?;
     let schema = reader.schema();
     let entry = |key: &str| {
         let value = schema.metadata().get(key);
@@ -135,7 +142,6 @@ pub fn read_canonical(bytes: &Bytes, file: &str) -> Result<CanonicalState, State
              version {VERSION})"
         )));
     }
-    check(bytes, reader.custom_metadata().get(CHECKSUM_KEY).map_or("", String::as_str), file)?;
     let number = |key: &str| {
         let value = entry(key)?;
         value.parse::<u64>().map_err(|_| corrupt(format!("`{key}` is `{value}`, not a number")))
@@ -157,17 +163,47 @@ pub fn read_canonical(bytes: &Bytes, file: &str) -> Result<CanonicalState, State
     Ok(CanonicalState { index, batches, file: file.to_string() })
 }
 
-/// Batches are decoded only if no byte before the footer has changed.
-fn check(bytes: &Bytes, checksum: &str, file: &str) -> Result<(), StateError> {
+/// The contents between the magic word and the footer, an Arrow stream, if no byte of them has changed: Arrow's
+/// readers panic on some that have.
+fn checked(bytes: &Bytes, file: &str) -> Result<Bytes, StateError> {
+    let truncated = |what: &str| StateError::Truncated {
+        file: file.to_string(),
+        offset: bytes.len() as u64,
+        what: what.to_string(),
+    };
+    if !bytes.starts_with(MAGIC) {
+        let what = "not an Arrow file".to_string();
+        return Err(StateError::Corrupt { file: file.to_string(), offset: 0, what });
+    }
+    let tail = bytes.len().checked_sub(TAIL_BYTES).filter(|_| bytes.ends_with(MAGIC));
+    let tail = tail.ok_or_else(|| truncated("the end of an Arrow file"))?;
+    let corrupt = |what: &str| StateError::Corrupt {
+        file: file.to_string(),
+        offset: tail as u64,
+        what: what.to_string(),
+    };
+    let mut length = [0; 4];
+    length.copy_from_slice(&bytes[tail..tail + 4]);
+    let start = tail.checked_sub(u32::from_le_bytes(length) as usize);
+    let start = start.ok_or_else(|| corrupt("a footer that is longer than the file"))?;
+    let footer = root_as_footer(&bytes[start..tail]).map_err(|error| corrupt(&error.to_string()))?;
+    let entry = |entry: arrow::ipc::KeyValue<'_>| {
+        (entry.key() == Some(CHECKSUM_KEY)).then(|| entry.value().map(str::to_string))?
+    };
+    let checksum = footer.custom_metadata().and_then(|entries| entries.iter().find_map(entry));
+    let checksum = checksum.ok_or_else(|| {
+        corrupt("an Arrow file without `weir.checksum`: it was not written by weir")
+    })?;
     let said = checksum.split_once(' ').and_then(|(length, hash)| {
         Some((length.parse::<usize>().ok()?, u64::from_str_radix(hash, 16).ok()?))
     });
-    let actual = said.and_then(|(length, _)| bytes.get(..length)).map(key_hash);
-    if actual.is_some() && actual == said.map(|(_, hash)| hash) {
-        return Ok(());
+    let contents = said.filter(|(length, hash)| {
+        bytes.get(..*length).is_some_and(|contents| key_hash(contents) == *hash)
+    });
+    match contents {
+        Some((length, _)) if length >= ALIGNMENT => Ok(bytes.slice(ALIGNMENT..length)),
+        _ => Err(corrupt("the checksum in the footer is not that of the contents")),
     }
-    let what = "the checksum in the footer is not that of the contents".to_string();
-    Err(StateError::Corrupt { file: file.to_string(), offset: 0, what })
 }
 
 /// The states of one subtask as a snapshot, which a backend of any kind restores.

@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod measure;
 
 use crate::StateError;
 use crate::descriptor::{FieldKind, NamespaceKind, StateDescriptor, StateKind};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use weir_types::{KeyEncoder, SqlField, SqlType};
 
 pub use encode::EntrySegment;
+pub use measure::{EntryCount, Measurer, StateMeasure};
 
 /// The columns of a state's entries.
 #[derive(Clone, Debug)]

@@ -54,7 +54,7 @@ pub use snapshot::{
     FieldIndex, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode, StateIndex,
 };
 
-pub use entries::{EntryColumn, EntryLayout, EntrySegment};
+pub use entries::{EntryColumn, EntryCount, EntryLayout, EntrySegment, Measurer, StateMeasure};
 
 pub use canonical::{CanonicalState, CanonicalWriter, read_canonical, snapshot_of_canonical};
 

@@ -30,7 +30,7 @@ impl EntryLayout {
         batch.map_err(|error| corrupt(error.to_string()))
     }
 
-    fn check(&self, rows: &SegmentRows) -> Result<(), String> {
+    pub(super) fn check(&self, rows: &SegmentRows) -> Result<(), String> {
         let is_timers = self.kind.is_timers();
         let namespace_fits = match rows.namespace {
             Namespace::Void => self.namespace == NamespaceKind::Void,

@@ -40,9 +40,9 @@ fn values_read_as_they_were_written() {
     assert_eq!(
         lines(&entries(&snapshot, "w/windows")),
         [
+            ", b, 1970-01-01T00:00:00, 1970-01-01T00:00:10, 3, 1970-01-01T00:00:00.009",
             "1, a, 1970-01-01T00:00:00, 1970-01-01T00:00:10, 1, 1970-01-01T00:00:00.007",
             "1, a, 1970-01-01T00:00:10, 1970-01-01T00:00:20, 2, ",
-            ", b, 1970-01-01T00:00:00, 1970-01-01T00:00:10, 3, 1970-01-01T00:00:00.009",
         ]
     );
     assert_eq!(lines(&entries(&snapshot, "a/map")), ["1, x, 10", "1, y, 11", "2, x, 12"]);
@@ -132,4 +132,48 @@ fn a_restored_snapshot_has_the_same_entries() {
         assert!(!lines(&before).is_empty(), "{}", state.name);
     }
     assert_eq!(SqlField::new("k", SqlType::BigInt, true).to_string(), "BIGINT");
+}
+
+/// A scan counts what the index says, and finds where it lies.
+#[test]
+fn a_measure_counts_every_entry_once() {
+    let snapshot = AllKinds::filled().snapshot();
+    for state in &snapshot.index.states {
+        let layout = EntryLayout::new(&snapshot.index, state).unwrap();
+        let mut measurer = Measurer::new(layout, 2);
+        for segment in &state.segments {
+            measurer.add(&snapshot.segments[&segment.id], "memory").unwrap();
+        }
+        let measure = measurer.finish().unwrap();
+        let indexed: u64 = state.segments.iter().map(|segment| u64::from(segment.rows)).sum();
+        let scanned: usize = entries(&snapshot, &state.name).iter().map(RecordBatch::num_rows).sum();
+        assert_eq!((measure.total.entries, scanned as u64), (indexed, indexed), "{}", state.name);
+        let sum = |counts: &mut dyn Iterator<Item = &EntryCount>| {
+            counts.fold((0, 0), |(entries, bytes), count| (entries + count.entries, bytes + count.bytes))
+        };
+        let total = (measure.total.entries, measure.total.bytes);
+        assert_eq!(sum(&mut measure.key_groups.values()), total, "{}", state.name);
+        if state.namespace == NamespaceKind::Window {
+            assert_eq!(sum(&mut measure.windows.values()), total, "{}", state.name);
+        } else {
+            assert!(measure.windows.is_empty(), "{}", state.name);
+        }
+        let keys = measure.largest_counts.len();
+        assert!(keys <= 2 && measure.largest_keys.iter().all(|column| column.len() == keys));
+        assert!(measure.largest_counts.windows(2).all(|pair| pair[0].bytes >= pair[1].bytes));
+    }
+}
+
+#[test]
+fn the_largest_key_is_the_one_with_the_most_under_it() {
+    let snapshot = AllKinds::filled().snapshot();
+    let state = snapshot.index.states.iter().find(|state| state.name == "a/map").unwrap();
+    let mut measurer = Measurer::new(EntryLayout::new(&snapshot.index, state).unwrap(), 1);
+    for segment in &state.segments {
+        measurer.add(&snapshot.segments[&segment.id], "memory").unwrap();
+    }
+    let measure = measurer.finish().unwrap();
+    let key: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    assert_eq!(&measure.largest_keys[0], &key);
+    assert_eq!(measure.largest_counts[0].entries, 2);
 }

@@ -8,10 +8,13 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use weir_operators::OperatorContext;
-use weir_state::{KeyedStateBackend, NamespaceKind, OperatorStateBackend, Redistribution, StateIndex};
+use weir_state::{
+    EntryColumn, EntryLayout, KeyedStateBackend, NamespaceKind, OperatorStateBackend, Redistribution,
+    SnapshotIndex, StateError, StateIndex, StateKind,
+};
 use weir_types::{
-    Exchange, JobGraph, KeyGroupRange, Millis, OperatorMetrics, OperatorNode, OperatorSpec, RuntimeEnv, StateNote,
-    SubtaskIndex, column_text,
+    CheckpointId, Exchange, JobGraph, KeyGroupRange, Millis, OperatorMetrics, OperatorNode, OperatorSpec,
+    RuntimeEnv, SqlType, StateNote, SubtaskIndex, column_text,
 };
 
 /// A job's operators and the state of each.
@@ -35,10 +38,62 @@ pub struct OperatorDescription {
     pub parallelism: u32,
     /// what each subtask owns; empty without keyed state
     pub key_group_ranges: Vec<KeyGroupRange>,
-    pub keyed_states: Vec<StateIndex>,
+    pub keyed_states: Vec<StateDescription>,
     pub operator_states: Vec<OperatorStateDescription>,
     /// what bounds all of it; `None` without keyed state and where nothing grows
     pub size: Option<SizeBound>,
+}
+
+/// A keyed state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDescription {
+    /// `<operator>/<state>`, the column family
+    pub name: String,
+    pub kind: StateKind,
+    /// of Map and List states: the state that the entries hang under
+    pub parent: Option<String>,
+    pub namespace: NamespaceKind,
+    /// from start to end of each window, where all are of one length
+    pub window_ms: Option<u64>,
+    pub ttl_ms: Option<u64>,
+    /// those of an entry, the key first
+    pub columns: Vec<ColumnDescription>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDescription {
+    pub part: EntryColumn,
+    pub name: String,
+    pub sql_type: String,
+    pub nullable: bool,
+}
+
+impl StateDescription {
+    /// All states of one operator.
+    ///
+    /// Errors: `Data` for states that this version does not understand.
+    pub(crate) fn of(index: &SnapshotIndex) -> Result<Vec<StateDescription>, StateError> {
+        let describe = |state: &StateIndex| {
+            let layout = EntryLayout::new(index, state)?;
+            let columns = layout.columns().iter().zip(layout.schema().fields());
+            let columns = columns.map(|(part, field)| ColumnDescription {
+                part: *part,
+                name: field.name().clone(),
+                sql_type: SqlType::of_field(field).map_or(field.data_type().to_string(), |t| t.to_string()),
+                nullable: field.is_nullable(),
+            });
+            Ok(StateDescription {
+                name: state.name.clone(),
+                kind: state.kind,
+                parent: state.parent.clone(),
+                namespace: state.namespace,
+                window_ms: state.window_ms,
+                ttl_ms: state.ttl_ms,
+                columns: columns.collect(),
+            })
+        };
+        index.states.iter().map(describe).collect()
+    }
 }
 
 /// What bounds the state of an operator.
@@ -52,7 +107,7 @@ pub struct SizeBound {
 
 impl SizeBound {
     /// From what the states say of themselves, and the planner of the operator.
-    fn of(states: &[StateIndex], note: Option<&StateNote>) -> Option<SizeBound> {
+    pub(crate) fn of(states: &[StateDescription], note: Option<&StateNote>) -> Option<SizeBound> {
         let keeps = |otherwise: &str| note.map_or(otherwise.to_string(), |note| note.keeps.clone());
         if let Some(ttl_ms) = states.iter().find_map(|state| state.ttl_ms) {
             let after = Millis(i64::try_from(ttl_ms).unwrap_or(i64::MAX));
@@ -122,7 +177,7 @@ pub(crate) fn describe(
     Ok(JobDescription { job: graph.name.clone(), key_groups: graph.settings.max_parallelism, operators })
 }
 
-type States = (Vec<StateIndex>, Vec<OperatorStateDescription>);
+type States = (Vec<StateDescription>, Vec<OperatorStateDescription>);
 
 /// What the first subtask of `node` registers when it is opened, and writes when it is asked for a snapshot.
 fn states(
@@ -170,7 +225,14 @@ fn states(
         let redistribution = states.redistribution(name)?;
         Some(OperatorStateDescription { name: name.to_string(), redistribution })
     });
-    Ok((context.keyed.describe(), operator_states.collect()))
+    let index = SnapshotIndex {
+        checkpoint: CheckpointId(0),
+        key_groups: range,
+        max_parallelism: settings.max_parallelism,
+        states: context.keyed.describe(),
+    };
+    let keyed_states = StateDescription::of(&index).map_err(|error| fail(error.into()))?;
+    Ok((keyed_states, operator_states.collect()))
 }
 
 fn exchange_text(exchange: &Exchange, producer: &OperatorNode) -> String {

@@ -51,14 +51,15 @@ pub use handle::{JobHandle, JobOutcome, JobSummary, OperatorReport, ResultReceiv
 
 pub use components::Components;
 pub use describe::{
-    InputDescription, JobDescription, OperatorDescription, OperatorStateDescription, SizeBound,
+    ColumnDescription, InputDescription, JobDescription, OperatorDescription, OperatorStateDescription,
+    SizeBound, StateDescription,
 };
 pub use env::ProductionEnv;
 pub use error::RuntimeError;
 
 pub use weir_checkpoint::{CheckpointStorage, InMemoryCheckpointStorage};
-pub use weir_state::{FieldIndex, NamespaceKind, Redistribution, StateIndex, StateKind};
 pub use weir_connectors::{Connectors, JsonRows};
+pub use weir_state::{EntryColumn, NamespaceKind, Redistribution, StateKind};
 pub use weir_types::{
     ChangelogBatch, ConnectorCatalog, ErrorKind, JobError, JobGraph, JobSettings, OperatorMetricsSnapshot,
     RowKind, RowKinds, RuntimeEnv, SqlField, SqlType,

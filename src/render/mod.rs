@@ -1,5 +1,7 @@
 //! How results look.
 
+mod entry;
+mod entry;
 mod live;
 mod results;
 mod state;

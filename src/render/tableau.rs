@@ -1,8 +1,9 @@
 //! Tables as Flink's SQL client draws them in `tableau` mode: columns as wide as their type may need, right-aligned,
 //! so that rows can be printed as they come.
 
+use super::text::{cut, on_one_line};
 use std::fmt::Write;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// The columns of a drawn table.
 #[derive(Debug, Clone)]
@@ -56,34 +57,6 @@ impl Tableau {
         line.push('\n');
         line
     }
-}
-
-/// Control characters would break the drawing: they are shown as escapes.
-fn on_one_line(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
-        return text.to_string();
-    }
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}
-
-/// `text` in at most `width` display columns; what is cut ends in `...`.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_string();
-    }
-    let dots = "...";
-    let room = width.saturating_sub(dots.len());
-    let mut cut = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
-        if used > room {
-            break;
-        }
-        cut.push(c);
-    }
-    cut.push_str(&dots[..dots.len().min(width)]);
-    cut
 }
 
 #[cfg(test)]

@@ -39,6 +39,34 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Control characters would break a drawing: they are shown as escapes.
+pub fn on_one_line(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_string();
+    }
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// `text` in at most `width` display columns; what is cut ends in `...`.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_string();
+    }
+    let dots = "...";
+    let room = width.saturating_sub(dots.len());
+    let mut cut = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            break;
+        }
+        cut.push(c);
+    }
+    cut.push_str(&dots[..dots.len().min(width)]);
+    cut
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

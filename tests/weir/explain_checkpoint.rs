@@ -5,12 +5,8 @@ use std::fs;
 
 /// The SQL and the output of each example of a page: a block of SQL with a block of text behind it.
 fn examples(page: &str) -> Vec<(String, String)> {
-    let blocks: Vec<(&str, &str)> = page
-        .split("\n```")
-        .skip(1)
-        .step_by(2)
-        .filter_map(|block| block.split_once('\n'))
-        .collect();
+    let blocks: Vec<(&str, &str)> =
+        page.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n')).collect();
     let pairs = blocks.windows(2).filter(|pair| pair[0].0 == "sql" && pair[1].0 == "text");
     pairs.map(|pair| (pair[0].1.to_string(), pair[1].1.to_string())).collect()
 }
@@ -25,7 +21,8 @@ fn the_page_shows_real_output() {
     let mut updated = page.clone();
     for (sql, shown) in examples {
         let printed = run_sql(&sql, &[]).succeeded().stdout;
-        updated = updated.replace(&format!("```text\n{shown}\n```"), &format!("```text\n{}\n```", printed.trim_end()));
+        updated = updated
+            .replace(&format!("```text\n{shown}\n```"), &format!("```text\n{}\n```", printed.trim_end()));
     }
     if std::env::var_os("WEIR_UPDATE_EXPECTED").is_some() {
         fs::write(file, updated).expect("the page can be written");
@@ -55,9 +52,11 @@ fn the_state_of_every_query_is_told() {
         assert!(!run.stdout.contains("keeps entries,"), "{name}: nobody says what bounds it\n{}", run.stdout);
         let families = run.stdout.matches("column family ").count();
         let json = weir(&["explain", "--checkpoint", "--json", files[0], files[1]]).succeeded().stdout;
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let json: serde_json::Value =
+            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let operators = json["operators"].as_array().expect("operators");
-        let states = |operator: &serde_json::Value| operator["keyed_states"].as_array().expect("states").len();
+        let states =
+            |operator: &serde_json::Value| operator["keyed_states"].as_array().expect("states").len();
         assert_eq!(families, operators.iter().map(states).sum::<usize>(), "{name}");
         stateful += usize::from(families > 0);
     }

@@ -192,8 +192,11 @@ impl<'a> StatementParser<'a> {
             return Err(PlanError::not_supported("EXPLAIN CHECKPOINT of a stored checkpoint").at(start));
         }
         if details.contains(&ExplainDetail::Checkpoint) && details.len() > 1 {
-            return Err(PlanError::invalid("EXPLAIN CHECKPOINT shows state and nothing else: take CHECKPOINT out of the \
-                 list, or the others").at(start));
+            return Err(PlanError::invalid(
+                "EXPLAIN CHECKPOINT shows state and nothing else: take CHECKPOINT out of the \
+                 list, or the others",
+            )
+            .at(start));
         }
         let at = self.parser.peek_token().span;
         let statement = self.statement()?;

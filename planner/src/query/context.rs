@@ -5,6 +5,7 @@ use crate::catalog::{CatalogEntry, CatalogView, Session};
 use crate::functions::{FlinkExprPlanner, FlinkTypePlanner, FlinkValuesPlanner, FunctionRegistry};
 use crate::query::aggregates::{self, AggregatePlanner};
 use crate::query::bind::raw_plan;
+use crate::query::checkpoint_table::CheckpointPlanner;
 use crate::query::error::external;
 use crate::query::table_source::{TableScanSource, ViewSource};
 use crate::query::window_planner::WindowPlanner;
@@ -73,6 +74,10 @@ impl<'a> PlanningContext<'a> {
             relation_planners: vec![
                 Arc::new(WindowPlanner { in_view: view_depth > 0 }),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),
+                Arc::new(CheckpointPlanner {
+                    connectors: session.connectors.clone(),
+                    in_view: view_depth > 0,
+                }),
             ],
             options: ConfigOptions::default(),
             view_depth,

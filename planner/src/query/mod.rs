@@ -11,6 +11,7 @@
 //! | operators, exchanges, shared parts | `lower` |
 //! | row kinds of each edge, names of operators | `changelog`, `identity` |
 //! | EXPLAIN | `explain` |
+//! | CHECKPOINT(..) in FROM | `checkpoint_table` |
 //!
 //! Invariants: a column is a time attribute or a bound of a window because the plan says so (`origin`), never because
 //! metadata survived; a table is one leaf of the logical plan, with its computed columns and its watermark, so no
@@ -21,6 +22,7 @@ mod aggregates;
 mod bind;
 mod binder;
 mod changelog;
+mod checkpoint_table;
 mod context;
 mod error;
 mod expand;

@@ -56,9 +56,12 @@ fn states_are_those_that_operators_register() {
     let states: Vec<(&str, Option<&str>)> =
         aggregate.keyed_states.iter().map(|state| (state.name.as_str(), state.parent.as_deref())).collect();
     assert_eq!(states, [("agg/accumulators", None), ("agg/distinct(v)", Some("agg/accumulators"))]);
-    let values = &aggregate.keyed_states[0].value_fields;
-    let values: Vec<String> = values.iter().map(|field| format!("{} {}", field.name, field.sql_type)).collect();
-    assert_eq!(values, ["COUNT(*) BIGINT", "MAX(v) BIGINT", "COUNT(DISTINCT v) BIGINT"]);
+    let columns = &aggregate.keyed_states[0].columns;
+    let columns: Vec<String> =
+        columns.iter().map(|column| format!("{} {}", column.name, column.sql_type)).collect();
+    let expected =
+        ["key_group INT", "k BIGINT", "COUNT(*) BIGINT", "MAX(v) BIGINT", "COUNT(DISTINCT v) BIGINT"];
+    assert_eq!(columns, expected);
 }
 
 #[test]

@@ -63,8 +63,10 @@ impl CanonicalWriter {
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
         let schema = layout.schema().as_ref().clone().with_metadata(metadata);
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5);
-        let options = options.and_then(|options| options.try_with_compression(Some(CompressionType::LZ4_FRAME)));
-        let writer = options.and_then(|options| FileWriter::try_new_with_options(Vec::new(), &schema, options));
+        let options =
+            options.and_then(|options| options.try_with_compression(Some(CompressionType::LZ4_FRAME)));
+        let writer =
+            options.and_then(|options| FileWriter::try_new_with_options(Vec::new(), &schema, options));
         let writer = writer.map_err(|error| StateError::Value(error.to_string()))?;
         Ok(CanonicalWriter { layout, writer, entries: 0 })
     }
@@ -147,9 +149,9 @@ pub fn read_canonical(bytes: &Bytes, file: &str) -> Result<CanonicalState, State
         value.parse::<u64>().map_err(|_| corrupt(format!("`{key}` is `{value}`, not a number")))
     };
     let range = entry(KEY_GROUPS_KEY)?;
-    let key_groups = range.split_once("..").and_then(|(start, end)| {
-        Some(KeyGroupRange { start: start.parse().ok()?, end: end.parse().ok()? })
-    });
+    let key_groups = range
+        .split_once("..")
+        .and_then(|(start, end)| Some(KeyGroupRange { start: start.parse().ok()?, end: end.parse().ok()? }));
     let key_groups = key_groups.ok_or_else(|| corrupt(format!("`{range}` is no range of key groups")))?;
     let states: Vec<StateIndex> =
         serde_json::from_str(entry(STATES_KEY)?).map_err(|error| corrupt(error.to_string()))?;
@@ -191,15 +193,13 @@ fn checked(bytes: &Bytes, file: &str) -> Result<Bytes, StateError> {
         (entry.key() == Some(CHECKSUM_KEY)).then(|| entry.value().map(str::to_string))?
     };
     let checksum = footer.custom_metadata().and_then(|entries| entries.iter().find_map(entry));
-    let checksum = checksum.ok_or_else(|| {
-        corrupt("an Arrow file without `weir.checksum`: it was not written by weir")
-    })?;
+    let checksum = checksum
+        .ok_or_else(|| corrupt("an Arrow file without `weir.checksum`: it was not written by weir"))?;
     let said = checksum.split_once(' ').and_then(|(length, hash)| {
         Some((length.parse::<usize>().ok()?, u64::from_str_radix(hash, 16).ok()?))
     });
-    let contents = said.filter(|(length, hash)| {
-        bytes.get(..*length).is_some_and(|contents| key_hash(contents) == *hash)
-    });
+    let contents = said
+        .filter(|(length, hash)| bytes.get(..*length).is_some_and(|contents| key_hash(contents) == *hash));
     match contents {
         Some((length, _)) if length >= ALIGNMENT => Ok(bytes.slice(ALIGNMENT..length)),
         _ => Err(corrupt("the checksum in the footer is not that of the contents")),

@@ -35,7 +35,8 @@ pub struct EntryLayout {
 }
 
 /// What a column of [`EntryLayout::schema`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EntryColumn {
     KeyGroup,
     /// when a timer is due
@@ -96,16 +97,16 @@ impl EntryLayout {
             builder.add(EntryColumn::Sequence, SqlField::new("sequence", SqlType::BigInt, false));
         }
         if state.ttl_ms.is_some() {
-            builder.add(
-                EntryColumn::LastAccess,
-                SqlField::new("last_access", SqlType::TimestampLtz(3), false),
-            );
+            builder
+                .add(EntryColumn::LastAccess, SqlField::new("last_access", SqlType::TimestampLtz(3), false));
         }
         let mut values = Vec::with_capacity(state.value_fields.len());
         for field in fields_of(&state.value_fields, &state.name)? {
             let data_type = field.sql_type.data_type();
-            let nested =
-                data_type.is_nested().then(|| KeyEncoder::new(std::slice::from_ref(&data_type))).transpose()?;
+            let nested = data_type
+                .is_nested()
+                .then(|| KeyEncoder::new(std::slice::from_ref(&data_type)))
+                .transpose()?;
             let (kind, nullable) = (FieldKind::of(&field.sql_type), field.nullable);
             values.push(ValueLayout { kind, nullable, nested });
             builder.add(EntryColumn::Value, field);

@@ -2,8 +2,8 @@
 
 use crate::*;
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Int32Array,
+    Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
 };
 use arrow::datatypes::Int32Type;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -44,17 +44,15 @@ impl AllKinds {
             "w/windows",
             vec![field("k", SqlType::BigInt), field("s", SqlType::STRING)],
             NamespaceKind::Window,
-            vec![
-                SqlField::new("COUNT(*)", SqlType::BigInt, false),
-                field("MAX(t)", SqlType::Timestamp(3)),
-            ],
+            vec![SqlField::new("COUNT(*)", SqlType::BigInt, false), field("MAX(t)", SqlType::Timestamp(3))],
         );
         let windows = backend.register(windows.with_window_ms(Some(10_000))).unwrap();
         let keys = StateDescriptor::value("a/keys", key(), NamespaceKind::Void, vec![]);
         let keys = backend.register(keys).unwrap();
         let map = vec![field("m", SqlType::STRING)];
-        let map =
-            backend.register_under(keys, StateDescriptor::map("a/map", map, vec![field("v", SqlType::Int)])).unwrap();
+        let map = backend
+            .register_under(keys, StateDescriptor::map("a/map", map, vec![field("v", SqlType::Int)]))
+            .unwrap();
         let list = StateDescriptor::list("a/list", vec![field("row", row_type())]);
         let list = backend.register_under(map, list).unwrap();
         let timers = backend.register_timers("a/timers", key(), TimeDomain::EventTime).unwrap();
@@ -94,8 +92,11 @@ impl AllKinds {
     }
 
     fn fill_windows(&mut self) {
-        let rows: [(Option<i64>, &str, i64, i64, Option<i64>); 3] =
-            [(Some(1), "a", 10_000, 1, Some(7)), (Some(1), "a", 20_000, 2, None), (None, "b", 10_000, 3, Some(9))];
+        let rows: [(Option<i64>, &str, i64, i64, Option<i64>); 3] = [
+            (Some(1), "a", 10_000, 1, Some(7)),
+            (Some(1), "a", 20_000, 2, None),
+            (None, "b", 10_000, 3, Some(9)),
+        ];
         for (key, text, end_ms, count, max) in rows {
             let keys = self.encode(self.windows, &[numbers(&[key]), texts(&[text])]);
             let (mut found, window) = (Slots::default(), Namespace::Window(end_ms));
@@ -131,7 +132,10 @@ impl AllKinds {
         let nulls = arrow::buffer::NullBuffer::from(vec![true, false, true]);
         let row: ArrayRef = Arc::new(StructArray::new(fields, columns, Some(nulls)));
         self.backend.rows(self.list, void).scatter(0, &slots, &row);
-        let (one, two) = (self.encode(self.timers, &[numbers(&[Some(1)])]), self.encode(self.timers, &[numbers(&[Some(2)])]));
+        let (one, two) = (
+            self.encode(self.timers, &[numbers(&[Some(1)])]),
+            self.encode(self.timers, &[numbers(&[Some(2)])]),
+        );
         self.backend.add_timers(self.timers, &one, &[70], void);
         self.backend.add_timers(self.timers, &two, &[80], Namespace::Window(20_000));
     }
@@ -182,7 +186,8 @@ pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let options = FormatOptions::default();
     let mut lines = Vec::new();
     for batch in batches {
-        let columns = batch.columns()[1..].iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap());
+        let columns =
+            batch.columns()[1..].iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap());
         let columns: Vec<_> = columns.collect();
         for row in 0..batch.num_rows() {
             let cells: Vec<String> = columns.iter().map(|column| column.value(row).to_string()).collect();

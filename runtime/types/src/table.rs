@@ -88,4 +88,12 @@ impl std::error::Error for OptionError {}
 pub trait ConnectorCatalog: Send + Sync {
     /// Checks every option of the table (unknown, missing, malformed), its format and the types of its columns.
     fn check(&self, table: &TableDescriptor) -> Result<TableCapabilities, OptionError>;
+
+    /// The table of the entries of `state` in the checkpoint at `path`: `CHECKPOINT('path', 'state')` in FROM. Its
+    /// options say where it is, and [`ConnectorCatalog::check`] takes them. Reads the checkpoint, and waits for that.
+    fn checkpoint_table(&self, path: &str, state: &str) -> Result<TableDescriptor, OptionError> {
+        let message =
+            format!("cannot read state '{state}' of checkpoint '{path}': no checkpoint can be read here");
+        Err(OptionError { option: None, message })
+    }
 }

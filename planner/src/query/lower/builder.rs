@@ -6,8 +6,7 @@ use datafusion_expr::Expr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
-    ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism,
-    StateNote,
+    ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism, StateNote,
 };
 
 /// Rows with the names that the plan gives to their columns: a node's output, or a filter and a projection of it that

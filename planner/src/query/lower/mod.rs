@@ -30,7 +30,6 @@ pub(in crate::query) use sink::root_plan;
 /// A job, and what EXPLAIN says beside it.
 pub(in crate::query) struct Lowered {
     pub job: PlannedJob,
-    pub facts: Vec<Facts>,
     /// the plan of each root before and after optimisation
     pub plans: Vec<(LogicalPlan, LogicalPlan)>,
 }
@@ -80,7 +79,7 @@ pub(in crate::query) fn lower(
     let settings = session.settings.job_settings();
     let warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
     let graph = JobGraph { name, nodes, settings, sql: sql.to_string() };
-    Ok(Lowered { job: PlannedJob { graph, warnings }, facts, plans })
+    Ok(Lowered { job: PlannedJob { graph, warnings }, plans })
 }
 
 /// What keeps state for ever.

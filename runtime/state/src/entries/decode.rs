@@ -47,17 +47,21 @@ impl EntryLayout {
     }
 
     fn arrays(&self, rows: &SegmentRows) -> Result<Vec<ArrayRef>, String> {
-        let decoded: Vec<Vec<ArrayRef>> =
-            self.levels.iter().zip(&rows.keys).map(|(level, keys)| decode(level, keys)).collect::<Result<_, _>>()?;
+        let decoded: Vec<Vec<ArrayRef>> = self
+            .levels
+            .iter()
+            .zip(&rows.keys)
+            .map(|(level, keys)| decode(level, keys))
+            .collect::<Result<_, _>>()?;
         let mut keys: Vec<_> = decoded.into_iter().map(Vec::into_iter).collect();
         let timers = self.kind.is_timers().then(|| timers(rows)).transpose()?;
         let mut fields = rows.fields.iter().zip(&self.values);
         let mut columns = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter().zip(self.schema.fields()) {
             columns.push(match column {
-                EntryColumn::KeyGroup => {
-                    Arc::new(Int32Array::from_iter_values(rows.key_groups.iter().map(|group| i32::from(*group))))
-                }
+                EntryColumn::KeyGroup => Arc::new(Int32Array::from_iter_values(
+                    rows.key_groups.iter().map(|group| i32::from(*group)),
+                )),
                 EntryColumn::Time => {
                     let times = timers.iter().flatten().map(|(time_ms, _)| *time_ms);
                     instants(times.collect::<Vec<_>>().into(), None, self.kind)
@@ -65,7 +69,9 @@ impl EntryLayout {
                 EntryColumn::Key => keys[0].next().ok_or("a key without a column")?,
                 EntryColumn::MapKey { level } => keys[*level].next().ok_or("a map key without a column")?,
                 EntryColumn::WindowStart | EntryColumn::WindowEnd => match &timers {
-                    Some(timers) => Arc::new(timers.iter().map(|(_, end_ms)| *end_ms).collect::<TimestampMillisecondArray>()),
+                    Some(timers) => Arc::new(
+                        timers.iter().map(|(_, end_ms)| *end_ms).collect::<TimestampMillisecondArray>(),
+                    ),
                     None => self.window_bound(*column, rows),
                 },
                 EntryColumn::Sequence => {

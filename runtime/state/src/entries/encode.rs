@@ -76,8 +76,7 @@ impl EntryLayout {
             let wanted = if level == 0 { EntryColumn::Key } else { EntryColumn::MapKey { level } };
             let columns = self.columns.iter().zip(batch.columns()).filter(|(column, _)| **column == wanted);
             let columns: Vec<ArrayRef> = columns.map(|(_, array)| array.clone()).collect();
-            let encoded =
-                encoder.encode(&columns, batch.num_rows()).map_err(|error| error.to_string())?;
+            let encoded = encoder.encode(&columns, batch.num_rows()).map_err(|error| error.to_string())?;
             if level == 0 {
                 key_groups = self.key_groups(&encoded, batch)?;
             }
@@ -89,7 +88,9 @@ impl EntryLayout {
         let numbers = |wanted: EntryColumn| -> Result<Vec<u64>, String> {
             let column = self.column(wanted, batch)?;
             Ok(match column.data_type() {
-                DataType::Int64 => column.as_primitive::<Int64Type>().values().iter().map(|n| *n as u64).collect(),
+                DataType::Int64 => {
+                    column.as_primitive::<Int64Type>().values().iter().map(|n| *n as u64).collect()
+                }
                 _ => {
                     let times = column.as_primitive::<TimestampMillisecondType>();
                     times.values().iter().map(|n| *n as u64).collect()
@@ -98,7 +99,8 @@ impl EntryLayout {
         };
         let has = |column| self.columns.contains(&column);
         let sequence = if has(EntryColumn::Sequence) { numbers(EntryColumn::Sequence)? } else { Vec::new() };
-        let last_access = has(EntryColumn::LastAccess).then(|| numbers(EntryColumn::LastAccess)).transpose()?;
+        let last_access =
+            has(EntryColumn::LastAccess).then(|| numbers(EntryColumn::LastAccess)).transpose()?;
         let values = self.columns.iter().zip(batch.columns());
         let values = values.filter(|(column, _)| **column == EntryColumn::Value).map(|(_, array)| array);
         let fields = self.values.iter().zip(values).map(|(layout, column)| field_rows(layout, column));

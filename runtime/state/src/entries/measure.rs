@@ -55,8 +55,8 @@ enum Keys {
 impl Measurer {
     /// For states of this layout; finds the `largest` largest keys.
     pub fn new(layout: EntryLayout, largest: usize) -> Measurer {
-        let single = layout.kind == StateKind::Value
-            && layout.namespace == crate::descriptor::NamespaceKind::Void;
+        let single =
+            layout.kind == StateKind::Value && layout.namespace == crate::descriptor::NamespaceKind::Void;
         let keys = if single { Keys::Single(Vec::new()) } else { Keys::Many(BTreeMap::new()) };
         Measurer {
             layout,
@@ -101,10 +101,9 @@ impl Measurer {
     /// [`StateError::Corrupt`] for keys that are none of the state's types.
     pub fn finish(self) -> Result<StateMeasure, StateError> {
         let mut keys: Vec<(EntryCount, Vec<u8>)> = match self.keys {
-            Keys::Single(largest) => largest
-                .into_iter()
-                .map(|(bytes, key)| (EntryCount { entries: 1, bytes }, key))
-                .collect(),
+            Keys::Single(largest) => {
+                largest.into_iter().map(|(bytes, key)| (EntryCount { entries: 1, bytes }, key)).collect()
+            }
             Keys::Many(keys) => keys.into_iter().map(|(key, count)| (count, key)).collect(),
         };
         keys.sort_by(|(a, key), (b, other)| b.bytes.cmp(&a.bytes).then_with(|| key.cmp(other)));

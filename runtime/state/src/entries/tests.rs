@@ -87,8 +87,9 @@ fn foreign_batches_are_refused() {
     let batch = |group: i32, key: ArrayRef| {
         let columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![group])), key];
         let fields = layout.schema().fields().iter().zip(&columns);
-        let fields: Vec<_> =
-            fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone())).collect();
+        let fields: Vec<_> = fields
+            .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
+            .collect();
         RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).unwrap()
     };
     let wrong_type = batch(0, Arc::new(Int32Array::from(vec![1])));

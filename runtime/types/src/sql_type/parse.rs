@@ -207,7 +207,10 @@ mod tests {
             SqlType::IntervalYearMonth,
             SqlType::IntervalDayTime,
             SqlType::Multiset(Box::new(field("key", SqlType::STRING, false))),
-            SqlType::Map(Box::new(field("key", SqlType::Int, false)), Box::new(field("value", row.clone(), true))),
+            SqlType::Map(
+                Box::new(field("key", SqlType::Int, false)),
+                Box::new(field("value", row.clone(), true)),
+            ),
             SqlType::Row(vec![]),
             row,
         ];

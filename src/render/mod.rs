@@ -1,7 +1,6 @@
 //! How results look.
 
 mod entry;
-mod entry;
 mod live;
 mod results;
 mod state;

@@ -35,7 +35,9 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         lines.push(rest[..end].trim_end().to_string());
         rest = rest[end..].trim_start();
     }
-    lines.push(rest.to_string());
+    if !rest.is_empty() || lines.is_empty() {
+        lines.push(rest.to_string());
+    }
     lines
 }
 

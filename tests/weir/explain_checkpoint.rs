@@ -21,8 +21,8 @@ fn the_page_shows_real_output() {
     let mut updated = page.clone();
     for (sql, shown) in examples {
         let printed = run_sql(&sql, &[]).succeeded().stdout;
-        updated = updated
-            .replace(&format!("```text\n{shown}\n```"), &format!("```text\n{}\n```", printed.trim_end()));
+        let example = |text: &str| format!("```sql\n{sql}\n```\n\n```text\n{text}\n```");
+        updated = updated.replace(&example(&shown), &example(printed.trim_end()));
     }
     if std::env::var_os("WEIR_UPDATE_EXPECTED").is_some() {
         fs::write(file, updated).expect("the page can be written");

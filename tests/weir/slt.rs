@@ -134,7 +134,9 @@ impl DB for Session {
                     self.production.block_on(handle.wait()).map_err(failed)?;
                     DBOutput::StatementComplete(0)
                 }
-                Planned::Client(_) => return Err(failed("a statement for the prompt only")),
+                Planned::State(_) | Planned::Client(_) => {
+                    return Err(failed("a statement for the prompt only"));
+                }
             };
         }
         Ok(output)

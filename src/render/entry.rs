@@ -197,7 +197,7 @@ fn down(sections: &[Section], room: usize) -> Vec<String> {
     let title = sections.iter().map(|section| section.title.width()).max().unwrap_or(0);
     let entries = entry_count(sections).min(2);
     let kind = columns().map(|column| column.sql_type.width()).max().unwrap_or(0).min(24);
-    let cell = if entries == 0 { 0 } else { (16 * entries + 3 * (entries - 1)).min(room / 3) / entries };
+    let cell = (19 * entries).saturating_sub(3).min(room / 3).checked_div(entries).unwrap_or(0);
     let taken = title + kind + entries * (cell + 3) + 10;
     let name = columns().map(|column| column.name.width()).max().unwrap_or(0).min(room.saturating_sub(taken));
     let mut widths = vec![title, name, kind];

@@ -122,10 +122,13 @@ impl Session {
     }
 
     pub fn execute(&mut self, statement: &Statement) -> Result<Flow, Failure> {
-        let planned = self.planner.plan(statement)?;
-        for warning in self.planner.take_warnings() {
-            eprintln!("warning: {warning}");
+        if let Some(graph) = self.planner.explained_job(statement)? {
+            self.print_warnings();
+            self.show_state(&graph)?;
+            return Ok(Flow::Continue);
         }
+        let planned = self.planner.plan(statement)?;
+        self.print_warnings();
         match planned {
             Planned::Done(message) => {
                 if self.interactive {
@@ -138,11 +141,16 @@ impl Session {
                 writeln!(out, "{}", text.trim_end())?;
             }
             Planned::Job(graph) => self.insert(graph)?,
-            Planned::State(graph) => self.show_state(&graph)?,
             Planned::Query(graph) => self.query(graph)?,
             Planned::Client(command) => return self.client(command),
         }
         Ok(Flow::Continue)
+    }
+
+    fn print_warnings(&mut self) {
+        for warning in self.planner.take_warnings() {
+            eprintln!("warning: {warning}");
+        }
     }
 
     /// What a job would keep, without running it.

@@ -29,8 +29,6 @@ pub enum Planned {
     Job(JobGraph),
     /// SELECT: to be run; the root is `Collect`.
     Query(JobGraph),
-    /// `EXPLAIN CHECKPOINT <statement>`: not to be run, but asked what it would keep.
-    State(JobGraph),
     /// For whoever runs the statements to carry out.
     Client(ClientCommand),
 }
@@ -64,6 +62,17 @@ impl Planner {
         let (planned, warnings) = planned.map_err(|error| error.with_source(&statement.source))?;
         self.warnings.extend(warnings);
         Ok(planned)
+    }
+
+    /// The job of `EXPLAIN CHECKPOINT <statement>`, which is not to be run, but asked what it would keep: by whoever runs
+    /// jobs. `None` for any other statement.
+    pub fn explained_job(&mut self, statement: &Statement) -> Result<Option<JobGraph>, PlanError> {
+        let job = statements::explained_job(&self.session, self.binder.as_ref(), statement);
+        let Some((graph, warnings)) = job.map_err(|error| error.with_source(&statement.source))? else {
+            return Ok(None);
+        };
+        self.warnings.extend(warnings);
+        Ok(Some(graph))
     }
 
     /// How a SELECT, an INSERT or a STATEMENT SET would run, as EXPLAIN shows it; errors point into the statement's own

@@ -134,9 +134,7 @@ impl DB for Session {
                     self.production.block_on(handle.wait()).map_err(failed)?;
                     DBOutput::StatementComplete(0)
                 }
-                Planned::State(_) | Planned::Client(_) => {
-                    return Err(failed("a statement for the prompt only"));
-                }
+                Planned::Client(_) => return Err(failed("a statement for the prompt only")),
             };
         }
         Ok(output)

@@ -14,6 +14,7 @@ use crate::parser::{ExplainDetail, Property, Statement, StatementKind, Text, Use
 use crate::planner::{Planned, TextTable};
 use crate::{PlanError, parser};
 use sqlparser::ast::Query;
+use weir_types::JobGraph;
 
 /// What Flink's client says when a statement has nothing to show.
 pub(crate) const DONE: &str = "Execute statement succeeded.";
@@ -34,13 +35,6 @@ pub(crate) fn plan(
         kind @ (StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_)) => {
             return plan_job(session, binder, kind, sql);
         }
-        StatementKind::Explain(explain) if explain.details.contains(&ExplainDetail::Checkpoint) => {
-            let planned = plan_job(session, binder, &explain.statement, sql)?;
-            return Ok(match planned {
-                (Planned::Job(graph) | Planned::Query(graph), warnings) => (Planned::State(graph), warnings),
-                other => other,
-            });
-        }
         StatementKind::Explain(explain) => {
             Planned::Text(self::explain(session, binder, &explain.statement, &explain.details)?)
         }
@@ -53,6 +47,23 @@ pub(crate) fn plan(
         StatementKind::Client(command) => Planned::Client(command.clone()),
     };
     Ok((planned, vec![]))
+}
+
+/// The job of `EXPLAIN CHECKPOINT <statement>`, with what its author should know; `None` for any other statement.
+pub(crate) fn explained_job(
+    session: &Session,
+    binder: &dyn Binder,
+    statement: &Statement,
+) -> Result<Option<(JobGraph, Vec<String>)>, PlanError> {
+    match &statement.kind {
+        StatementKind::Explain(explain) if explain.details.contains(&ExplainDetail::Checkpoint) => {
+            match plan_job(session, binder, &explain.statement, statement.text())? {
+                (Planned::Job(graph) | Planned::Query(graph), warnings) => Ok(Some((graph, warnings))),
+                _ => Err(PlanError::internal("a query or an INSERT is no job")),
+            }
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The job of a SELECT, an INSERT or a STATEMENT SET.

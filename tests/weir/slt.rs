@@ -11,7 +11,7 @@ use sqllogictest::{
     DB, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer, default_validator,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use weir_planner::{Planned, Planner};
 use weir_runtime::types::text::{TextStyle, ValueText};
 use weir_runtime::types::{ChangelogBatch, JobGraph, RowKind};
@@ -153,31 +153,31 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// What each record of the file gives that it does not say.
+fn differences(file: &Path) -> Vec<String> {
+    let records = match sqllogictest::parse_file::<DefaultColumnType>(file) {
+        Ok(records) => records,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut runner = Runner::new(|| async { Ok(Session::new()) });
+    records.into_iter().filter_map(|record| runner.run(record).err()).map(|error| error.to_string()).collect()
+}
+
+fn update(file: &Path) -> Vec<String> {
+    let mut runner = Runner::new(|| async { Ok(Session::new()) });
+    let name = file.to_str().expect("a name in UTF-8");
+    let updated =
+        runner.update_test_file(name, "\t", default_validator, default_normalizer, default_column_validator);
+    futures::executor::block_on(updated).err().map(|error| error.to_string()).into_iter().collect()
+}
+
 #[test]
 fn files_give_what_they_say() {
     // paths in the files are relative to the root, where cargo runs tests
-    let update = std::env::var_os("WEIR_UPDATE_EXPECTED").is_some();
-    let mut failures = Vec::new();
+    let updates = std::env::var_os("WEIR_UPDATE_EXPECTED").is_some();
     let files = files();
     assert!(!files.is_empty(), "no files below tests/slt");
-    for file in files {
-        let mut runner = Runner::new(|| async { Ok(Session::new()) });
-        let result = if update {
-            let file = file.to_str().expect("a name in UTF-8");
-            let updated = runner.update_test_file(
-                file,
-                "\t",
-                default_validator,
-                default_normalizer,
-                default_column_validator,
-            );
-            futures::executor::block_on(updated).map_err(|error| error.to_string())
-        } else {
-            runner.run_file(&file).map_err(|error| error.to_string())
-        };
-        if let Err(error) = result {
-            failures.push(error);
-        }
-    }
-    assert!(failures.is_empty(), "{} files differ\n{}", failures.len(), failures.join("\n\n"));
+    let of_file = |file: &PathBuf| if updates { update(file) } else { differences(file) };
+    let differences: Vec<String> = files.iter().flat_map(of_file).collect();
+    assert!(differences.is_empty(), "{} records differ\n{}", differences.len(), differences.join("\n\n"));
 }

@@ -40,6 +40,10 @@ pub struct RunArguments {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub session: SessionArguments,
+    /// Begin with a checkpoint or savepoint: the directory of one, such as DIR/JOB-ID/chk-7, or DIR/JOB-ID for the
+    /// newest; as SET 'execution.state-recovery.path' would
+    #[arg(long, value_name = "PATH")]
+    pub from: Option<String>,
     /// Print results as JSON lines
     #[arg(long)]
     pub json: bool,

@@ -5,9 +5,14 @@ use crate::failure::Failure;
 use crate::script;
 use crate::session::{Flow, Session};
 
+/// The setting that `--from` makes.
+const RECOVERY_PATH: &str = "execution.state-recovery.path";
+
 pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let variables = script::variables(&arguments.session)?;
-    let mut session = Session::new(&script::settings(&arguments.session)?, arguments.json, false)?;
+    let mut settings = script::settings(&arguments.session)?;
+    settings.extend(arguments.from.iter().map(|path| (RECOVERY_PATH.to_string(), path.clone())));
+    let mut session = Session::new(&settings, arguments.json, false)?;
     for file in &arguments.files {
         let text = script::read(file, &variables)?;
         let flow = session.execute_script(&text).map_err(|failure| in_file(failure, file))?;

@@ -4,12 +4,13 @@ use crate::failure::Failure;
 use crate::progress::{Progress, ProgressLine};
 use crate::render::{LiveTable, ResultMode, ResultPrinter, job_state, print_table};
 use arrow::datatypes::TimeUnit;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
-use weir_planner::{ClientCommand, Planned, Planner, Statement, TextTable};
+use weir_planner::{ClientCommand, Planned, Planner, SavepointStop, Statement, TextTable};
 use weir_runtime::types::text::{LocalDateTime, TimeZone, UnknownTimeZone, datetime};
 use weir_runtime::types::{JobGraph, OperatorSpec, RuntimeEnv};
-use weir_runtime::{Engine, JobHandle, JobOutcome, ProductionEnv};
+use weir_runtime::{Connectors, Engine, JobError, JobHandle, JobOutcome, ProductionEnv, Stop};
 
 /// How often the progress line is drawn.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -34,6 +35,14 @@ struct BackgroundJob {
     ends: Ends,
     /// its failure has been told
     told: bool,
+}
+
+/// Says what has happened to a job that its owner should know.
+fn tell(handle: &JobHandle, line: &mut ProgressLine) {
+    for notice in handle.take_notices() {
+        line.clear();
+        eprintln!("warning: {notice}");
+    }
 }
 
 /// Which operators of a job, in the graph's order, rows come in at and go out at.
@@ -88,6 +97,15 @@ fn watermark_text(ms: i64) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
+/// What configures object stores, as the clouds' own tools read it.
+fn object_store_variables() -> BTreeMap<String, String> {
+    let ours = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| ours(name))
+        .collect()
+}
+
 /// Whether more statements may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -99,7 +117,9 @@ impl Session {
     pub fn new(settings: &[(String, String)], json: bool, interactive: bool) -> Result<Session, Failure> {
         let production = ProductionEnv::default();
         let env = production.env();
-        let engine = Engine::new(env.clone());
+        let variables = object_store_variables();
+        let connectors = Connectors::with_environment(variables.clone());
+        let engine = Engine::with_connectors(env.clone(), connectors).with_environment(variables);
         let mut planner = Planner::new(engine.connectors(), env.clone());
         for (key, value) in settings {
             planner.settings_mut().set(key, value).map_err(|error| Failure::User(error.to_string()))?;
@@ -170,7 +190,8 @@ impl Session {
             ClientCommand::Clear => print!("\x1b[2J\x1b[H"),
             ClientCommand::Help => println!("{}", crate::repl::HELP),
             ClientCommand::ShowJobs => self.show_jobs()?,
-            ClientCommand::StopJob { id } => self.stop_job(&id)?,
+            ClientCommand::StopJob { id, savepoint } => self.stop_job(&id, savepoint)?,
+            ClientCommand::CreateSavepoint { id, directory } => self.savepoint(&id, directory.as_deref())?,
         }
         Ok(Flow::Continue)
     }
@@ -213,6 +234,9 @@ impl Session {
         let waits = self.is_bounded(&graph) || self.planner.settings().dml_sync();
         let ends = Ends::of(&graph);
         let handle = self.engine.submit(graph)?;
+        if let Some(directory) = handle.checkpoint_directory() {
+            eprintln!("checkpoints of {name}: {directory}");
+        }
         if waits {
             let production = self.production.clone();
             return production.block_on(self.watch(&handle, &ends));
@@ -232,6 +256,7 @@ impl Session {
             tokio::select! {
                 result = handle.wait() => {
                     line.clear();
+                    tell(handle, &mut line);
                     result?;
                     return Ok(());
                 }
@@ -242,8 +267,11 @@ impl Session {
                     let _ = handle.wait().await;
                     return Err(Failure::Interrupted);
                 }
-                () = self.env.clock.sleep(PROGRESS_INTERVAL), if line.shows() => {
-                    line.draw(&ends.progress(handle, self.elapsed_since(started)));
+                () = self.env.clock.sleep(PROGRESS_INTERVAL) => {
+                    tell(handle, &mut line);
+                    if line.shows() {
+                        line.draw(&ends.progress(handle, self.elapsed_since(started)));
+                    }
                 }
             }
         }
@@ -384,18 +412,45 @@ impl Session {
         self.print_rows(&TextTable { columns, rows: self.jobs.iter().map(row).collect() })
     }
 
-    fn stop_job(&mut self, id: &str) -> Result<(), Failure> {
-        let Some(job) = self.jobs.iter().find(|job| job.handle.job_id() == id) else {
-            return Err(Failure::User(format!(
-                "stop job '{id}': there is no such job; SHOW JOBS lists them"
-            )));
-        };
-        job.handle.cancel();
-        // cancelled is what was asked for
-        let _ = self.production.block_on(job.handle.wait());
-        if self.interactive {
-            println!("[INFO] Job {id} has been stopped.");
-        }
-        Ok(())
+    fn job(&self, action: &str, id: &str) -> Result<&BackgroundJob, Failure> {
+        self.jobs.iter().find(|job| job.handle.job_id() == id).ok_or_else(|| {
+            Failure::User(format!("{action} '{id}': there is no such job; SHOW JOBS lists them"))
+        })
     }
+
+    fn stop_job(&self, id: &str, savepoint: Option<SavepointStop>) -> Result<(), Failure> {
+        let job = self.job("stop job", id)?;
+        let Some(savepoint) = savepoint else {
+            job.handle.cancel();
+            // cancelled is what was asked for
+            let _ = self.production.block_on(job.handle.wait());
+            if self.interactive {
+                println!("[INFO] Job {id} has been stopped.");
+            }
+            return Ok(());
+        };
+        let stop = match savepoint {
+            SavepointStop::Suspend => Stop::Suspend,
+            SavepointStop::Drain => Stop::Drain,
+        };
+        let written = self.production.block_on(job.handle.savepoint(None, Some(stop)));
+        let path = written.map_err(|error| stopping(id, error))?;
+        self.production.block_on(job.handle.wait())?;
+        self.print_savepoint(path)
+    }
+
+    fn savepoint(&self, id: &str, directory: Option<&str>) -> Result<(), Failure> {
+        let job = self.job("create savepoint for job", id)?;
+        let path = self.production.block_on(job.handle.savepoint(directory, None))?;
+        self.print_savepoint(path)
+    }
+
+    fn print_savepoint(&self, path: String) -> Result<(), Failure> {
+        let columns = vec!["savepoint path".to_string()];
+        self.print_rows(&TextTable { columns, rows: vec![vec![Some(path)]] })
+    }
+}
+
+fn stopping(id: &str, error: JobError) -> JobError {
+    error.context(format!("stop job '{id}'"))
 }

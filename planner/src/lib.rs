@@ -25,5 +25,5 @@ mod query;
 mod statements;
 
 pub use error::{PlanError, PlanErrorKind, Position};
-pub use parser::{ClientCommand, Completeness, ExplainDetail, Statement, completeness};
+pub use parser::{ClientCommand, Completeness, ExplainDetail, SavepointStop, Statement, completeness};
 pub use planner::{Planned, Planner, TextTable, is_complete};

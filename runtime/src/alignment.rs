@@ -1,94 +1,145 @@
-//! Exactly-once alignment: when have all channels delivered a barrier.
+//! Alignment: when have all channels of a subtask delivered a barrier, and which of them wait until then.
 
-use weir_types::Barrier;
+use std::collections::BTreeMap;
+use weir_types::{Barrier, BarrierMode, CheckpointId};
 
-/// What a subtask's channels have delivered of a checkpoint.
-pub(crate) enum Alignment {
-    Flowing,
-    Aligning {
-        barrier: Barrier,
-        /// per channel: the barrier has come
-        delivered: Vec<bool>,
-    },
+/// What a subtask's channels have delivered of the checkpoints in progress.
+#[derive(Default)]
+pub(crate) struct Alignment {
+    pending: BTreeMap<CheckpointId, Pending>,
 }
 
-/// What to do about a barrier that came.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// Of a checkpoint that a newer one has replaced.
-    Stale,
-    /// Block the channel and wait for the others.
-    Wait,
-    /// As `Wait`, but first unblock all: an older checkpoint will never be complete here.
-    Restart,
+struct Pending {
+    barrier: Barrier,
+    /// per channel: the barrier has come
+    delivered: Vec<bool>,
+    /// when the first one came, milliseconds of the monotonic clock
+    first_ms: u64,
+}
+
+/// A barrier that all channels have delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aligned {
+    pub barrier: Barrier,
+    pub first_ms: u64,
 }
 
 impl Alignment {
+    /// A channel has delivered a barrier; false if it belongs to a checkpoint that a newer one has replaced. Older
+    /// checkpoints whose barriers the channel has not delivered will never be complete here, and are forgotten.
     pub(crate) fn arrived(
         &mut self,
         channel: usize,
         channels: usize,
         barrier: Barrier,
         last: Option<Barrier>,
-    ) -> Arrival {
+        now_ms: u64,
+    ) -> bool {
         if last.is_some_and(|last| barrier.id <= last.id) {
-            return Arrival::Stale;
+            return false;
         }
-        let arrival = match self {
-            Alignment::Aligning { barrier: current, .. } if barrier.id < current.id => return Arrival::Stale,
-            Alignment::Aligning { barrier: current, delivered } if barrier.id == current.id => {
-                delivered[channel] = true;
-                return Arrival::Wait;
-            }
-            Alignment::Aligning { .. } => Arrival::Restart,
-            Alignment::Flowing => Arrival::Wait,
-        };
-        let mut delivered = vec![false; channels];
-        delivered[channel] = true;
-        *self = Alignment::Aligning { barrier, delivered };
-        arrival
+        self.pending.retain(|id, pending| *id >= barrier.id || pending.delivered[channel]);
+        let pending = self.pending.entry(barrier.id).or_insert_with(|| Pending {
+            barrier,
+            delivered: vec![false; channels],
+            first_ms: now_ms,
+        });
+        pending.delivered[channel] = true;
+        true
     }
 
-    /// The barrier that every channel has delivered, but for those that ended; flowing again then.
-    pub(crate) fn complete(&mut self, ended: &[bool]) -> Option<Barrier> {
-        let Alignment::Aligning { barrier, delivered } = self else { return None };
-        if delivered.iter().zip(ended).any(|(delivered, ended)| !delivered && !ended) {
-            return None;
-        }
-        let barrier = *barrier;
-        *self = Alignment::Flowing;
-        Some(barrier)
+    /// True while the channel has delivered a barrier for which it waits for the others.
+    pub(crate) fn blocks(&self, channel: usize) -> bool {
+        let waits = |pending: &Pending| {
+            pending.barrier.mode != BarrierMode::AtLeastOnce && pending.delivered[channel]
+        };
+        self.pending.values().any(waits)
+    }
+
+    pub(crate) fn is_flowing(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The oldest barrier that every channel has delivered, but for those that ended. It, and those before it, are
+    /// done with.
+    pub(crate) fn complete(&mut self, ended: &[bool]) -> Option<Aligned> {
+        let is_complete = |pending: &Pending| {
+            pending.delivered.iter().zip(ended).all(|(delivered, ended)| *delivered || *ended)
+        };
+        let id = *self.pending.iter().find(|(_, pending)| is_complete(pending))?.0;
+        let pending = self.pending.remove(&id)?;
+        self.pending.retain(|other, _| *other > id);
+        Some(Aligned { barrier: pending.barrier, first_ms: pending.first_ms })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_types::{CheckpointId, CheckpointKind};
 
     fn barrier(id: u64) -> Barrier {
-        Barrier { id: CheckpointId(id), kind: CheckpointKind::Checkpoint }
+        Barrier::of(CheckpointId(id))
+    }
+
+    fn loose(id: u64) -> Barrier {
+        Barrier { mode: BarrierMode::AtLeastOnce, ..barrier(id) }
+    }
+
+    /// Among the first two channels.
+    fn blocked(alignment: &Alignment) -> Vec<usize> {
+        (0..2).filter(|channel| alignment.blocks(*channel)).collect()
+    }
+
+    fn id(aligned: Option<Aligned>) -> Option<u64> {
+        aligned.map(|aligned| aligned.barrier.id.0)
     }
 
     #[test]
     fn waits_for_all_that_have_not_ended() {
-        let mut alignment = Alignment::Flowing;
-        assert_eq!(alignment.arrived(0, 3, barrier(1), None), Arrival::Wait);
+        let mut alignment = Alignment::default();
+        assert!(alignment.arrived(0, 3, barrier(1), None, 5));
         assert_eq!(alignment.complete(&[false; 3]), None);
-        assert_eq!(alignment.arrived(1, 3, barrier(1), None), Arrival::Wait);
-        assert_eq!(alignment.complete(&[false, false, true]), Some(barrier(1)));
-        assert_eq!(alignment.complete(&[false; 3]), None, "flowing again");
+        assert!(alignment.arrived(1, 3, barrier(1), None, 7));
+        assert_eq!(blocked(&alignment), [0, 1]);
+        let aligned = alignment.complete(&[false, false, true]);
+        assert_eq!(aligned, Some(Aligned { barrier: barrier(1), first_ms: 5 }));
+        assert!(alignment.is_flowing() && blocked(&alignment).is_empty());
     }
 
     #[test]
-    fn a_newer_barrier_replaces_an_older_one() {
-        let mut alignment = Alignment::Flowing;
-        alignment.arrived(0, 2, barrier(1), None);
-        assert_eq!(alignment.arrived(1, 2, barrier(2), None), Arrival::Restart);
-        assert_eq!(alignment.complete(&[false; 2]), None, "channel 0 owes barrier 2");
-        assert_eq!(alignment.arrived(0, 2, barrier(1), None), Arrival::Stale);
-        alignment.arrived(0, 2, barrier(2), None);
-        assert_eq!(alignment.complete(&[false; 2]), Some(barrier(2)));
-        assert_eq!(alignment.arrived(0, 2, barrier(2), Some(barrier(2))), Arrival::Stale);
+    fn a_newer_barrier_replaces_an_older_one_that_its_channel_left_out() {
+        let mut alignment = Alignment::default();
+        alignment.arrived(0, 3, barrier(1), None, 0);
+        assert!(alignment.arrived(1, 3, barrier(2), None, 0));
+        assert_eq!(blocked(&alignment), [1], "channel 0 owes barrier 2");
+        assert_eq!(alignment.complete(&[false; 3]), None);
+        alignment.arrived(0, 3, barrier(2), None, 0);
+        alignment.arrived(2, 3, barrier(2), None, 0);
+        assert_eq!(id(alignment.complete(&[false; 3])), Some(2));
+        assert!(!alignment.arrived(0, 3, barrier(2), Some(barrier(2)), 0), "done with");
+    }
+
+    #[test]
+    fn nobody_waits_at_least_once() {
+        let mut alignment = Alignment::default();
+        alignment.arrived(0, 2, loose(1), None, 0);
+        alignment.arrived(0, 2, loose(2), None, 0);
+        assert!(blocked(&alignment).is_empty());
+        alignment.arrived(1, 2, loose(1), None, 0);
+        assert_eq!(id(alignment.complete(&[false; 2])), Some(1));
+        assert_eq!(id(alignment.complete(&[false; 2])), None);
+        alignment.arrived(1, 2, loose(2), Some(loose(1)), 0);
+        assert_eq!(id(alignment.complete(&[false; 2])), Some(2));
+    }
+
+    #[test]
+    fn a_savepoint_blocks_even_so() {
+        let mut alignment = Alignment::default();
+        alignment.arrived(0, 2, loose(1), None, 0);
+        alignment.arrived(0, 2, barrier(2), None, 0);
+        assert_eq!(blocked(&alignment), [0]);
+        alignment.arrived(1, 2, loose(1), None, 0);
+        assert_eq!(id(alignment.complete(&[false; 2])), Some(1));
+        assert_eq!(blocked(&alignment), [0], "still");
     }
 }

@@ -5,6 +5,7 @@
 //! for a moment when an operator says [`Progress::More`].
 
 use crate::RuntimeError;
+use crate::sweep::Sweep;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,6 +92,8 @@ pub(crate) struct Chain {
     output: Output,
     /// the node that is at work, for the message of a panic
     current: Arc<AtomicUsize>,
+    /// states that expire
+    pub sweeps: Vec<Sweep>,
 }
 
 impl ChainNode {
@@ -130,6 +133,7 @@ impl Chain {
             edges_done: vec![false; edges],
             output: Output::default(),
             current,
+            sweeps: Vec::new(),
         }
     }
 
@@ -150,6 +154,7 @@ impl Chain {
                 }
             }
         }
+        self.find_expiry();
         Ok(())
     }
 

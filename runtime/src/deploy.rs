@@ -2,6 +2,7 @@
 
 use crate::RuntimeError;
 use crate::chain::{ChainNode, Consumer, OperatorRole, Role};
+use crate::commit::Committers;
 use crate::components::Components;
 use crate::edge::Edge;
 use crate::exchange::{ChannelSender, Gate, GateReader};
@@ -9,29 +10,33 @@ use crate::handle::JobShared;
 use crate::mailbox::Mailbox;
 use crate::partition::{ExchangeWriter, HashRouting, Routing};
 use crate::plan::{ChainPlan, ExchangeKind, ExecutionPlan};
+use crate::snapshot::Snapshots;
 use crate::task::{EdgePlan, HeadPlan, TaskPlan};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use weir_checkpoint::TaskId;
-use weir_connectors::{Committer, ConnectorError, ReaderContext, Sink, Source, WriterContext};
+use weir_checkpoint::{CheckpointStore, TaskId};
+use weir_connectors::{ConnectorError, ReaderContext, Sink, Source, WriterContext};
 use weir_operators::OperatorContext;
-use weir_types::{
-    ChangelogBatch, Classify, JobGraph, KeyGroupRange, OperatorId, OperatorMetrics, OperatorSpec, RuntimeEnv,
-    SubtaskIndex,
-};
-
-/// Batches of a SELECT's result that wait for whoever reads them.
-const RESULT_BATCHES: usize = 16;
+use weir_types::{ChangelogBatch, Classify, JobGraph, KeyGroupRange, OperatorSpec, RuntimeEnv, SubtaskIndex};
 
 /// A job that is ready to run.
 pub(crate) struct Deployment {
     pub tasks: Vec<TaskPlan>,
-    pub committers: BTreeMap<OperatorId, Arc<dyn Committer>>,
-    pub shared: Arc<JobShared>,
-    pub results: Option<mpsc::Receiver<ChangelogBatch>>,
+    pub committers: Committers,
+}
+
+/// What all deployments of a job have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub env: &'a RuntimeEnv,
+    pub job_id: &'a Arc<str>,
+    pub store: &'a Arc<CheckpointStore>,
+    pub shared: &'a Arc<JobShared>,
+    /// where the rows of a `Collect` go
+    pub results: Option<&'a mpsc::Sender<ChangelogBatch>>,
 }
 
 struct Builder<'a> {
@@ -40,10 +45,11 @@ struct Builder<'a> {
     components: &'a dyn Components,
     env: &'a RuntimeEnv,
     job_id: &'a Arc<str>,
-    shared: Arc<JobShared>,
+    store: &'a Arc<CheckpointStore>,
+    shared: &'a Arc<JobShared>,
+    results: Option<&'a mpsc::Sender<ChangelogBatch>>,
     sources: BTreeMap<usize, Arc<dyn Source>>,
     sinks: BTreeMap<usize, Arc<dyn Sink>>,
-    results: Option<mpsc::Sender<ChangelogBatch>>,
     /// per chain, per subtask
     mailboxes: Vec<Vec<Arc<Mailbox>>>,
     gates: Vec<Vec<Arc<Gate>>>,
@@ -57,31 +63,21 @@ struct Builder<'a> {
 pub(crate) fn deploy(
     graph: &JobGraph,
     components: &dyn Components,
-    env: &RuntimeEnv,
-    job_id: &Arc<str>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Deployment, RuntimeError> {
     let plan = ExecutionPlan::of(graph)?;
-    let mut parallelism = vec![1; graph.nodes.len()];
-    for chain in &plan.chains {
-        chain.nodes.iter().for_each(|node| parallelism[*node] = chain.parallelism);
-    }
-    let operators = graph.nodes.iter().zip(&parallelism).map(|(node, parallelism)| {
-        let metrics = (0..*parallelism).map(|_| Arc::new(OperatorMetrics::default())).collect();
-        (node.id.clone(), Arc::from(node.label.as_str()), metrics)
-    });
-    let shared = Arc::new(JobShared { operators: operators.collect() });
-    let has_results = graph.nodes.iter().any(|node| matches!(node.spec, OperatorSpec::Collect));
-    let (sender, receiver) = has_results.then(|| mpsc::channel(RESULT_BATCHES)).unzip();
+    let Surroundings { env, job_id, store, shared, results } = surroundings;
     let mut builder = Builder {
         graph,
         plan: &plan,
         components,
         env,
         job_id,
-        shared: shared.clone(),
+        store,
+        shared,
+        results,
         sources: BTreeMap::new(),
         sinks: BTreeMap::new(),
-        results: sender,
         mailboxes: Vec::new(),
         gates: Vec::new(),
         inputs: vec![Vec::new(); plan.chains.len()],
@@ -90,11 +86,11 @@ pub(crate) fn deploy(
     let committers = builder.open_tables()?;
     builder.connect()?;
     let tasks = builder.tasks()?;
-    Ok(Deployment { tasks, committers, shared, results: receiver })
+    Ok(Deployment { tasks, committers })
 }
 
 impl Builder<'_> {
-    fn open_tables(&mut self) -> Result<BTreeMap<OperatorId, Arc<dyn Committer>>, RuntimeError> {
+    fn open_tables(&mut self) -> Result<Committers, RuntimeError> {
         let mut committers = BTreeMap::new();
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let fail =
@@ -210,7 +206,16 @@ impl Builder<'_> {
         let batch_timeout = Duration::from_millis(self.graph.settings.batch_timeout_ms);
         let mailbox = self.mailboxes[index][place].clone();
         let env = self.env.clone();
-        Ok(TaskPlan { task, index: subtask, head, nodes, edges, mailbox, env, batch_timeout })
+        let snapshots = Snapshots {
+            task,
+            subtask,
+            chain: chain.nodes.iter().map(|node| self.graph.nodes[*node].id.clone()).collect(),
+            store: self.store.clone(),
+            env: env.clone(),
+            periodic: self.graph.settings.checkpointing.interval_ms.is_some(),
+        };
+        let restore = None;
+        Ok(TaskPlan { task, head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore })
     }
 
     /// The ways out of the chain at a node.
@@ -244,7 +249,7 @@ impl Builder<'_> {
                 edges.push(EdgePlan::Sink { operator, label, sink, context, metrics });
             }
             OperatorSpec::Collect => {
-                let Some(sender) = self.results.clone() else {
+                let Some(sender) = self.results.cloned() else {
                     return Err(RuntimeError::Graph(format!("{label} has no receiver")));
                 };
                 edges.push(EdgePlan::Ready(Edge::collect(label.clone(), sender, metrics)));
@@ -299,6 +304,7 @@ impl Builder<'_> {
                     metrics: metrics[place].clone(),
                 },
                 splits: Vec::new(),
+                finished: Vec::new(),
             },
             None if self.graph.nodes[root].inputs.is_empty() => HeadPlan::Nothing,
             None => {

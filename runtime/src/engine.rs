@@ -1,20 +1,24 @@
 //! Takes jobs and runs them.
 
+use crate::checkpoints::CheckpointHistory;
 use crate::components::{BuiltIn, Components};
-use crate::deploy::{Deployment, deploy};
+use crate::deploy::{Surroundings, deploy};
 use crate::describe::{JobDescription, describe};
-use crate::handle::{JobHandle, ResultReceiver};
-use crate::job::{Job, JobState};
+use crate::handle::{JobHandle, JobShared, ResultReceiver, Savepoints};
+use crate::job::Job;
+use crate::plan::ExecutionPlan;
+use crate::request::Requests;
+use crate::storage;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-use weir_checkpoint::{
-    CheckpointCoordinator, CheckpointStorage, CoordinatorConfig, InMemoryCheckpointStorage,
-};
+use weir_checkpoint::Environment;
 use weir_connectors::Connectors;
-use weir_types::{CheckpointId, ConnectorCatalog, JobError, JobGraph, RuntimeEnv};
+use weir_types::{ConnectorCatalog, JobError, JobGraph, OperatorSpec, RuntimeEnv};
 
-/// Events that wait for a job; tasks wait when there are more.
-const JOB_EVENTS: usize = 256;
+/// Batches of a SELECT's result that wait for whoever reads them.
+const RESULT_BATCHES: usize = 16;
+/// Wishes that wait for a job; who wishes waits when there are more.
+const JOB_REQUESTS: usize = 16;
 
 /// Runs jobs in this process.
 #[derive(Clone)]
@@ -22,11 +26,13 @@ pub struct Engine {
     env: RuntimeEnv,
     connectors: Arc<dyn ConnectorCatalog>,
     components: Arc<dyn Components>,
-    storage: Arc<dyn CheckpointStorage>,
+    environment: Arc<Environment>,
+    #[cfg(test)]
+    observer: Option<crate::job::Observer>,
 }
 
 impl Engine {
-    /// An engine with Weir's connectors and operators, that keeps checkpoints in memory.
+    /// An engine with Weir's connectors and operators that knows nothing of the process's environment.
     pub fn new(env: RuntimeEnv) -> Self {
         Engine::with_connectors(env, Connectors::new())
     }
@@ -43,12 +49,27 @@ impl Engine {
         connectors: Arc<dyn ConnectorCatalog>,
         components: Arc<dyn Components>,
     ) -> Self {
-        Engine { env, connectors, components, storage: Arc::new(InMemoryCheckpointStorage::default()) }
+        Engine {
+            env,
+            connectors,
+            components,
+            environment: Arc::default(),
+            #[cfg(test)]
+            observer: None,
+        }
     }
 
-    /// The same engine with checkpoints elsewhere.
-    pub fn with_storage(mut self, storage: Arc<dyn CheckpointStorage>) -> Self {
-        self.storage = storage;
+    /// The same engine with variables that configure object stores, for checkpoints there: `AWS_*`, `GOOGLE_*`,
+    /// `AZURE_*`, as the clouds' own tools read them.
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = Arc::new(environment);
+        self
+    }
+
+    /// The same engine, and somebody who sees each complete checkpoint.
+    #[cfg(test)]
+    pub(crate) fn with_observer(mut self, observer: crate::job::Observer) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -76,36 +97,61 @@ impl Engine {
     pub fn submit(&self, graph: JobGraph) -> Result<JobHandle, JobError> {
         let id = format!("{:016x}{:016x}", self.env.random.next_u64(), self.env.random.next_u64());
         let job_id: Arc<str> = id.into();
-        let deployment = deploy(&graph, &*self.components, &self.env, &job_id)?;
-        let Deployment { tasks, committers, shared, results } = deployment;
-        let config =
-            CoordinatorConfig { interval_ms: graph.settings.checkpoint_interval_ms, ..Default::default() };
-        let now_ms = self.env.clock.monotonic().as_millis() as u64;
-        let ids = tasks.iter().map(|task| task.task);
-        let coordinator = CheckpointCoordinator::new(config, ids, CheckpointId(1), now_ms);
-        let (sender, receiver) = mpsc::channel(JOB_EVENTS);
+        let plan = ExecutionPlan::of(&graph)?;
+        let store = Arc::new(storage::open(&graph, &plan, &job_id, &self.environment)?);
+        let shared = Arc::new(JobShared::of(&graph, &plan));
+        let has_results = graph.nodes.iter().any(|node| matches!(node.spec, OperatorSpec::Collect));
+        let (result_rows, receiver) = has_results.then(|| mpsc::channel(RESULT_BATCHES)).unzip();
+        let surroundings = Surroundings {
+            env: &self.env,
+            job_id: &job_id,
+            store: &store,
+            shared: &shared,
+            results: result_rows.as_ref(),
+        };
+        let first = deploy(&graph, &*self.components, surroundings)?;
         let stop = Arc::new(watch::channel(false).0);
         let (result_sender, result) = watch::channel(None);
-        let mailboxes: Vec<_> = tasks.iter().map(|task| task.mailbox.clone()).collect();
-        let senders = mailboxes.clone();
+        let (requests, request_receiver) = mpsc::channel(JOB_REQUESTS);
+        let history = Arc::new(CheckpointHistory::default());
+        let savepoints = Savepoints {
+            requests,
+            directory: graph.settings.checkpointing.savepoint_dir.clone(),
+            environment: self.environment.clone(),
+        };
+        let periodic = graph.settings.checkpointing.interval_ms.is_some();
+        let checkpoint_directory = store.directory().filter(|_| periodic).map(|directory| directory.show(""));
         let job = Job {
             env: self.env.clone(),
-            coordinator,
-            storage: self.storage.clone(),
-            mailboxes,
-            committers,
+            graph,
+            components: self.components.clone(),
+            environment: self.environment.clone(),
+            job_id: job_id.clone(),
+            store,
             shared: shared.clone(),
-            sender,
-            receiver,
-            stop: stop.clone(),
-            state: JobState::default(),
+            history: history.clone(),
+            results: result_rows,
+            requests: Requests::new(request_receiver, stop.subscribe()),
+            #[cfg(test)]
+            observer: self.observer.clone(),
         };
         let run = async move {
-            let ended = job.run(tasks).await;
+            let ended = job.run(first).await;
             result_sender.send_replace(Some(ended));
         };
         self.env.spawner.spawn("job", Box::pin(run));
-        let results = results.map(|receiver| ResultReceiver { receiver, senders });
-        Ok(JobHandle { job_id, shared, stop, result, results })
+        let results = receiver.map(|receiver| ResultReceiver { receiver, shared: shared.clone() });
+        let env = self.env.clone();
+        Ok(JobHandle {
+            job_id,
+            env,
+            shared,
+            history,
+            savepoints,
+            checkpoint_directory,
+            stop,
+            result,
+            results,
+        })
     }
 }

@@ -23,6 +23,12 @@ pub enum RuntimeError {
     State { operator: String, source: StateError },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A checkpoint has state that the job has no operator for.
+    #[error(
+        "cannot begin with {path}: the job has no place for{list}\nwrite the query so that it has these clauses again, \
+         or set 'execution.state-recovery.ignore-unclaimed-state' = 'true' to leave this state behind"
+    )]
+    Unclaimed { path: String, list: String },
     /// A defect of Weir or of a connector, caught where the task runs.
     #[error("{operator}: panicked: {message}")]
     Panic { operator: String, message: String },
@@ -34,7 +40,7 @@ pub enum RuntimeError {
 impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            RuntimeError::Settings(_) => ErrorKind::UserInput,
+            RuntimeError::Settings(_) | RuntimeError::Unclaimed { .. } => ErrorKind::UserInput,
             RuntimeError::Connector { source, .. } => source.kind(),
             RuntimeError::Operator { source, .. } => source.kind(),
             RuntimeError::State { source, .. } => source.kind(),

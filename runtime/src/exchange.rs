@@ -124,13 +124,18 @@ impl GateReader {
         self.blocked.len()
     }
 
-    /// Leaves `channel` alone until [`GateReader::unblock_all`].
-    pub(crate) fn block(&mut self, channel: usize) {
-        self.blocked[channel] = true;
+    /// Leaves those channels alone that `waits` says, until the next call.
+    pub(crate) fn block(&mut self, waits: impl Fn(usize) -> bool) {
+        for (channel, blocked) in self.blocked.iter_mut().enumerate() {
+            *blocked = waits(channel);
+        }
     }
 
-    pub(crate) fn unblock_all(&mut self) {
-        self.blocked.fill(false);
+    /// Bytes that wait in channels that are left alone.
+    pub(crate) fn blocked_bytes(&self) -> usize {
+        let state = self.gate.state.lock();
+        let blocked = state.channels.iter().zip(&self.blocked).filter(|(_, blocked)| **blocked);
+        blocked.map(|(channel, _)| channel.bytes).sum()
     }
 
     /// The next element of a channel that is not blocked, and the channel.

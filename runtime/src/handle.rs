@@ -1,23 +1,47 @@
 //! What the one who submitted a job holds.
 
+use crate::checkpoints::{CheckpointHistory, CheckpointOverview};
 use crate::mailbox::Mailbox;
+use crate::plan::ExecutionPlan;
+use crate::request::Request;
+use crate::restore::Restore;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
-use weir_types::{ChangelogBatch, JobError, OperatorId, OperatorMetrics, OperatorMetricsSnapshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use weir_checkpoint::{Directory, Environment, Stop};
+use weir_types::{
+    ChangelogBatch, JobError, JobGraph, OperatorId, OperatorMetrics, OperatorMetricsSnapshot, RuntimeEnv,
+};
 
 /// A running job. Dropping it leaves the job running.
 pub struct JobHandle {
     pub(crate) job_id: Arc<str>,
+    pub(crate) env: RuntimeEnv,
     pub(crate) shared: Arc<JobShared>,
+    pub(crate) history: Arc<CheckpointHistory>,
+    pub(crate) savepoints: Savepoints,
+    pub(crate) checkpoint_directory: Option<String>,
     pub(crate) stop: Arc<watch::Sender<bool>>,
     pub(crate) result: watch::Receiver<Option<Result<JobSummary, JobError>>>,
     pub(crate) results: Option<ResultReceiver>,
+}
+
+/// Where a job's savepoints go, and whom to ask for them.
+#[derive(Clone)]
+pub(crate) struct Savepoints {
+    pub requests: mpsc::Sender<Request>,
+    /// `execution.checkpointing.savepoint-dir`
+    pub directory: Option<String>,
+    pub environment: Arc<Environment>,
 }
 
 /// What the job's tasks and its owner both see.
 pub(crate) struct JobShared {
     /// in the graph's order; one entry a subtask
     pub operators: Vec<(OperatorId, Arc<str>, Vec<Arc<OperatorMetrics>>)>,
+    /// the tasks of the current attempt: they hear when nobody reads a result any more
+    pub result_senders: Mutex<Vec<Arc<Mailbox>>>,
+    notices: Mutex<Vec<String>>,
 }
 
 /// How a job came to its end.
@@ -27,6 +51,8 @@ pub enum JobOutcome {
     Finished,
     /// It was cancelled: output that no checkpoint covered is gone.
     Cancelled,
+    /// It was stopped with a savepoint, which covers all its output.
+    Stopped,
 }
 
 #[derive(Clone, Debug)]
@@ -50,14 +76,13 @@ pub struct OperatorReport {
 /// The rows of a `Collect`, in order of each subtask. Dropping it ends the job early.
 pub struct ResultReceiver {
     pub(crate) receiver: mpsc::Receiver<ChangelogBatch>,
-    /// who sends, or somebody before them: they hear when nobody reads any more
-    pub(crate) senders: Vec<Arc<Mailbox>>,
+    pub(crate) shared: Arc<JobShared>,
 }
 
 impl Drop for ResultReceiver {
     fn drop(&mut self) {
         self.receiver.close();
-        self.senders.iter().for_each(|sender| sender.output_closed());
+        self.shared.result_senders.lock().iter().for_each(|sender| sender.output_closed());
     }
 }
 
@@ -82,6 +107,42 @@ impl JobHandle {
     /// Counters of each operator as of now, in the graph's order.
     pub fn metrics(&self) -> Vec<OperatorReport> {
         self.shared.report()
+    }
+
+    /// Where the job's checkpoints are written; `None` if they stay in memory, or if there are none.
+    pub fn checkpoint_directory(&self) -> Option<&str> {
+        self.checkpoint_directory.as_deref()
+    }
+
+    /// The checkpoints of the job so far.
+    pub fn checkpoints(&self) -> CheckpointOverview {
+        self.history.overview()
+    }
+
+    /// What happened to the job since the last call that its owner should know, in sentences: restarts.
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.notices.lock())
+    }
+
+    /// Has the job write a savepoint below `directory` (`None`: the one of the settings), and stop with it if `stop`
+    /// says so. The path of the savepoint.
+    ///
+    /// Errors: `UserInput` without a directory, `Unavailable` if nothing came of it; the job goes on then.
+    pub async fn savepoint(&self, directory: Option<&str>, stop: Option<Stop>) -> Result<String, JobError> {
+        let Some(root) = directory.or(self.savepoints.directory.as_deref()) else {
+            return Err(JobError::user_input(
+                "take a savepoint: there is no directory for it: name one, or set \
+                 'execution.checkpointing.savepoint-dir'",
+            ));
+        };
+        let root = Directory::open(root, &self.savepoints.environment)?;
+        let job = self.job_id.get(..6).unwrap_or(&self.job_id);
+        let name = format!("savepoint-{job}-{:012x}", self.env.random.next_u64() >> 16);
+        let (answer, answered) = oneshot::channel();
+        let request = Request { directory: root.join(&name), stop, answer };
+        let over = || JobError::unavailable("take a savepoint: the job has ended");
+        self.savepoints.requests.send(request).await.map_err(|_| over())?;
+        answered.await.unwrap_or_else(|_| Err(over()))
     }
 
     /// Stops all tasks without waiting for their input to end. Output that no checkpoint covers is removed. Does
@@ -120,6 +181,27 @@ impl JobHandle {
 }
 
 impl JobShared {
+    pub(crate) fn of(graph: &JobGraph, plan: &ExecutionPlan) -> JobShared {
+        let operators = graph.nodes.iter().zip(plan.parallelism(graph)).map(|(node, parallelism)| {
+            let metrics = (0..parallelism).map(|_| Arc::new(OperatorMetrics::default())).collect();
+            (node.id.clone(), Arc::from(node.label.as_str()), metrics)
+        });
+        JobShared {
+            operators: operators.collect(),
+            result_senders: Mutex::default(),
+            notices: Mutex::default(),
+        }
+    }
+
+    /// Says that an attempt failed and another follows.
+    pub(crate) fn restarting(&self, error: &JobError, delay_ms: u64, restore: Option<&Restore>) {
+        let from = restore.map_or("from the beginning".to_string(), |restore| {
+            format!("from checkpoint {}", restore.stored().manifest.checkpoint)
+        });
+        let notice = format!("the job failed and starts again in {delay_ms} ms, {from}: {error}");
+        self.notices.lock().push(notice);
+    }
+
     pub(crate) fn report(&self) -> Vec<OperatorReport> {
         let report = |(id, label, subtasks): &(OperatorId, Arc<str>, Vec<Arc<OperatorMetrics>>)| {
             let snapshots = subtasks.iter().map(|metrics| metrics.snapshot());

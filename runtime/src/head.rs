@@ -1,9 +1,10 @@
 //! Where the input of a subtask comes from: a source's reader, a gate, or nowhere.
 
 use crate::RuntimeError;
-use crate::alignment::{Alignment, Arrival};
+use crate::alignment::{Aligned, Alignment};
 use crate::exchange::GateReader;
 use crate::valve::{Combined, WatermarkValve};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use weir_checkpoint::{SourceSnapshot, SplitPosition};
 use weir_connectors::{ReaderContext, Source, SourceEvent, SourceReader, SplitState};
@@ -25,13 +26,14 @@ pub(crate) struct SourceHead {
 }
 
 impl SourceHead {
-    /// Opens a reader, unless the subtask has no splits.
+    /// Opens a reader, unless the subtask has no splits. `finished` splits were read to their ends before.
     pub(crate) async fn open(
         operator: OperatorId,
         label: Arc<str>,
         source: &dyn Source,
         context: ReaderContext,
         splits: Vec<SplitState>,
+        finished: Vec<SplitId>,
     ) -> Result<Self, RuntimeError> {
         let reader = if splits.is_empty() {
             None
@@ -39,7 +41,7 @@ impl SourceHead {
             let opened = source.reader(context, splits).await;
             Some(opened.map_err(|source| RuntimeError::Connector { operator: label.to_string(), source })?)
         };
-        Ok(SourceHead { operator, label, reader, finished: Vec::new() })
+        Ok(SourceHead { operator, label, reader, finished })
     }
 
     /// The next event; `EndOfInput` without splits and after the end. Cancel safe, as the reader is.
@@ -69,8 +71,8 @@ pub(crate) struct GateHead {
     valve: WatermarkValve,
     alignment: Alignment,
     ended: Vec<bool>,
-    /// asked for by the coordinator; counts once all channels have ended and no barrier can come through them
-    requested: Option<Barrier>,
+    /// asked for by the coordinator; they count once all channels have ended and no barrier can come through them
+    requested: VecDeque<Barrier>,
 }
 
 impl GateHead {
@@ -80,9 +82,9 @@ impl GateHead {
             reader,
             inputs,
             valve: WatermarkValve::new(channels),
-            alignment: Alignment::Flowing,
+            alignment: Alignment::default(),
             ended: vec![false; channels],
-            requested: None,
+            requested: VecDeque::new(),
         }
     }
 
@@ -100,35 +102,42 @@ impl GateHead {
         self.valve.ended(channel)
     }
 
-    /// A barrier has come through a channel: the channel waits for the others.
-    pub(crate) fn barrier(&mut self, channel: usize, barrier: Barrier, last: Option<Barrier>) {
+    /// A barrier has come through a channel: unless rows may come twice, the channel waits for the others.
+    pub(crate) fn barrier(&mut self, channel: usize, barrier: Barrier, last: Option<Barrier>, now_ms: u64) {
         let channels = self.reader.channels();
-        match self.alignment.arrived(channel, channels, barrier, last) {
-            Arrival::Stale => return,
-            Arrival::Restart => self.reader.unblock_all(),
-            Arrival::Wait => {}
+        if self.alignment.arrived(channel, channels, barrier, last, now_ms) {
+            self.block();
         }
-        self.reader.block(channel);
+    }
+
+    fn block(&mut self) {
+        let alignment = &self.alignment;
+        self.reader.block(|channel| alignment.blocks(channel));
     }
 
     pub(crate) fn request(&mut self, barrier: Barrier) {
-        self.requested = Some(barrier);
+        self.requested.push_back(barrier);
     }
 
-    /// The barrier whose snapshot is to be taken now: every channel has delivered it or has nothing left but its end,
-    /// which need not have been processed, since a producer that has finished ends again after a restore.
-    pub(crate) fn take_aligned(&mut self) -> Option<Barrier> {
-        if self.requested.is_none() && matches!(self.alignment, Alignment::Flowing) {
+    /// The barrier whose snapshot is to be taken now, and the bytes that had to wait for it: every channel has
+    /// delivered it or has nothing left but its end, which need not have been processed, since a producer that has
+    /// finished ends again after a restore.
+    pub(crate) fn take_aligned(&mut self, now_ms: u64) -> Option<(Aligned, usize)> {
+        if self.requested.is_empty() && self.alignment.is_flowing() {
             return None;
         }
         let reader = &self.reader;
         let at_end = |(channel, ended): (usize, &bool)| *ended || reader.is_at_end(channel);
         let ended: Vec<bool> = self.ended.iter().enumerate().map(at_end).collect();
-        let aligned = self.alignment.complete(&ended);
-        if aligned.is_some() {
-            self.reader.unblock_all();
-            return aligned;
+        if let Some(aligned) = self.alignment.complete(&ended) {
+            let waited = self.reader.blocked_bytes();
+            self.block();
+            return Some((aligned, waited));
         }
-        if ended.iter().all(|ended| *ended) { self.requested.take() } else { None }
+        if !ended.iter().all(|ended| *ended) {
+            return None;
+        }
+        let barrier = self.requested.pop_front()?;
+        Some((Aligned { barrier, first_ms: now_ms }, 0))
     }
 }

@@ -1,281 +1,218 @@
-//! One running job: starts its tasks, listens to them, executes what the checkpoint coordinator decides, and ends it
-//! once, with the first error if there is one.
+//! A job over all its attempts: restored from a checkpoint, run, started again after a failure.
 
-use crate::RuntimeError;
-use crate::alarm::Alarm;
+use crate::attempt::{Attempt, AttemptState, Ended, Links};
+use crate::checkpoints::CheckpointHistory;
+use crate::components::Components;
+use crate::deploy::{Deployment, Surroundings, deploy};
 use crate::handle::{JobOutcome, JobShared, JobSummary};
-use crate::job_event::{JobEvent, TaskOutcome};
-use crate::mailbox::Mailbox;
-use crate::task::{HeadPlan, TaskPlan, message_of};
-use futures::FutureExt;
+use crate::request::Requests;
+use crate::restarts::Restarts;
+use crate::restore::Restore;
+use crate::subtask::now_ms;
+use crate::task::{HeadPlan, TaskPlan};
+use crate::{RuntimeError, storage};
 use futures::future::{Either, select};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use weir_checkpoint::{
-    Action, CheckpointCoordinator, CheckpointStorage, CommitPermit, Committables, CompletedCheckpoint, Event,
+    CheckpointCoordinator, CheckpointStore, CoordinatorConfig, Environment, StoredCheckpoint,
 };
-use weir_connectors::{Committable, Committer, ConnectorError, SplitState};
-use weir_types::{BoxFuture, Classify, JobError, OperatorId, RuntimeEnv};
+use weir_connectors::ConnectorError;
+use weir_types::{
+    ChangelogBatch, CheckpointId, ClaimMode, JobError, JobGraph, OperatorId, RestartStrategy, RuntimeEnv,
+};
 
 pub(crate) struct Job {
     pub env: RuntimeEnv,
-    pub coordinator: CheckpointCoordinator,
-    pub storage: Arc<dyn CheckpointStorage>,
-    pub mailboxes: Vec<Arc<Mailbox>>,
-    pub committers: BTreeMap<OperatorId, Arc<dyn Committer>>,
+    pub graph: JobGraph,
+    pub components: Arc<dyn Components>,
+    /// variables that configure object stores
+    pub environment: Arc<Environment>,
+    pub job_id: Arc<str>,
+    pub store: Arc<CheckpointStore>,
     pub shared: Arc<JobShared>,
-    pub sender: mpsc::Sender<JobEvent>,
-    pub receiver: mpsc::Receiver<JobEvent>,
-    pub stop: Arc<watch::Sender<bool>>,
-    pub state: JobState,
+    pub history: Arc<CheckpointHistory>,
+    pub results: Option<mpsc::Sender<ChangelogBatch>>,
+    pub requests: Requests,
+    #[cfg(test)]
+    pub observer: Option<Observer>,
 }
 
-#[derive(Default)]
-pub(crate) struct JobState {
-    running: usize,
-    /// storage and committers that have not answered
-    in_flight: usize,
-    /// why the job ends before its input does
-    ending: Option<Ending>,
-    finished: bool,
-    checkpoints: u64,
-}
-
-enum Ending {
-    Cancelled,
-    Failed(JobError),
-}
-
-/// Stops the tasks of a job whose manager goes, however it goes.
-struct StopOnDrop(Arc<watch::Sender<bool>>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
+/// Sees each complete checkpoint.
+#[cfg(test)]
+pub(crate) type Observer = Arc<dyn Fn(&StoredCheckpoint) + Send + Sync>;
 
 impl Job {
-    /// Runs the job to its end.
-    pub(crate) async fn run(mut self, mut tasks: Vec<TaskPlan>) -> Result<JobSummary, JobError> {
-        let _stop = StopOnDrop(self.stop.clone());
-        let mut stopped = self.stop.subscribe();
-        let assigned = {
-            let assign = pin!(assign_splits(&mut tasks));
-            match select(pin!(stopped.wait_for(|stop| *stop)), assign).await {
-                Either::Left(_) => None,
-                Either::Right((assigned, _)) => Some(assigned),
-            }
+    /// Runs the job to its end. `first` is its first deployment, so that what is wrong with it is known early.
+    pub(crate) async fn run(mut self, first: Deployment) -> Result<JobSummary, JobError> {
+        let ended = self.attempts(first).await;
+        let keep = storage::keeps(self.graph.settings.checkpointing.retention, &ended);
+        // what cannot be deleted stays; the job's own outcome is what counts
+        let _ = self.store.end(keep).delete().await;
+        let outcome = match ended? {
+            Ended::Finished => JobOutcome::Finished,
+            Ended::Cancelled => JobOutcome::Cancelled,
+            Ended::Stopped => JobOutcome::Stopped,
         };
-        match assigned {
-            None => return Ok(self.summary(JobOutcome::Cancelled)),
-            Some(Err(error)) => return Err(error.into()),
-            Some(Ok(())) => {}
-        }
-        self.state.running = tasks.len();
-        for task in tasks {
-            let name = format!("task {}", task.task.0);
-            let supervised = task.supervise(self.sender.clone(), self.stop.subscribe());
-            self.env.spawner.spawn(&name, Box::pin(supervised));
-        }
-        self.listen().await;
-        self.end().await
+        let checkpoints = self.history.overview().completed;
+        Ok(JobSummary { outcome, operators: self.shared.report(), checkpoints })
     }
 
-    async fn listen(&mut self) {
-        let mut alarm = Alarm::default();
-        while !self.is_over() {
-            let deadline = self.coordinator.next_deadline().filter(|_| self.state.ending.is_none());
-            alarm.set(deadline.map(Duration::from_millis), &*self.env.clock);
-            let receiver = &mut self.receiver;
-            let event = poll_fn(|cx| match receiver.poll_recv(cx) {
-                Poll::Ready(event) => Poll::Ready(event),
-                Poll::Pending => alarm.poll(cx).map(|()| None),
-            });
-            match event.await {
-                Some(event) => self.on_event(event),
-                None if self.state.ending.is_none() => self.decide(Event::Tick),
-                None => {}
-            }
+    async fn attempts(&mut self, first: Deployment) -> Result<Ended, JobError> {
+        let mut restarts = Restarts::new(self.restart_strategy());
+        let begin = match self.begin().await {
+            Some(begin) => begin?,
+            None => return Ok(Ended::Cancelled),
+        };
+        let mut deployment = Some(first);
+        if let Some(restore) = &begin
+            && self.adopt_key_groups(restore)
+        {
+            deployment = None;
         }
-    }
-
-    fn is_over(&self) -> bool {
-        let decided = self.state.finished || self.state.ending.is_some();
-        decided && self.state.running == 0 && self.state.in_flight == 0
-    }
-
-    fn on_event(&mut self, event: JobEvent) {
-        let ending = self.state.ending.is_some();
-        match event {
-            JobEvent::Prepared { covered_by, operator, committables } => {
-                let committables = committables.into_iter().map(|committable| committable.0).collect();
-                let committables = Committables { operator, committables };
-                self.decide(Event::Prepared { covered_by, committables });
-            }
-            JobEvent::Acknowledged { task, checkpoint, snapshot } if !ending => {
-                self.decide(Event::Acknowledged { task, checkpoint, snapshot });
-            }
-            JobEvent::Declined { task, checkpoint, reason } if !ending => {
-                self.decide(Event::Declined { task, checkpoint, reason });
-            }
-            JobEvent::Acknowledged { .. } | JobEvent::Declined { .. } => {}
-            JobEvent::Ended { task, outcome } => {
-                self.state.running -= 1;
-                match outcome {
-                    TaskOutcome::Finished if !ending => self.decide(Event::TaskFinished { task }),
-                    TaskOutcome::Finished => {}
-                    TaskOutcome::Cancelled if !ending => self.state.ending = Some(Ending::Cancelled),
-                    TaskOutcome::Cancelled => {}
-                    TaskOutcome::Failed(error) => self.fail(error.into()),
-                }
-            }
-            JobEvent::Stored { checkpoint } => {
-                self.state.in_flight -= 1;
-                self.state.checkpoints += 1;
-                self.mailboxes.iter().for_each(|mailbox| mailbox.completed(checkpoint));
-                self.decide(Event::Stored { checkpoint });
-            }
-            JobEvent::StoreFailed { checkpoint, reason } => {
-                self.state.in_flight -= 1;
-                self.decide(Event::StoreFailed { checkpoint, reason });
-            }
-            JobEvent::Committed { result } => {
-                self.state.in_flight -= 1;
-                match result {
-                    Ok(()) => self.decide(Event::Committed),
-                    Err(error) => self.fail(error),
-                }
-            }
-        }
-    }
-
-    /// The first error is the job's; the others come of stopping.
-    fn fail(&mut self, error: JobError) {
-        if !matches!(self.state.ending, Some(Ending::Failed(_))) {
-            self.state.ending = Some(Ending::Failed(error));
-        }
-        self.stop.send_replace(true);
-    }
-
-    fn decide(&mut self, event: Event) {
-        let now_ms = self.env.clock.monotonic().as_millis() as u64;
-        for action in self.coordinator.step(event, now_ms) {
-            match action {
-                // complete is complete, however the job goes on
-                Action::Commit(permit) => self.commit(permit),
-                Action::FailJob(error) => self.fail(RuntimeError::from(error).into()),
-                _ if self.state.ending.is_some() => {}
-                Action::Trigger { barrier, tasks } => {
-                    for task in tasks {
-                        self.mailboxes[task.0].trigger(barrier);
-                    }
-                }
-                Action::Store(checkpoint) => self.store(checkpoint),
-                // snapshots in memory go when they are dropped
-                Action::Discard { .. } | Action::Abandoned(_) => {}
-                Action::Finished => self.state.finished = true,
-            }
-        }
-    }
-
-    fn store(&mut self, checkpoint: Arc<CompletedCheckpoint>) {
-        let id = checkpoint.id;
-        let store = AssertUnwindSafe(self.storage.store(checkpoint)).catch_unwind();
-        self.ask("store", async move {
-            let reason = match store.await {
-                Ok(Ok(())) => return JobEvent::Stored { checkpoint: id },
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => message_of(&*panic),
+        let mut restore = begin.clone();
+        let mut next_id = begin.as_ref().map_or(1, |restore| restore.stored().manifest.checkpoint.0 + 1);
+        loop {
+            let deployment = match deployment.take() {
+                Some(deployment) => deployment,
+                None => self.deploy()?,
             };
-            JobEvent::StoreFailed { checkpoint: id, reason }
-        });
-    }
-
-    fn commit(&mut self, permit: CommitPermit) {
-        let committers = self.committers.clone();
-        let commit = AssertUnwindSafe(commit(committers, permit)).catch_unwind();
-        self.ask("commit", async move {
-            let result = commit.await.unwrap_or_else(|panic| Err(JobError::internal(message_of(&*panic))));
-            JobEvent::Committed { result: result.map_err(|error| error.context("commit output")) }
-        });
-    }
-
-    /// Asks storage or a committer, beside the job; the answer comes as an event.
-    fn ask(&mut self, name: &str, question: impl Future<Output = JobEvent> + Send + 'static) {
-        self.state.in_flight += 1;
-        let sender = self.sender.clone();
-        let task: BoxFuture<()> = Box::pin(async move {
-            // without a job nobody waits for the answer
-            let _ = sender.send(question.await).await;
-        });
-        self.env.spawner.spawn(name, task);
-    }
-
-    async fn end(mut self) -> Result<JobSummary, JobError> {
-        let outcome = match self.state.ending.take() {
-            None => return Ok(self.summary(JobOutcome::Finished)),
-            Some(Ending::Cancelled) => Ok(self.summary(JobOutcome::Cancelled)),
-            Some(Ending::Failed(error)) => Err(error),
-        };
-        for Committables { operator, committables } in self.coordinator.into_uncommitted() {
-            if let Some(committer) = self.committers.get(&operator) {
-                let committables: Vec<Committable> = committables.into_iter().map(Committable).collect();
-                // what cannot be removed stays invisible; the job's own outcome is what counts
-                let _ = AssertUnwindSafe(committer.abort(&committables)).catch_unwind().await;
+            let (ended, after) = self.attempt(deployment, restore.as_ref(), CheckpointId(next_id)).await;
+            let Err(error) = ended else { return ended };
+            // the last snapshots of tasks that had finished may have used the number
+            next_id = after.0 + 1;
+            let delay_ms = restarts.after(error.kind, now_ms(&self.env), &*self.env.random);
+            let Some(delay_ms) = delay_ms else { return Err(error) };
+            self.store.forget_segments();
+            let latest = self.store.latest();
+            let newest = latest.map(|latest| Restore::new(latest, &self.graph.settings.recovery));
+            restore = newest.or_else(|| begin.clone());
+            self.shared.restarting(&error, delay_ms, restore.as_ref());
+            let pause = pin!(self.env.clock.sleep(Duration::from_millis(delay_ms)));
+            if let Either::Left(_) = select(self.requests.stopped(), pause).await {
+                return Ok(Ended::Cancelled);
             }
         }
-        outcome
     }
 
-    fn summary(&self, outcome: JobOutcome) -> JobSummary {
-        JobSummary { outcome, operators: self.shared.report(), checkpoints: self.state.checkpoints }
-    }
-}
-
-/// Makes output visible: the only place that does, and it takes a permit.
-async fn commit(
-    committers: BTreeMap<OperatorId, Arc<dyn Committer>>,
-    permit: CommitPermit,
-) -> Result<(), JobError> {
-    let mut of_operator: BTreeMap<OperatorId, Vec<Committable>> = BTreeMap::new();
-    for Committables { operator, committables } in permit.into_committables() {
-        of_operator.entry(operator).or_default().extend(committables.into_iter().map(Committable));
-    }
-    for (operator, committables) in of_operator {
-        let Some(committer) = committers.get(&operator) else {
-            return Err(JobError::internal(format!(
-                "{operator}: the sink has no committer for what it wrote"
-            )));
-        };
-        let committed = committer.commit(&committables).await;
-        committed.map_err(|error| JobError::new(error.kind(), format!("{operator}: {error}")))?;
-    }
-    Ok(())
-}
-
-/// Deals the splits of each source out to its subtasks: split i to subtask i modulo the parallelism.
-async fn assign_splits(tasks: &mut [TaskPlan]) -> Result<(), RuntimeError> {
-    let mut dealt: BTreeMap<OperatorId, Vec<SplitState>> = BTreeMap::new();
-    for task in tasks {
-        let HeadPlan::Source { operator, label, source, context, splits } = &mut task.head else { continue };
-        if !dealt.contains_key(operator) {
-            let all = source.splits(context.parallelism).await;
-            let all = all.map_err(|source: ConnectorError| RuntimeError::Connector {
-                operator: label.to_string(),
-                source,
-            })?;
-            let from_the_beginning = |split| SplitState { split, position: None };
-            dealt.insert(operator.clone(), all.into_iter().map(from_the_beginning).collect());
+    /// A result that somebody reads cannot be taken back, so a job that has one is not started again.
+    fn restart_strategy(&self) -> RestartStrategy {
+        match self.results {
+            Some(_) => RestartStrategy::Never,
+            None => self.graph.settings.restart.clone(),
         }
-        let all = dealt.get(operator).into_iter().flatten().cloned();
-        *splits = all.skip(context.subtask.0 as usize).step_by(context.parallelism as usize).collect();
+    }
+
+    /// What the settings say the job begins with; `None` if it was stopped meanwhile.
+    async fn begin(&mut self) -> Option<Result<Option<Restore>, JobError>> {
+        let recovery = &self.graph.settings.recovery;
+        let Some(path) = &recovery.path else { return Some(Ok(None)) };
+        let open = pin!(StoredCheckpoint::open(path, &self.environment));
+        let opened = match select(self.requests.stopped(), open).await {
+            Either::Left(_) => return None,
+            Either::Right((opened, _)) => opened,
+        };
+        let opened = opened.map_err(|error| JobError::from(error).context("restore the job"));
+        Some(opened.map(|stored| {
+            if recovery.claim == ClaimMode::Claim {
+                self.store.claim(stored.clone());
+            }
+            Some(Restore::new(stored, recovery))
+        }))
+    }
+
+    /// Unless the settings say how many key groups there are, the checkpoint does. True if that changes something.
+    fn adopt_key_groups(&mut self, restore: &Restore) -> bool {
+        let settings = &mut self.graph.settings;
+        let then = restore.stored().manifest.job.max_parallelism;
+        if settings.changed.contains_key("pipeline.max-parallelism") || then == settings.max_parallelism {
+            return false;
+        }
+        settings.max_parallelism = then;
+        true
+    }
+
+    fn deploy(&self) -> Result<Deployment, RuntimeError> {
+        let surroundings = Surroundings {
+            env: &self.env,
+            job_id: &self.job_id,
+            store: &self.store,
+            shared: &self.shared,
+            results: self.results.as_ref(),
+        };
+        deploy(&self.graph, &*self.components, surroundings)
+    }
+
+    async fn attempt(
+        &mut self,
+        deployment: Deployment,
+        restore: Option<&Restore>,
+        first: CheckpointId,
+    ) -> (Result<Ended, JobError>, CheckpointId) {
+        let Deployment { mut tasks, committers } = deployment;
+        if let Some(restore) = restore {
+            if let Err(error) = restore.refuse(restore.without_operator(&self.graph)) {
+                return (Err(error.into()), first);
+            }
+            tasks.iter_mut().for_each(|task| task.restore = Some(restore.clone()));
+            let manifest = &restore.stored().manifest;
+            self.history.restored(manifest.checkpoint, restore.path(), self.env.clock.now_ms());
+        }
+        let stopped = self.requests.stopped();
+        match select(stopped, pin!(assign_splits(&mut tasks, restore))).await {
+            Either::Left(_) => return (Ok(Ended::Cancelled), first),
+            Either::Right((Err(error), _)) => return (Err(error.into()), first),
+            Either::Right((Ok(()), _)) => {}
+        }
+        let config = CoordinatorConfig::of(&self.graph.settings.checkpointing);
+        let ids = tasks.iter().map(|task| task.task);
+        let attempt = Attempt {
+            env: self.env.clone(),
+            coordinator: CheckpointCoordinator::new(config, ids, first, now_ms(&self.env)),
+            store: self.store.clone(),
+            history: self.history.clone(),
+            mailboxes: tasks.iter().map(|task| task.mailbox.clone()).collect(),
+            committers,
+            links: Links::new(),
+            state: AttemptState::default(),
+            #[cfg(test)]
+            observer: self.observer.clone(),
+        };
+        *self.shared.result_senders.lock() = attempt.mailboxes.clone();
+        attempt.run(tasks, restore, &mut self.requests).await
+    }
+}
+
+/// Deals the splits of each source out to its subtasks: split i to subtask i modulo the parallelism. A source that
+/// was restored has those splits that it had, from where they were.
+async fn assign_splits(tasks: &mut [TaskPlan], restore: Option<&Restore>) -> Result<(), RuntimeError> {
+    let mut dealt: BTreeMap<OperatorId, crate::restore::Positions> = BTreeMap::new();
+    for task in tasks {
+        let HeadPlan::Source { operator, label, source, context, splits, finished } = &mut task.head else {
+            continue;
+        };
+        if !dealt.contains_key(operator) {
+            let positions = match restore.and_then(|restore| restore.positions(operator)) {
+                Some(positions) => positions,
+                None => {
+                    let all = source.splits(context.parallelism).await;
+                    let all = all.map_err(|source: ConnectorError| RuntimeError::Connector {
+                        operator: label.to_string(),
+                        source,
+                    })?;
+                    crate::restore::Positions::beginning(all)
+                }
+            };
+            dealt.insert(operator.clone(), positions);
+        }
+        let Some(all) = dealt.get_mut(operator) else { continue };
+        let mine = all.splits.iter().skip(context.subtask.0 as usize).step_by(context.parallelism as usize);
+        *splits = mine.cloned().collect();
+        // who remembers them does not matter
+        *finished = std::mem::take(&mut all.finished);
     }
     Ok(())
 }

@@ -1,12 +1,18 @@
 //! What tasks tell their job.
 
 use crate::RuntimeError;
+use crate::restore::Unclaimed;
 use tokio::sync::oneshot;
-use weir_checkpoint::{SubtaskSnapshot, TaskId};
+use weir_checkpoint::{Stored, SubtaskHandle, TaskId};
 use weir_connectors::Committable;
 use weir_types::{CheckpointId, JobError, OperatorId};
 
 pub(crate) enum JobEvent {
+    /// The task's operators have their state, and wait for the start.
+    Opened {
+        /// restored state that they did not ask for
+        unclaimed: Vec<Unclaimed>,
+    },
     /// A sink has closed what it wrote.
     Prepared {
         covered_by: CheckpointId,
@@ -16,13 +22,18 @@ pub(crate) enum JobEvent {
     Acknowledged {
         task: TaskId,
         checkpoint: CheckpointId,
-        snapshot: SubtaskSnapshot,
+        handle: Box<SubtaskHandle>,
     },
     /// The asynchronous part of a snapshot failed.
     Declined {
         task: TaskId,
         checkpoint: CheckpointId,
         reason: String,
+    },
+    /// What a task leaves behind that is about to end.
+    Last {
+        task: TaskId,
+        handle: Box<SubtaskHandle>,
     },
     /// The last word of a task.
     Ended {
@@ -31,6 +42,7 @@ pub(crate) enum JobEvent {
     },
     Stored {
         checkpoint: CheckpointId,
+        stored: Box<Stored>,
     },
     StoreFailed {
         checkpoint: CheckpointId,
@@ -39,6 +51,8 @@ pub(crate) enum JobEvent {
     Committed {
         result: Result<(), JobError>,
     },
+    /// Something that nobody waits for is done.
+    Tidied,
 }
 
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 //! `subtask.rs`, which owns the protocol for every operator, source and sink.
 //!
 //! From a graph to a run: `plan.rs` cuts the graph into chains and exchanges, `deploy.rs` makes the subtasks, `task.rs`
-//! runs one and says how it ended, `job.rs` listens to all of them and executes what the coordinator decides.
-//! Inside a subtask, `head.rs` is where input comes from, `chain.rs` the operators, `edge.rs` the ways out.
+//! runs one and says how it ended, `attempt.rs` listens to all of them and executes what the coordinator decides, and
+//! `job.rs` restores the job and starts it again after a failure. Inside a subtask, `head.rs` is where input comes from, `chain.rs` the operators, `edge.rs` the ways out.
 //!
 //! Invariants:
 //! - Operators are called from one place, and never while a batch is on its way between two of them and a barrier passes.
@@ -24,10 +24,18 @@ mod deploy;
 mod describe;
 mod plan;
 
+mod attempt;
+mod checkpoints;
+mod commit;
 mod job;
 mod job_event;
+mod request;
+mod restarts;
+mod restore;
 mod snapshot;
 mod state;
+mod storage;
+mod sweep;
 mod task;
 
 mod alarm;
@@ -57,7 +65,8 @@ pub use describe::{
 pub use env::ProductionEnv;
 pub use error::RuntimeError;
 
-pub use weir_checkpoint::{CheckpointStorage, InMemoryCheckpointStorage};
+pub use checkpoints::{CheckpointEntry, CheckpointOverview, CheckpointStatus, RestoreEntry};
+pub use weir_checkpoint::{CheckpointError, Environment, Manifest, Stop, StoredCheckpoint, manifest};
 pub use weir_connectors::{Connectors, JsonRows};
 pub use weir_state::{EntryColumn, NamespaceKind, Redistribution, StateKind};
 pub use weir_types::{

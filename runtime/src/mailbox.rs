@@ -1,10 +1,11 @@
-//! What reaches a subtask beside its input: the coordinator's wish for a checkpoint, and the news that nobody reads
-//! one of its outputs any more.
+//! What reaches a subtask beside its input: wishes of the coordinator, and the news that nobody reads one of its
+//! outputs any more.
 
 use parking_lot::Mutex;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use weir_types::{Barrier, CheckpointId};
+use weir_types::{Barrier, CheckpointId, OperatorId};
 
 /// One subtask's letter box. Any task may post; only the subtask reads.
 #[derive(Default)]
@@ -16,48 +17,51 @@ pub(crate) struct Mailbox {
 
 #[derive(Default)]
 struct MailboxState {
-    trigger: Option<Barrier>,
-    completed: Option<CheckpointId>,
-    output_closed: bool,
+    mail: Mail,
     waker: Option<Waker>,
 }
 
 /// What was in the letter box.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mail {
-    /// the newest checkpoint that was asked for since the last look; older ones are void then
-    pub trigger: Option<Barrier>,
+    /// checkpoints that were asked for since the last look
+    pub triggers: VecDeque<Trigger>,
+    /// a source goes on after a barrier that stopped it
+    pub resume: bool,
+    /// the input ends here, and the last snapshot belongs to this barrier
+    pub drain: Option<Barrier>,
     /// the newest checkpoint that completed since the last look
     pub completed: Option<CheckpointId>,
+    /// what the next snapshot is to write anew: what these checkpoints wrote of an operator
+    pub rewrites: Vec<(OperatorId, BTreeSet<CheckpointId>)>,
     /// a reader of an output has gone
     pub output_closed: bool,
 }
 
+/// A wish for a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trigger {
+    pub barrier: Barrier,
+    /// a source sends nothing after the barrier
+    pub stop: bool,
+}
+
 impl Mailbox {
-    /// Asks the subtask for a checkpoint.
-    pub(crate) fn trigger(&self, barrier: Barrier) {
-        self.post(|state| state.trigger = Some(barrier));
-    }
-
-    /// Tells the subtask that a checkpoint is complete.
-    pub(crate) fn completed(&self, checkpoint: CheckpointId) {
-        self.post(|state| state.completed = Some(checkpoint));
-    }
-
-    /// Tells the subtask that a reader of one of its outputs has gone.
-    pub(crate) fn output_closed(&self) {
-        self.post(|state| state.output_closed = true);
-    }
-
-    fn post(&self, write: impl FnOnce(&mut MailboxState)) {
+    /// Changes what the subtask will find.
+    pub(crate) fn post(&self, write: impl FnOnce(&mut Mail)) {
         let mut state = self.state.lock();
-        write(&mut state);
+        write(&mut state.mail);
         self.pending.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Tells the subtask that a reader of one of its outputs has gone.
+    pub(crate) fn output_closed(&self) {
+        self.post(|mail| mail.output_closed = true);
     }
 
     /// What has come since the last look; costs one load when nothing has.
@@ -68,11 +72,7 @@ impl Mailbox {
         }
         let mut state = self.state.lock();
         self.pending.store(false, Ordering::Release);
-        Some(Mail {
-            trigger: state.trigger.take(),
-            completed: state.completed.take(),
-            output_closed: std::mem::take(&mut state.output_closed),
-        })
+        Some(std::mem::take(&mut state.mail))
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {

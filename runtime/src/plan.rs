@@ -42,6 +42,15 @@ pub(crate) enum ExchangeKind {
 }
 
 impl ExecutionPlan {
+    /// Of each node of `graph`, which the plan was made from.
+    pub(crate) fn parallelism(&self, graph: &JobGraph) -> Vec<u32> {
+        let mut parallelism = vec![1; graph.nodes.len()];
+        for chain in &self.chains {
+            chain.nodes.iter().for_each(|node| parallelism[*node] = chain.parallelism);
+        }
+        parallelism
+    }
+
     pub(crate) fn of(graph: &JobGraph) -> Result<ExecutionPlan, RuntimeError> {
         check(graph)?;
         let parallelism: Vec<u32> =

@@ -3,36 +3,43 @@
 use crate::RuntimeError;
 use crate::chain::{Chain, Role};
 use crate::job_event::{Acknowledgement, JobEvent};
-use crate::subtask::yield_now;
-use bytes::Bytes;
+use crate::subtask::now_ms;
 use futures::FutureExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use weir_checkpoint::{KeyedSnapshot, OperatorSnapshot, SourceSnapshot, SubtaskSnapshot, TaskId};
-use weir_state::{Snapshot, SnapshotMode};
+use weir_checkpoint::manifest::SnapshotStatistics;
+use weir_checkpoint::{CheckpointStore, OperatorSnapshot, SourceSnapshot, SubtaskSnapshot, TaskId};
+use weir_state::SnapshotMode;
 use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, RuntimeEnv, SubtaskIndex};
 
 /// What the synchronous part took: the state of all operators of a chain at one moment.
 pub(crate) struct Captured {
-    operators: Vec<(OperatorId, OperatorCapture)>,
+    operators: BTreeMap<OperatorId, OperatorSnapshot>,
 }
 
-#[derive(Default)]
-struct OperatorCapture {
-    source: Option<SourceSnapshot>,
-    keyed: Option<Snapshot>,
-    operator_state: Option<Bytes>,
+/// Where the snapshots of one subtask go.
+#[derive(Clone)]
+pub(crate) struct Snapshots {
+    pub task: TaskId,
+    pub subtask: SubtaskIndex,
+    /// all operators of the task, the root of the chain first
+    pub chain: Arc<[OperatorId]>,
+    pub store: Arc<CheckpointStore>,
+    pub env: RuntimeEnv,
+    /// the job takes checkpoints by itself
+    pub periodic: bool,
 }
 
 impl Chain {
     /// Has every operator write what it holds into its state backends, and takes their snapshots.
     pub(crate) fn snapshot(&mut self, barrier: Barrier) -> Result<Captured, RuntimeError> {
         let mode = match barrier.kind {
-            CheckpointKind::Checkpoint => SnapshotMode::Incremental,
-            CheckpointKind::Savepoint => SnapshotMode::Full,
+            CheckpointKind::Incremental => SnapshotMode::Incremental,
+            CheckpointKind::Full | CheckpointKind::Savepoint => SnapshotMode::Full,
         };
-        let mut operators = Vec::new();
+        let mut operators = BTreeMap::new();
         for index in 0..self.nodes_mut().len() {
             self.at_node(index);
             let node = &mut self.nodes_mut()[index];
@@ -40,13 +47,15 @@ impl Chain {
             let written = role.operator.snapshot(&mut role.context);
             written.map_err(|source| RuntimeError::Operator { operator: node.label.to_string(), source })?;
             let (keyed, states) = (&mut role.context.keyed, &role.context.operator_state);
-            let has_keyed = keyed.states().next().is_some();
-            let capture = OperatorCapture {
-                source: None,
-                keyed: has_keyed.then(|| keyed.snapshot(barrier.id, mode)),
-                operator_state: states.names().next().is_some().then(|| states.snapshot()),
-            };
-            operators.push((node.id.clone(), capture));
+            let (has_keyed, has_states) = (keyed.states().next().is_some(), states.names().next().is_some());
+            if has_keyed || has_states {
+                let snapshot = OperatorSnapshot {
+                    keyed: has_keyed.then(|| keyed.snapshot(barrier.id, mode)),
+                    operator_state: has_states.then(|| states.snapshot()),
+                    ..OperatorSnapshot::default()
+                };
+                operators.insert(node.id.clone(), snapshot);
+            }
         }
         Ok(Captured { operators })
     }
@@ -59,28 +68,43 @@ impl Chain {
             }
         }
     }
+
+    /// The next snapshot of an operator writes anew what these checkpoints wrote.
+    pub(crate) fn rewrite(&mut self, operator: &OperatorId, checkpoints: &BTreeSet<CheckpointId>) {
+        for node in self.nodes_mut() {
+            if let Role::Operator(role) = &mut node.role
+                && node.id == *operator
+            {
+                role.context.keyed.rewrite(checkpoints);
+            }
+        }
+    }
 }
 
 impl Captured {
     /// Adds how far the subtask's source has read.
     pub(crate) fn source(&mut self, operator: OperatorId, positions: SourceSnapshot) {
-        self.operators.push((operator, OperatorCapture { source: Some(positions), ..Default::default() }));
+        self.operators.entry(operator).or_default().source = Some(positions);
     }
+}
 
-    /// Completes the snapshot beside the subtask, then answers the coordinator.
+impl Snapshots {
+    /// Writes a snapshot beside the subtask, then answers the coordinator.
     pub(crate) fn acknowledge(
-        self,
-        task: TaskId,
-        subtask: SubtaskIndex,
-        checkpoint: CheckpointId,
-        env: &RuntimeEnv,
+        &self,
+        captured: Captured,
+        barrier: Barrier,
+        times: SnapshotStatistics,
         events: mpsc::Sender<JobEvent>,
     ) -> Acknowledgement {
         let (sent, done) = oneshot::channel();
-        let work = AssertUnwindSafe(self.complete(subtask)).catch_unwind();
+        let (this, task, checkpoint) = (self.clone(), self.task, barrier.id);
+        let work =
+            AssertUnwindSafe(async move { this.upload(captured, barrier, times).await }).catch_unwind();
         let answer = async move {
             let event = match work.await {
-                Ok(snapshot) => JobEvent::Acknowledged { task, checkpoint, snapshot },
+                Ok(Ok(handle)) => JobEvent::Acknowledged { task, checkpoint, handle },
+                Ok(Err(error)) => JobEvent::Declined { task, checkpoint, reason: error.to_string() },
                 Err(panic) => {
                     let reason = crate::task::message_of(&*panic);
                     JobEvent::Declined { task, checkpoint, reason }
@@ -90,30 +114,47 @@ impl Captured {
             let _ = events.send(event).await;
             drop(sent);
         };
-        env.spawner.spawn("snapshot", Box::pin(answer));
+        self.env.spawner.spawn("snapshot", Box::pin(answer));
         Acknowledgement::new(done)
     }
 
-    async fn complete(self, subtask: SubtaskIndex) -> SubtaskSnapshot {
-        let mut operators = BTreeMap::new();
-        for (operator, capture) in self.operators {
-            let OperatorCapture { source, keyed, operator_state } = capture;
-            let keyed = match keyed {
-                Some(snapshot) => Some(write(snapshot).await),
-                None => None,
-            };
-            operators.insert(operator, OperatorSnapshot { source, keyed, operator_state });
-        }
-        SubtaskSnapshot { subtask, operators }
+    async fn upload(
+        &self,
+        captured: Captured,
+        barrier: Barrier,
+        times: SnapshotStatistics,
+    ) -> Result<Box<weir_checkpoint::SubtaskHandle>, weir_checkpoint::CheckpointError> {
+        let started_ms = now_ms(&self.env);
+        let snapshot = SubtaskSnapshot {
+            subtask: self.subtask,
+            chain: self.chain.clone(),
+            operators: captured.operators,
+            times,
+        };
+        let mut handle = Box::new(self.store.upload(barrier, self.task, snapshot).await?);
+        let now_ms = now_ms(&self.env);
+        handle.times.async_ms = now_ms.saturating_sub(started_ms);
+        handle.times.duration_ms = now_ms.saturating_sub(barrier.triggered_ms);
+        Ok(handle)
     }
-}
 
-/// Writes the segments that no complete checkpoint holds, a page at a time.
-async fn write(mut snapshot: Snapshot) -> KeyedSnapshot {
-    let mut segments = BTreeMap::new();
-    while let Some(segment) = snapshot.next_segment() {
-        segments.insert(segment.id, segment.bytes);
-        yield_now().await;
+    /// Whether checkpoints to come want what the task leaves behind.
+    pub(crate) fn wanted_at_the_end(&self) -> bool {
+        self.periodic
     }
-    KeyedSnapshot { index: snapshot.finish(), segments }
+
+    /// Writes what a task leaves behind that has come to its end.
+    pub(crate) async fn last(
+        &self,
+        captured: Captured,
+        barrier: Barrier,
+        events: &mpsc::Sender<JobEvent>,
+    ) -> Result<(), RuntimeError> {
+        let mut handle = self.upload(captured, barrier, SnapshotStatistics::default()).await?;
+        let (state_bytes, new_bytes) = (handle.times.state_bytes, handle.times.new_bytes);
+        handle.times = SnapshotStatistics { state_bytes, new_bytes, ..SnapshotStatistics::default() };
+        // without a job nobody needs it
+        let _ = events.send(JobEvent::Last { task: self.task, handle }).await;
+        Ok(())
+    }
 }

@@ -6,11 +6,13 @@
 
 use crate::RuntimeError;
 use crate::alarm::Alarm;
+use crate::alignment::Aligned;
 use crate::chain::{Chain, Signal};
 use crate::edge::{Edge, Prepared};
 use crate::head::Head;
 use crate::job_event::{Acknowledgement, JobEvent};
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::{Mail, Mailbox, Trigger};
+use crate::snapshot::Snapshots;
 use crate::valve::Combined;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -18,16 +20,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use weir_checkpoint::TaskId;
+use weir_checkpoint::manifest::SnapshotStatistics;
 use weir_connectors::SourceEvent;
-use weir_types::{Barrier, CheckpointId, RuntimeEnv, StreamElement, SubtaskIndex};
+use weir_types::{Barrier, CheckpointId, RuntimeEnv, StreamElement};
 
 /// Steps of a chain after which a task lets others run: some milliseconds of work.
 const STEPS_PER_TURN: u32 = 16;
+/// How often expired state is looked for, and among how many entries of each state: some tens of microseconds.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(50);
+const SWEEP_SLOTS: u32 = 1024;
 
 pub(crate) struct Subtask {
-    pub task: TaskId,
-    pub index: SubtaskIndex,
     pub head: Head,
     pub chain: Chain,
     pub edges: Vec<Edge>,
@@ -35,6 +38,7 @@ pub(crate) struct Subtask {
     pub events: mpsc::Sender<JobEvent>,
     pub env: RuntimeEnv,
     pub batch_timeout: Duration,
+    pub snapshots: Snapshots,
     pub progress: Progress,
 }
 
@@ -45,6 +49,13 @@ pub(crate) struct Progress {
     alarm: Alarm,
     steps: u32,
     acknowledgements: Vec<Acknowledgement>,
+    /// the task is a source, and sends nothing more before it is told to go on
+    stopped: bool,
+    /// input ends here, and the last snapshot is for this barrier
+    drain: Option<Barrier>,
+    input_ended: bool,
+    /// when expired state is looked for next, on the monotonic clock
+    next_sweep: Duration,
 }
 
 /// What a subtask waited for.
@@ -56,9 +67,8 @@ enum Happening {
 }
 
 impl Subtask {
-    /// Runs until all input is processed and all output sent, or nobody wants any more.
+    /// Runs until all input is processed and all output sent, or nobody wants any more. The chain is open.
     pub(crate) async fn run(mut self) -> Result<(), RuntimeError> {
-        self.chain.open()?;
         if matches!(self.head, Head::Nothing) {
             self.chain.push_signal(Signal::EndOfInput);
         }
@@ -72,6 +82,8 @@ impl Subtask {
                 Happening::Source(event) => self.on_source(event),
             }
             self.work().await?;
+            self.drain_source().await?;
+            self.sweep();
         }
         self.close().await
     }
@@ -89,6 +101,7 @@ impl Subtask {
             alarm.poll(cx).map(|()| Ok(Happening::Alarm))
         };
         match &mut self.head {
+            _ if self.progress.stopped => poll_fn(first).await,
             Head::Source(source) => {
                 let mut next = pin!(source.next());
                 poll_fn(|cx| match first(cx) {
@@ -124,7 +137,7 @@ impl Subtask {
 
     /// Lets the chain do all that it owes. A barrier may pass while operators owe output.
     async fn work(&mut self) -> Result<(), RuntimeError> {
-        while self.chain.step()? {
+        while !self.progress.stopped && self.chain.step()? {
             self.send().await?;
             if self.chain.barrier_may_pass() {
                 self.pass_barriers().await?;
@@ -165,7 +178,7 @@ impl Subtask {
         while let Head::Gate(gate) = &mut self.head
             && let Some((channel, barrier)) = gate.reader.take_barrier()
         {
-            gate.barrier(channel, barrier, self.progress.last_barrier);
+            gate.barrier(channel, barrier, self.progress.last_barrier, now_ms(&self.env));
             self.snapshot_if_aligned().await?;
         }
         Ok(())
@@ -182,13 +195,44 @@ impl Subtask {
         if let Some(checkpoint) = mail.completed {
             self.chain.notify_complete(checkpoint);
         }
-        let Some(barrier) = mail.trigger else { return Ok(()) };
-        match &mut self.head {
-            Head::Gate(gate) => {
+        for (operator, checkpoints) in &mail.rewrites {
+            self.chain.rewrite(operator, checkpoints);
+        }
+        self.progress.stopped &= !mail.resume;
+        self.progress.drain = self.progress.drain.or(mail.drain);
+        for Trigger { barrier, stop } in mail.triggers {
+            if let Head::Gate(gate) = &mut self.head {
                 gate.request(barrier);
-                self.snapshot_if_aligned().await
+                self.snapshot_if_aligned().await?;
+                continue;
             }
-            Head::Source(_) | Head::Nothing => self.checkpoint(barrier).await,
+            self.checkpoint(Aligned { barrier, first_ms: now_ms(&self.env) }, 0).await?;
+            self.progress.stopped |= stop;
+        }
+        Ok(())
+    }
+
+    /// Ends the input of a source that was told to, once nothing of what it has read is left in the chain.
+    async fn drain_source(&mut self) -> Result<(), RuntimeError> {
+        if self.progress.drain.is_some()
+            && matches!(self.head, Head::Source(_))
+            && !std::mem::replace(&mut self.progress.input_ended, true)
+        {
+            self.chain.push_signal(Signal::EndOfInput);
+            self.work().await?;
+        }
+        Ok(())
+    }
+
+    /// Drops some of the state that has expired, now and then.
+    fn sweep(&mut self) {
+        if !self.chain.has_expiry() {
+            return;
+        }
+        let now = self.env.clock.monotonic();
+        if now >= self.progress.next_sweep {
+            self.progress.next_sweep = now + SWEEP_INTERVAL;
+            self.chain.sweep(SWEEP_SLOTS);
         }
     }
 
@@ -213,7 +257,10 @@ impl Subtask {
                 }
             }
             // the root sends the last watermark before it
-            SourceEvent::EndOfInput => self.chain.push_signal(Signal::EndOfInput),
+            SourceEvent::EndOfInput => {
+                self.progress.input_ended = true;
+                self.chain.push_signal(Signal::EndOfInput);
+            }
         }
     }
 
@@ -230,7 +277,7 @@ impl Subtask {
                 self.push_combined(combined);
             }
             StreamElement::Barrier(barrier) => {
-                gate.barrier(channel, barrier, self.progress.last_barrier);
+                gate.barrier(channel, barrier, self.progress.last_barrier, now_ms(&self.env));
                 self.snapshot_if_aligned().await?;
             }
             StreamElement::EndOfInput => {
@@ -262,22 +309,24 @@ impl Subtask {
 
     async fn snapshot_if_aligned(&mut self) -> Result<(), RuntimeError> {
         while let Head::Gate(gate) = &mut self.head
-            && let Some(barrier) = gate.take_aligned()
+            && let Some((aligned, waited)) = gate.take_aligned(now_ms(&self.env))
         {
-            self.checkpoint(barrier).await?;
+            self.checkpoint(aligned, waited).await?;
         }
         Ok(())
     }
 
     /// Takes the cheap part of a snapshot, forwards the barrier, and leaves the rest to a task of its own.
-    async fn checkpoint(&mut self, barrier: Barrier) -> Result<(), RuntimeError> {
+    async fn checkpoint(&mut self, aligned: Aligned, alignment_bytes: usize) -> Result<(), RuntimeError> {
+        let Aligned { barrier, first_ms } = aligned;
         if self.progress.last_barrier.is_some_and(|last| barrier.id <= last.id) {
             return Ok(());
         }
-        let mut snapshot = self.chain.snapshot(barrier)?;
+        let started_ms = now_ms(&self.env);
+        let mut captured = self.chain.snapshot(barrier)?;
         if let Head::Source(source) = &self.head {
             let (operator, positions) = source.snapshot();
-            snapshot.source(operator, positions);
+            captured.source(operator, positions);
         }
         self.progress.last_barrier = Some(barrier);
         for sinks in [false, true] {
@@ -289,8 +338,14 @@ impl Subtask {
                 }
             }
         }
-        let (task, subtask) = (self.task, self.index);
-        let acknowledgement = snapshot.acknowledge(task, subtask, barrier.id, &self.env, self.events.clone());
+        let times = SnapshotStatistics {
+            start_delay_ms: first_ms.saturating_sub(barrier.triggered_ms),
+            alignment_ms: started_ms.saturating_sub(first_ms),
+            alignment_bytes: alignment_bytes as u64,
+            sync_ms: now_ms(&self.env).saturating_sub(started_ms),
+            ..SnapshotStatistics::default()
+        };
+        let acknowledgement = self.snapshots.acknowledge(captured, barrier, times, self.events.clone());
         self.progress.acknowledgements.retain(Acknowledgement::is_pending);
         self.progress.acknowledgements.push(acknowledgement);
         Ok(())
@@ -306,6 +361,20 @@ impl Subtask {
         // a task that has ended has answered: its last snapshots must not come after its end
         for acknowledgement in self.progress.acknowledgements.drain(..) {
             acknowledgement.done().await;
+        }
+        let last = match self.progress.drain {
+            Some(barrier) => Some(barrier),
+            None => {
+                self.snapshots.wanted_at_the_end().then(|| Barrier::of(self.progress.after_last_barrier()))
+            }
+        };
+        if let Some(barrier) = last {
+            let mut captured = self.chain.snapshot(barrier)?;
+            if let Head::Source(source) = &self.head {
+                let (operator, positions) = source.snapshot();
+                captured.source(operator, positions);
+            }
+            self.snapshots.last(captured, barrier, &self.events).await?;
         }
         Ok(())
     }
@@ -326,8 +395,13 @@ async fn report(events: &mpsc::Sender<JobEvent>, covered_by: CheckpointId, prepa
     }
 }
 
+/// Milliseconds of the monotonic clock.
+pub(crate) fn now_ms(env: &RuntimeEnv) -> u64 {
+    env.clock.monotonic().as_millis() as u64
+}
+
 /// Lets other tasks of the thread run.
-pub(crate) async fn yield_now() {
+async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {

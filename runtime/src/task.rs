@@ -1,12 +1,14 @@
 //! One task: opens a subtask, runs it, and tells the job how it ended.
 
 use crate::RuntimeError;
-use crate::chain::{Chain, ChainNode};
+use crate::chain::{Chain, ChainNode, Role};
 use crate::edge::Edge;
 use crate::exchange::GateReader;
 use crate::head::{GateHead, Head, SourceHead};
 use crate::job_event::{JobEvent, TaskOutcome};
 use crate::mailbox::Mailbox;
+use crate::restore::{Restore, Unclaimed};
+use crate::snapshot::Snapshots;
 use crate::subtask::{Progress, Subtask};
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -19,18 +21,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use weir_checkpoint::TaskId;
 use weir_connectors::{ReaderContext, Sink, Source, SplitState, WriterContext};
-use weir_types::{OperatorId, OperatorMetrics, RuntimeEnv, SubtaskIndex};
+use weir_types::{OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
 
 /// A subtask before it runs.
 pub(crate) struct TaskPlan {
     pub task: TaskId,
-    pub index: SubtaskIndex,
     pub head: HeadPlan,
     pub nodes: Vec<ChainNode>,
     pub edges: Vec<EdgePlan>,
     pub mailbox: Arc<Mailbox>,
     pub env: RuntimeEnv,
     pub batch_timeout: Duration,
+    pub snapshots: Snapshots,
+    /// what its operators begin with
+    pub restore: Option<Restore>,
 }
 
 pub(crate) enum HeadPlan {
@@ -40,6 +44,7 @@ pub(crate) enum HeadPlan {
         source: Arc<dyn Source>,
         context: ReaderContext,
         splits: Vec<SplitState>,
+        finished: Vec<SplitId>,
     },
     Gate {
         reader: GateReader,
@@ -61,11 +66,16 @@ pub(crate) enum EdgePlan {
 
 impl TaskPlan {
     /// Runs until the input ends, `stop` says so, or something fails; tells the job which.
-    pub(crate) async fn supervise(self, events: mpsc::Sender<JobEvent>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn supervise(
+        self,
+        events: mpsc::Sender<JobEvent>,
+        mut stop: watch::Receiver<bool>,
+        start: watch::Receiver<bool>,
+    ) {
         let task = self.task;
         let current = Arc::new(AtomicUsize::new(0));
         let labels = self.labels();
-        let run = AssertUnwindSafe(self.run(events.clone(), current.clone())).catch_unwind();
+        let run = AssertUnwindSafe(self.run(events.clone(), current.clone(), start)).catch_unwind();
         let outcome = match select(pin!(stop.wait_for(|stop| *stop)), pin!(run)).await {
             Either::Left(_) => TaskOutcome::Cancelled,
             Either::Right((Ok(Ok(())), _)) => TaskOutcome::Finished,
@@ -94,12 +104,19 @@ impl TaskPlan {
     }
 
     async fn run(
-        self,
+        mut self,
         events: mpsc::Sender<JobEvent>,
         current: Arc<AtomicUsize>,
+        mut start: watch::Receiver<bool>,
     ) -> Result<(), RuntimeError> {
-        let TaskPlan { task, index, head, nodes, edges, mailbox, env, batch_timeout } = self;
-        let chain = Chain::new(nodes, edges.len(), current);
+        self.restore().await?;
+        let TaskPlan { head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, .. } = self;
+        let mut chain = Chain::new(nodes, edges.len(), current);
+        chain.open()?;
+        let unclaimed = restore.map_or_else(Vec::new, |_| chain.unclaimed());
+        // without a job the task is about to be cancelled
+        let _ = events.send(JobEvent::Opened { unclaimed }).await;
+        let _ = start.wait_for(|start| *start).await;
         let head = head.open().await?;
         let mut open = Vec::with_capacity(edges.len());
         for (place, edge) in edges.into_iter().enumerate() {
@@ -108,15 +125,41 @@ impl TaskPlan {
         }
         let progress = Progress::default();
         let edges = open;
-        Subtask { task, index, head, chain, edges, mailbox, events, env, batch_timeout, progress }.run().await
+        Subtask { head, chain, edges, mailbox, events, env, batch_timeout, snapshots, progress }.run().await
+    }
+
+    /// Gives the operators the state that they begin with.
+    async fn restore(&mut self) -> Result<(), RuntimeError> {
+        let Some(restore) = &self.restore else { return Ok(()) };
+        for node in &mut self.nodes {
+            if let Role::Operator(role) = &mut node.role {
+                restore.fill(&node.id, &mut role.context).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Chain {
+    /// Restored states that no operator has registered.
+    fn unclaimed(&mut self) -> Vec<Unclaimed> {
+        let mut unclaimed = Vec::new();
+        for node in self.nodes_mut() {
+            let Role::Operator(role) = &node.role else { continue };
+            for state in role.context.keyed.unclaimed_states() {
+                unclaimed.push(Unclaimed { operator: node.id.clone(), what: format!("state {state}") });
+            }
+        }
+        unclaimed
     }
 }
 
 impl HeadPlan {
     async fn open(self) -> Result<Head, RuntimeError> {
         Ok(match self {
-            HeadPlan::Source { operator, label, source, context, splits } => {
-                Head::Source(SourceHead::open(operator, label, &*source, context, splits).await?)
+            HeadPlan::Source { operator, label, source, context, splits, finished } => {
+                let opened = SourceHead::open(operator, label, &*source, context, splits, finished);
+                Head::Source(opened.await?)
             }
             HeadPlan::Gate { reader, inputs } => Head::Gate(GateHead::new(reader, inputs)),
             HeadPlan::Nothing => Head::Nothing,

@@ -1,7 +1,7 @@
 //! Sources, sinks and operators for this room's tests. Rows are (key BIGINT, value BIGINT).
 
 use crate::simulation::Simulation;
-use crate::{Components, Engine, InMemoryCheckpointStorage, JobHandle};
+use crate::{Components, Engine, JobHandle, StoredCheckpoint};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -292,7 +292,8 @@ pub(crate) struct TestComponents {
     pub sources: BTreeMap<String, Vec<Vec<Step>>>,
     pub operators: BTreeMap<String, OperatorFactory>,
     pub log: Arc<Mutex<SinkLog>>,
-    pub storage: Arc<InMemoryCheckpointStorage>,
+    /// all that were complete
+    pub checkpoints: Arc<Mutex<Vec<StoredCheckpoint>>>,
     pub fail_commit: bool,
 }
 
@@ -313,7 +314,14 @@ impl TestComponents {
 
     pub(crate) fn submit(&self, env: RuntimeEnv, graph: JobGraph) -> JobHandle {
         let engine = Engine::with_components(env, Arc::new(Connectors::new()), Arc::new(self.clone()));
-        engine.with_storage(self.storage.clone()).submit(graph).expect("a job that can run")
+        let seen = self.checkpoints.clone();
+        let observer = Arc::new(move |checkpoint: &StoredCheckpoint| seen.lock().push(checkpoint.clone()));
+        engine.with_observer(observer).submit(graph).expect("a job that can run")
+    }
+
+    /// The checkpoints that were complete, in their order.
+    pub(crate) fn seen(&self) -> Vec<StoredCheckpoint> {
+        self.checkpoints.lock().clone()
     }
 
     /// Runs a job to its end under a seed.

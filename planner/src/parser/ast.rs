@@ -68,10 +68,26 @@ pub enum ClientCommand {
     Help,
     /// `SHOW JOBS`
     ShowJobs,
-    /// `STOP JOB 'id'`
+    /// `STOP JOB 'id' [WITH SAVEPOINT [WITH DRAIN]]`
     StopJob {
         id: String,
+        savepoint: Option<SavepointStop>,
     },
+    /// `CREATE SAVEPOINT ['directory'] FOR JOB 'id'`
+    CreateSavepoint {
+        id: String,
+        /// `None`: that of the settings
+        directory: Option<String>,
+    },
+}
+
+/// How a job stops that leaves a savepoint behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavepointStop {
+    /// Windows that are open stay open.
+    Suspend,
+    /// `WITH DRAIN`: as if the input had ended.
+    Drain,
 }
 
 /// A string of the text with its place.

@@ -18,7 +18,7 @@ mod types;
 mod tests;
 
 pub(crate) use ast::*;
-pub use ast::{ClientCommand, ExplainDetail, Statement};
+pub use ast::{ClientCommand, ExplainDetail, SavepointStop, Statement};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;
 pub(crate) use dialect::{bare, table_argument};

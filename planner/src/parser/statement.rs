@@ -48,6 +48,7 @@ impl<'a> StatementParser<'a> {
         };
         match word.value.to_uppercase().as_str() {
             "SELECT" | "WITH" | "VALUES" => Ok(StatementKind::Query(self.query()?)),
+            "CREATE" if self.words(&["CREATE", "SAVEPOINT"]) => self.create_savepoint(),
             "CREATE" => self.create(),
             "DROP" => self.drop_statement(),
             "ALTER" => self.alter(),
@@ -219,16 +220,32 @@ impl<'a> StatementParser<'a> {
         details.into_iter().find(|(word, _)| self.word(word)).map(|(_, detail)| detail)
     }
 
-    /// `STOP JOB 'id'`
+    /// `STOP JOB 'id' [WITH SAVEPOINT [WITH DRAIN]]`
     fn stop(&mut self) -> Result<StatementKind, PlanError> {
         self.expect_word("STOP")?;
         self.expect_word("JOB")?;
         let id = self.string()?.value;
-        let with = self.parser.peek_token().span;
-        match self.word("WITH") {
-            true => Err(PlanError::not_supported(format!("STOP JOB {}", self.rest_from(with))).at(with)),
-            false => Ok(StatementKind::Client(ClientCommand::StopJob { id })),
-        }
+        let savepoint = if self.words(&["WITH", "SAVEPOINT"]) {
+            let drain = self.words(&["WITH", "DRAIN"]);
+            Some(if drain { SavepointStop::Drain } else { SavepointStop::Suspend })
+        } else {
+            let at = self.parser.peek_token().span;
+            if self.words(&["WITH", "DRAIN"]) {
+                let message = "STOP JOB .. WITH DRAIN needs a savepoint: write WITH SAVEPOINT WITH DRAIN";
+                return Err(PlanError::invalid(message).at(at));
+            }
+            None
+        };
+        Ok(StatementKind::Client(ClientCommand::StopJob { id, savepoint }))
+    }
+
+    /// `SAVEPOINT ['directory'] FOR JOB 'id'`, behind `CREATE`
+    fn create_savepoint(&mut self) -> Result<StatementKind, PlanError> {
+        let directory = if self.peek_word("FOR") { None } else { Some(self.string()?.value) };
+        self.expect_word("FOR")?;
+        self.expect_word("JOB")?;
+        let id = self.string()?.value;
+        Ok(StatementKind::Client(ClientCommand::CreateSavepoint { id, directory }))
     }
 }
 

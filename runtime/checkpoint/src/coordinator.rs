@@ -1,108 +1,26 @@
 //! Decides about checkpoints: when to ask for one, when it is complete, when it has failed.
 //!
 //! [`CheckpointCoordinator::step`] takes an event and the time and says what to do. Whoever runs it executes the actions and
-//! reports back; it has no clock, lock or I/O of its own. Rules are Flink's: one checkpoint at a time, an interval, a
-//! pause between two, a timeout, a number of failures that are tolerated.
+//! reports back; it has no clock, lock or I/O of its own. Rules are Flink's: an interval, a pause between two, a
+//! timeout, how many at a time, how many failures are tolerated; a checkpoint that completes makes older ones void.
+
+mod config;
+mod events;
+mod stopping;
+
+pub use config::CoordinatorConfig;
+pub use events::{Action, Event, Outcome};
+pub use stopping::Stop;
 
 use crate::CheckpointError;
+use crate::handle::SubtaskHandle;
+use crate::pending::{CompletedCheckpoint, PendingCheckpoint, RequestId};
 use crate::permit::{CommitPermit, Committables};
-use crate::snapshot::{CompletedCheckpoint, PendingCheckpoint, SubtaskSnapshot, TaskId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::snapshot::TaskId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use weir_types::{Barrier, CheckpointId, CheckpointKind};
-
-/// Times are milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CoordinatorConfig {
-    /// `execution.checkpointing.interval`; `None`: no checkpoints, and the end of the job commits by itself
-    pub interval_ms: Option<u64>,
-    /// `execution.checkpointing.timeout`
-    pub timeout_ms: u64,
-    /// `execution.checkpointing.min-pause`: between the end of one and the start of the next
-    pub min_pause_ms: u64,
-    /// `execution.checkpointing.tolerable-failed-checkpoints`, in a row
-    pub tolerable_failures: u32,
-}
-
-impl Default for CoordinatorConfig {
-    fn default() -> Self {
-        CoordinatorConfig {
-            interval_ms: None,
-            timeout_ms: 10 * 60 * 1000,
-            min_pause_ms: 0,
-            tolerable_failures: 0,
-        }
-    }
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The time of [`CheckpointCoordinator::next_deadline`] has come.
-    Tick,
-    /// A sink has closed what it wrote; `covered_by` is the first checkpoint whose completion makes it visible. A task
-    /// says so before it acknowledges that checkpoint.
-    Prepared {
-        covered_by: CheckpointId,
-        committables: Committables,
-    },
-    Acknowledged {
-        task: TaskId,
-        checkpoint: CheckpointId,
-        snapshot: SubtaskSnapshot,
-    },
-    /// A task could not take its snapshot.
-    Declined {
-        task: TaskId,
-        checkpoint: CheckpointId,
-        reason: String,
-    },
-    /// A task has processed all its input and has sent all its output.
-    TaskFinished {
-        task: TaskId,
-    },
-    /// Storage has taken the checkpoint.
-    Stored {
-        checkpoint: CheckpointId,
-    },
-    StoreFailed {
-        checkpoint: CheckpointId,
-        reason: String,
-    },
-    /// What the last permit covered is visible.
-    Committed,
-}
-
-/// What came of an acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The task has acknowledged before.
-    Duplicate,
-    /// The checkpoint has completed, failed or been replaced.
-    Stale,
-    /// Nobody asked for this checkpoint, or there is no such task.
-    Unknown,
-}
-
-/// What to do.
-#[derive(Debug)]
-pub enum Action {
-    /// Ask these tasks, all that run, for a snapshot.
-    Trigger { barrier: Barrier, tasks: Vec<TaskId> },
-    /// Write the checkpoint down, then say `Stored` or `StoreFailed`.
-    Store(Arc<CompletedCheckpoint>),
-    /// Make the covered output visible, then say `Committed`. A failure to do so fails the job; the committables belong
-    /// to a complete checkpoint then and are committed again after a restore.
-    Commit(CommitPermit),
-    /// A snapshot that no checkpoint takes: its files can go.
-    Discard { task: TaskId, checkpoint: CheckpointId, snapshot: SubtaskSnapshot, outcome: Outcome },
-    /// The checkpoint did not come about; the job goes on.
-    Abandoned(CheckpointError),
-    /// Too many checkpoints have failed.
-    FailJob(CheckpointError),
-    /// All tasks have finished and all output is visible.
-    Finished,
-}
+use stopping::Stopping;
+use weir_types::{Barrier, BarrierMode, CheckpointId, CheckpointKind};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -110,29 +28,42 @@ pub struct CheckpointCoordinator {
     config: CoordinatorConfig,
     /// tasks that have not finished
     running: BTreeSet<TaskId>,
-    finished: BTreeSet<TaskId>,
-    phase: Phase,
+    /// the others, with the last snapshots that they gave
+    finished: BTreeMap<TaskId, Option<SubtaskHandle>>,
+    /// wait for tasks
+    collecting: BTreeMap<CheckpointId, PendingCheckpoint>,
+    /// every task has answered; wait for storage
+    ready: VecDeque<PendingCheckpoint>,
+    /// storage has been asked
+    storing: Option<Arc<CompletedCheckpoint>>,
+    /// savepoints that nobody has been asked for yet
+    wishes: VecDeque<Wish>,
+    stopping: Stopping,
     next_id: CheckpointId,
     next_trigger_ms: Option<u64>,
     /// prepared and not yet covered by a complete checkpoint
-    prepared: BTreeMap<CheckpointId, Vec<Committables>>,
+    prepared: BTreeMap<CheckpointId, Vec<Prepared>>,
     /// failures since the last checkpoint that completed
     failures: u32,
-    committing: bool,
+    /// what the permit that is being used covers
+    committing: Option<Vec<Committables>>,
     /// permits that wait for the one before them
-    permits: Vec<CommitPermit>,
-    completed: Option<Arc<CompletedCheckpoint>>,
+    permits: VecDeque<CommitPermit>,
+    ended: bool,
+}
+
+/// A savepoint that somebody has asked for.
+#[derive(Debug)]
+struct Wish {
+    request: RequestId,
+    stop: Option<Stop>,
 }
 
 #[derive(Debug)]
-enum Phase {
-    Idle,
-    /// Waits for tasks.
-    Collecting(PendingCheckpoint),
-    /// Waits for storage.
-    Storing(Arc<CompletedCheckpoint>),
-    /// The job has finished or failed.
-    Ended,
+struct Prepared {
+    committables: Committables,
+    /// a savepoint has it on record, and whoever restores that will want to commit it
+    recorded: bool,
 }
 
 impl CheckpointCoordinator {
@@ -148,42 +79,48 @@ impl CheckpointCoordinator {
         CheckpointCoordinator {
             config,
             running: tasks.into_iter().collect(),
-            finished: BTreeSet::new(),
-            phase: Phase::Idle,
+            finished: BTreeMap::new(),
+            collecting: BTreeMap::new(),
+            ready: VecDeque::new(),
+            storing: None,
+            wishes: VecDeque::new(),
+            stopping: Stopping::No,
             next_id: first,
             next_trigger_ms,
             prepared: BTreeMap::new(),
             failures: 0,
-            committing: false,
-            permits: Vec::new(),
-            completed: None,
+            committing: None,
+            permits: VecDeque::new(),
+            ended: false,
         }
     }
 
     /// When a `Tick` is wanted next.
     pub fn next_deadline(&self) -> Option<u64> {
-        match &self.phase {
-            Phase::Idle if self.running.is_empty() => None,
-            Phase::Idle => self.next_trigger_ms,
-            Phase::Collecting(pending) => Some(pending.triggered_ms() + self.config.timeout_ms),
-            Phase::Storing(_) | Phase::Ended => None,
+        if self.ended {
+            return None;
         }
+        let expiries =
+            self.collecting.values().map(|pending| pending.triggered_ms() + self.config.timeout_ms);
+        let trigger = self.next_trigger_ms.filter(|_| self.may_trigger());
+        expiries.chain(trigger).min()
     }
 
     /// True while storage or a committer has been asked and has not answered: a job that fails waits for this before
     /// it aborts what was not committed.
     pub fn is_waiting_for_answer(&self) -> bool {
-        self.committing || matches!(self.phase, Phase::Storing(_))
+        self.committing.is_some() || self.storing.is_some()
     }
 
-    /// The newest checkpoint that completed.
-    pub fn completed(&self) -> Option<&Arc<CompletedCheckpoint>> {
-        self.completed.as_ref()
+    /// The number of the next checkpoint.
+    pub fn next_id(&self) -> CheckpointId {
+        self.next_id
     }
 
-    /// What no complete checkpoint covers: when the job has failed, it is to be aborted.
+    /// What no complete checkpoint covers and no savepoint has on record: when the job has failed, it is to be aborted.
     pub fn into_uncommitted(self) -> Vec<Committables> {
-        self.prepared.into_values().flatten().collect()
+        let prepared = self.prepared.into_values().flatten();
+        prepared.filter(|prepared| !prepared.recorded).map(|prepared| prepared.committables).collect()
     }
 
     pub fn step(&mut self, event: Event, now_ms: u64) -> Vec<Action> {
@@ -191,41 +128,41 @@ impl CheckpointCoordinator {
         match event {
             Event::Tick => {}
             Event::Prepared { covered_by, committables } => {
-                self.prepared.entry(covered_by).or_default().push(committables);
+                let prepared = Prepared { committables, recorded: false };
+                self.prepared.entry(covered_by).or_default().push(prepared);
             }
-            Event::Acknowledged { task, checkpoint, snapshot } => {
-                self.acknowledged(task, checkpoint, snapshot, &mut actions);
+            Event::Acknowledged { task, checkpoint, handle } => {
+                self.acknowledged(task, checkpoint, handle, &mut actions);
             }
             Event::Declined { task, checkpoint, reason } => {
-                if matches!(&self.phase, Phase::Collecting(pending) if pending.id() == checkpoint) {
+                if let Some(pending) = self.collecting.remove(&checkpoint) {
                     let reason = format!("task {}: {reason}", task.0);
-                    self.failed(CheckpointError::Failed { checkpoint, reason }, now_ms, &mut actions);
+                    self.failed(
+                        pending,
+                        CheckpointError::Failed { checkpoint, reason },
+                        now_ms,
+                        &mut actions,
+                    );
                 }
             }
-            Event::TaskFinished { task } => {
-                if self.running.remove(&task) {
-                    self.finished.insert(task);
-                }
-                if let Phase::Collecting(pending) = &mut self.phase {
-                    pending.finished(task);
-                }
+            Event::TaskFinished { task, last } => {
+                self.task_finished(task, last.map(|last| *last), &mut actions)
             }
-            Event::Stored { checkpoint } => self.stored(checkpoint, now_ms),
+            Event::Stored { checkpoint } => self.stored(checkpoint, now_ms, &mut actions),
             Event::StoreFailed { checkpoint, reason } => {
-                if matches!(&self.phase, Phase::Storing(stored) if stored.id == checkpoint) {
-                    self.failed(CheckpointError::Failed { checkpoint, reason }, now_ms, &mut actions);
-                }
+                self.store_failed(checkpoint, reason, now_ms, &mut actions);
             }
-            Event::Committed => self.committing = false,
+            Event::Committed => self.committing = None,
+            Event::Savepoint { request, stop } => self.wishes.push_back(Wish { request, stop }),
         }
-        self.expire(now_ms, &mut actions);
-        self.complete(&mut actions);
-        self.trigger(now_ms, &mut actions);
-        self.end(now_ms, &mut actions);
-        if !self.committing && !self.permits.is_empty() {
-            self.committing = true;
-            actions.push(Action::Commit(self.permits.remove(0)));
+        if !self.ended {
+            self.expire(now_ms, &mut actions);
+            self.complete(now_ms, &mut actions);
+            self.trigger(now_ms, &mut actions);
+            self.end(now_ms, &mut actions);
         }
+        self.use_permits(&mut actions);
+        self.stop_if_done(&mut actions);
         actions
     }
 
@@ -233,79 +170,176 @@ impl CheckpointCoordinator {
         &mut self,
         task: TaskId,
         checkpoint: CheckpointId,
-        snapshot: SubtaskSnapshot,
+        handle: SubtaskHandle,
         actions: &mut Vec<Action>,
     ) {
-        let known = self.running.contains(&task) || self.finished.contains(&task);
-        let outcome = match &mut self.phase {
-            _ if !known || checkpoint >= self.next_id => Outcome::Unknown,
-            Phase::Collecting(pending) if pending.id() == checkpoint => {
-                match pending.acknowledge(task, snapshot) {
-                    Ok(()) => return,
-                    Err(snapshot) => {
-                        let outcome = Outcome::Duplicate;
-                        actions.push(Action::Discard { task, checkpoint, snapshot, outcome });
-                        return;
-                    }
-                }
-            }
-            _ => Outcome::Stale,
+        let known = self.running.contains(&task) || self.finished.contains_key(&task);
+        let (handle, outcome) = match self.collecting.get_mut(&checkpoint) {
+            _ if !known || checkpoint >= self.next_id => (Box::new(handle), Outcome::Unknown),
+            Some(pending) => match pending.acknowledge(task, handle) {
+                Ok(()) => return,
+                Err(handle) => (handle, Outcome::Duplicate),
+            },
+            None => (Box::new(handle), Outcome::Stale),
         };
-        actions.push(Action::Discard { task, checkpoint, snapshot, outcome });
+        actions.push(Action::Discard { task, checkpoint, handle, outcome });
     }
 
-    fn failed(&mut self, error: CheckpointError, now_ms: u64, actions: &mut Vec<Action>) {
+    fn task_finished(&mut self, task: TaskId, last: Option<SubtaskHandle>, actions: &mut Vec<Action>) {
+        if self.running.remove(&task) {
+            for pending in self.collecting.values_mut() {
+                pending.finished(task, last.as_ref());
+            }
+            if last.is_none() {
+                self.fail_incomplete_savepoints(task, actions);
+            }
+            self.finished.insert(task, last);
+        } else if let Some(handle) = last {
+            let (handle, checkpoint) = (Box::new(handle), self.next_id);
+            actions.push(Action::Discard { task, checkpoint, handle, outcome: Outcome::Duplicate });
+        }
+    }
+
+    /// A checkpoint does not come about.
+    fn failed(
+        &mut self,
+        pending: PendingCheckpoint,
+        error: CheckpointError,
+        now_ms: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let (checkpoint, request) = (pending.id(), pending.request());
+        self.discard(pending, actions);
+        if let Some(request) = request {
+            self.savepoint_failed(request, error, actions);
+            return;
+        }
         self.failures += 1;
         if self.failures > self.config.tolerable_failures {
-            self.phase = Phase::Ended;
+            self.ended = true;
             actions.push(Action::FailJob(error));
         } else {
-            self.phase = Phase::Idle;
             self.pause(now_ms);
-            actions.push(Action::Abandoned(error));
+            actions.push(Action::Abandoned { checkpoint, error });
+        }
+    }
+
+    fn discard(&self, pending: PendingCheckpoint, actions: &mut Vec<Action>) {
+        let checkpoint = pending.id();
+        for (task, handle) in pending.into_answers() {
+            let handle = Box::new(handle);
+            actions.push(Action::Discard { task, checkpoint, handle, outcome: Outcome::Stale });
         }
     }
 
     fn expire(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         let timeout_ms = self.config.timeout_ms;
-        if let Phase::Collecting(pending) = &self.phase
-            && now_ms >= pending.triggered_ms() + timeout_ms
-            && !pending.is_complete()
-        {
+        let expired = |pending: &PendingCheckpoint| {
+            now_ms >= pending.triggered_ms() + timeout_ms && !pending.is_complete()
+        };
+        let late: Vec<CheckpointId> =
+            self.collecting.iter().filter(|(_, pending)| expired(pending)).map(|(id, _)| *id).collect();
+        for checkpoint in late {
+            let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
             let waiting = pending.waiting().map(|task| task.0).collect();
-            let error = CheckpointError::Expired { checkpoint: pending.id(), timeout_ms, waiting };
-            self.failed(error, now_ms, actions);
+            let error = CheckpointError::Expired { checkpoint, timeout_ms, waiting };
+            self.failed(pending, error, now_ms, actions);
         }
     }
 
-    /// A checkpoint that every task has answered goes to storage.
-    fn complete(&mut self, actions: &mut Vec<Action>) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Collecting(pending) if pending.is_complete() => {
-                let covered = self.prepared.range(..=pending.id()).flat_map(|(_, list)| list.clone());
-                let completed = Arc::new(pending.complete(covered.collect()));
-                actions.push(Action::Store(completed.clone()));
-                Phase::Storing(completed)
+    /// Checkpoints that every task has answered go to storage, one after the other; older ones are void then.
+    fn complete(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let complete: Vec<CheckpointId> =
+            self.collecting.iter().filter(|(_, pending)| pending.is_complete()).map(|(id, _)| *id).collect();
+        for id in complete {
+            if let Some(pending) = self.collecting.remove(&id) {
+                if pending.request().is_none() {
+                    self.void_before(id, actions);
+                }
+                self.ready.push_back(pending);
             }
-            phase => phase,
-        };
+        }
+        if self.storing.is_none()
+            && let Some(pending) = self.ready.pop_front()
+        {
+            let covered = self.prepared.range(..=pending.id()).flat_map(|(_, list)| list);
+            let covered = covered.map(|prepared| prepared.committables.clone()).collect();
+            let completed = Arc::new(pending.complete(now_ms, covered, self.uncommitted()));
+            actions.push(Action::Store(completed.clone()));
+            self.storing = Some(completed);
+        }
     }
 
-    fn stored(&mut self, checkpoint: CheckpointId, now_ms: u64) {
-        let Phase::Storing(stored) = &self.phase else { return };
-        if stored.id != checkpoint {
+    fn void_before(&mut self, id: CheckpointId, actions: &mut Vec<Action>) {
+        let void: Vec<CheckpointId> = self.collecting.range(..id).map(|(id, _)| *id).collect();
+        for checkpoint in void {
+            if self.collecting[&checkpoint].request().is_some() {
+                continue;
+            }
+            let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
+            self.discard(pending, actions);
+            let reason = format!("checkpoint {id} was complete before it");
+            actions.push(Action::Abandoned {
+                checkpoint,
+                error: CheckpointError::Failed { checkpoint, reason },
+            });
+        }
+    }
+
+    /// What has a permit and is not known to be visible.
+    fn uncommitted(&self) -> Vec<Committables> {
+        let waiting = self.permits.iter().flat_map(CommitPermit::committables);
+        self.committing.iter().flatten().chain(waiting).cloned().collect()
+    }
+
+    fn stored(&mut self, checkpoint: CheckpointId, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(completed) = self.storing.take_if(|stored| stored.id() == checkpoint) else { return };
+        if let Some(request) = completed.request
+            && !self.stopping.is_for(request)
+        {
+            for prepared in self.prepared.range_mut(..=checkpoint).flat_map(|(_, list)| list) {
+                prepared.recorded = true;
+            }
+            actions.push(Action::SavepointDone { request });
             return;
         }
-        let completed = stored.clone();
-        self.phase = Phase::Idle;
-        self.failures = 0;
         let later = self.prepared.split_off(&CheckpointId(checkpoint.0 + 1));
         self.prepared = later;
         if !completed.committables.is_empty() {
-            self.permits.push(CommitPermit::new(Some(checkpoint), completed.committables.clone()));
+            self.permits.push_back(CommitPermit::new(Some(checkpoint), completed.committables.clone()));
         }
-        self.completed = Some(completed);
-        self.pause(now_ms);
+        match completed.request {
+            Some(request) => self.stopping = Stopping::Stored(request),
+            None => {
+                self.failures = 0;
+                self.pause(now_ms);
+            }
+        }
+    }
+
+    fn store_failed(
+        &mut self,
+        checkpoint: CheckpointId,
+        reason: String,
+        now_ms: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(completed) = self.storing.take_if(|stored| stored.id() == checkpoint) else { return };
+        let completed = Arc::unwrap_or_clone(completed);
+        let mut pending = PendingCheckpoint::new(
+            completed.barrier,
+            completed.request,
+            now_ms,
+            completed.handles.keys().copied().collect(),
+            &BTreeMap::new(),
+        );
+        for (task, handle) in completed.handles {
+            if !completed.finished.contains(&task) {
+                // all wait for an answer
+                let _ = pending.acknowledge(task, handle);
+            }
+        }
+        self.failed(pending, CheckpointError::Failed { checkpoint, reason }, now_ms, actions);
     }
 
     /// No trigger before the pause is over.
@@ -314,51 +348,96 @@ impl CheckpointCoordinator {
         self.next_trigger_ms = self.next_trigger_ms.map(|at| at.max(earliest_ms));
     }
 
+    /// True if one more checkpoint may be in progress.
+    fn may_trigger(&self) -> bool {
+        let in_progress = self.collecting.len() + self.ready.len() + usize::from(self.storing.is_some());
+        in_progress < self.config.concurrent() && !self.running.is_empty() && self.stopping == Stopping::No
+    }
+
     fn trigger(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        while self.may_trigger()
+            && let Some(wish) = self.wishes.pop_front()
+        {
+            self.grant(wish, now_ms, actions);
+        }
         let due = self.next_trigger_ms.is_some_and(|at| now_ms >= at);
-        if !due || !matches!(self.phase, Phase::Idle) || self.running.is_empty() {
+        if !due || !self.may_trigger() {
             return;
         }
-        let tasks: Vec<TaskId> = self.running.iter().copied().collect();
-        let barrier = self.begin(now_ms);
         self.next_trigger_ms = self.next_trigger_ms.zip(self.config.interval_ms).map(|(at, interval)| {
             let interval = interval.max(1);
             at + ((now_ms - at) / interval + 1) * interval
         });
-        actions.push(Action::Trigger { barrier, tasks });
+        let kind = if self.config.incremental { CheckpointKind::Incremental } else { CheckpointKind::Full };
+        let barrier = self.barrier(kind, self.config.mode, now_ms);
+        self.ask(barrier, None, false, actions);
     }
 
-    fn begin(&mut self, now_ms: u64) -> Barrier {
+    fn barrier(&mut self, kind: CheckpointKind, mode: BarrierMode, now_ms: u64) -> Barrier {
         let id = self.next_id;
         self.next_id = CheckpointId(id.0 + 1);
-        self.phase = Phase::Collecting(PendingCheckpoint::new(
-            id,
-            now_ms,
-            self.running.clone(),
-            self.finished.clone(),
-        ));
-        Barrier { id, kind: CheckpointKind::Checkpoint }
+        Barrier { id, kind, mode, triggered_ms: now_ms }
+    }
+
+    /// Asks all tasks that run.
+    fn ask(&mut self, barrier: Barrier, request: Option<RequestId>, stop: bool, actions: &mut Vec<Action>) {
+        self.begin(barrier, request);
+        let tasks: Vec<TaskId> = self.running.iter().copied().collect();
+        actions.push(Action::Trigger { barrier, tasks, stop });
+    }
+
+    fn begin(&mut self, barrier: Barrier, request: Option<RequestId>) {
+        let running = self.running.clone();
+        let pending = PendingCheckpoint::new(barrier, request, barrier.triggered_ms, running, &self.finished);
+        self.collecting.insert(barrier.id, pending);
     }
 
     /// After the last task: with checkpoints a last one, of finished tasks only, covers what is left; without, the end
-    /// itself does.
+    /// itself does. A job that drains ends with its savepoint.
     fn end(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        if !self.running.is_empty() || !matches!(self.phase, Phase::Idle) {
+        if !self.running.is_empty()
+            || !self.collecting.is_empty()
+            || !self.ready.is_empty()
+            || self.storing.is_some()
+        {
             return;
         }
-        let left: Vec<Committables> = std::mem::take(&mut self.prepared).into_values().flatten().collect();
-        if left.is_empty() {
-            if !self.committing && self.permits.is_empty() {
-                self.phase = Phase::Ended;
-                actions.push(Action::Finished);
-            }
-        } else if self.config.interval_ms.is_none() {
-            self.permits.push(CommitPermit::new(None, left));
-        } else {
-            let barrier = self.begin(now_ms);
-            // whatever a sink said would cover it: this checkpoint is the last
-            self.prepared.insert(barrier.id, left);
-            self.complete(actions);
+        if let Stopping::Draining { request, barrier } = self.stopping {
+            self.stopping = Stopping::Waiting(request);
+            self.last(barrier, Some(request), now_ms, actions);
+            return;
+        }
+        if !self.prepared.is_empty() && self.config.interval_ms.is_some() {
+            let barrier = self.barrier(CheckpointKind::Incremental, self.config.mode, now_ms);
+            self.last(barrier, None, now_ms, actions);
+            return;
+        }
+        let left = std::mem::take(&mut self.prepared).into_values().flatten();
+        let left: Vec<Committables> = left.map(|prepared| prepared.committables).collect();
+        if !left.is_empty() {
+            self.permits.push_back(CommitPermit::new(None, left));
+        } else if self.committing.is_none() && self.permits.is_empty() && self.stopping == Stopping::No {
+            self.ended = true;
+            self.refuse_wishes(actions);
+            actions.push(Action::Finished);
+        }
+    }
+
+    /// A checkpoint of finished tasks only.
+    fn last(&mut self, barrier: Barrier, request: Option<RequestId>, now_ms: u64, actions: &mut Vec<Action>) {
+        // whatever a sink said would cover it: this checkpoint is the last
+        let left = std::mem::take(&mut self.prepared).into_values().flatten().collect();
+        self.prepared.insert(barrier.id, left);
+        self.begin(barrier, request);
+        self.complete(now_ms, actions);
+    }
+
+    fn use_permits(&mut self, actions: &mut Vec<Action>) {
+        if self.committing.is_none()
+            && let Some(permit) = self.permits.pop_front()
+        {
+            self.committing = Some(permit.committables().to_vec());
+            actions.push(Action::Commit(permit));
         }
     }
 }

@@ -1,21 +1,52 @@
 //! Errors of this room.
 
+use weir_state::StateError;
 use weir_types::{CheckpointId, Classify, ErrorKind};
 
-/// Why a checkpoint did not come about.
+/// Why a checkpoint did not come about, or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
     #[error("checkpoint {checkpoint} expired after {timeout_ms} ms: tasks {waiting:?} have not answered")]
     Expired { checkpoint: CheckpointId, timeout_ms: u64, waiting: Vec<usize> },
     #[error("checkpoint {checkpoint} failed: {reason}")]
     Failed { checkpoint: CheckpointId, reason: String },
-    /// Storage did not take a checkpoint.
-    #[error("store {what}: {reason}")]
+    /// Storage did not do as asked.
+    #[error("{what}: {reason}")]
     Storage { what: String, reason: String },
+    /// A directory that cannot be one of checkpoints.
+    #[error("{0}")]
+    Location(String),
+    /// A file that a checkpoint consists of is not there.
+    #[error("{file}: there is no such file{needed_by}")]
+    Missing { file: String, needed_by: String },
+    /// A stored file ends before what it announces.
+    #[error("{file}: truncated at offset {offset}: {what}")]
+    Truncated { file: String, offset: u64, what: String },
+    /// Stored bytes that cannot be what was written.
+    #[error("{file}: corrupt at offset {offset}: {what}")]
+    Corrupt { file: String, offset: u64, what: String },
 }
 
 impl Classify for CheckpointError {
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
+        match self {
+            CheckpointError::Expired { .. }
+            | CheckpointError::Failed { .. }
+            | CheckpointError::Storage { .. } => ErrorKind::Unavailable,
+            CheckpointError::Location(_) => ErrorKind::UserInput,
+            CheckpointError::Missing { .. }
+            | CheckpointError::Truncated { .. }
+            | CheckpointError::Corrupt { .. } => ErrorKind::Data,
+        }
+    }
+}
+
+impl From<StateError> for CheckpointError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Truncated { file, offset, what } => CheckpointError::Truncated { file, offset, what },
+            StateError::Corrupt { file, offset, what } => CheckpointError::Corrupt { file, offset, what },
+            StateError::Descriptor(what) | StateError::Value(what) => CheckpointError::Location(what),
+        }
     }
 }

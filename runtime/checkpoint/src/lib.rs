@@ -12,16 +12,26 @@
 //! This room deliberately does not know tasks, connectors or operators: it sees numbers and what they hand in.
 
 mod coordinator;
+mod directory;
 mod error;
+mod handle;
+pub mod manifest;
+mod pending;
 mod permit;
 mod snapshot;
-mod storage;
+mod store;
+mod stored;
 
-pub use coordinator::{Action, CheckpointCoordinator, CoordinatorConfig, Event, Outcome};
-pub use error::CheckpointError;
+pub use coordinator::{Action, CheckpointCoordinator, CoordinatorConfig, Event, Outcome, Stop};
+pub use pending::{CompletedCheckpoint, RequestId};
 pub use permit::{CommitPermit, Committables};
-pub use snapshot::{
-    CompletedCheckpoint, KeyedSnapshot, OperatorSnapshot, PendingCheckpoint, SourceSnapshot, SplitPosition,
-    SubtaskSnapshot, TaskId,
-};
-pub use storage::{CheckpointStorage, InMemoryCheckpointStorage};
+
+pub use snapshot::{OperatorSnapshot, SourceSnapshot, SplitPosition, SubtaskSnapshot, TaskId};
+pub use store::{CheckpointStore, Garbage, Rewrite, StoreConfig, Stored};
+
+pub use directory::{Directory, Environment};
+pub use handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
+pub use manifest::Manifest;
+pub use stored::StoredCheckpoint;
+
+pub use error::CheckpointError;

@@ -9,8 +9,9 @@ pub struct Committables {
     pub committables: Vec<String>,
 }
 
-/// Says that a checkpoint is complete and what it covers. Only the coordinator makes one, and only after storage has
-/// taken the checkpoint (or when the job has come to its end); committing consumes it.
+/// Says that a checkpoint is complete and what it covers. The coordinator makes one after storage has taken the
+/// checkpoint (or when the job has come to its end), and a checkpoint that was opened gives one; nobody else does.
+/// Committing consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommitPermit {
     checkpoint: Option<CheckpointId>,
@@ -25,6 +26,10 @@ impl CommitPermit {
     /// The checkpoint that is complete; `None` at the end of a job without checkpoints.
     pub fn checkpoint(&self) -> Option<CheckpointId> {
         self.checkpoint
+    }
+
+    pub(crate) fn committables(&self) -> &[Committables] {
+        &self.committables
     }
 
     /// What may be committed now.

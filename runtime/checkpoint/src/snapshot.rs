@@ -1,10 +1,11 @@
-//! What a checkpoint consists of.
+//! What one task hands in for a checkpoint.
 
-use crate::permit::Committables;
+use crate::manifest::SnapshotStatistics;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
-use weir_state::{SegmentId, SnapshotIndex};
-use weir_types::{CheckpointId, OperatorId, SplitId, SubtaskIndex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_state::Snapshot;
+use weir_types::{OperatorId, SplitId, SubtaskIndex};
 
 /// A subtask of a chain of operators: the unit that acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,102 +26,25 @@ pub struct SourceSnapshot {
     pub finished: Vec<SplitId>,
 }
 
-/// The keyed state of one operator in one subtask.
-#[derive(Clone, Debug)]
-pub struct KeyedSnapshot {
-    pub index: SnapshotIndex,
-    /// those that no complete checkpoint before it holds; storage has the others
-    pub segments: BTreeMap<SegmentId, Bytes>,
-}
-
-/// The snapshot of one operator in one subtask.
-#[derive(Clone, Debug, Default)]
+/// The snapshot of one operator in one subtask, before it is written anywhere.
+#[derive(Default)]
 pub struct OperatorSnapshot {
     pub source: Option<SourceSnapshot>,
     /// `None` without keyed state
-    pub keyed: Option<KeyedSnapshot>,
+    pub keyed: Option<Snapshot>,
     /// [`weir_state::OperatorStateBackend::snapshot`]; `None` without operator state
     pub operator_state: Option<Bytes>,
+    /// elements that the barrier overtook, by the operator's input
+    pub in_flight: Vec<(u32, Bytes)>,
 }
 
-/// What one task hands in for a checkpoint.
-#[derive(Clone, Debug)]
+/// The snapshot of one task, before it is written anywhere.
 pub struct SubtaskSnapshot {
     pub subtask: SubtaskIndex,
+    /// all operators of the task, the root of the chain first
+    pub chain: Arc<[OperatorId]>,
+    /// those that keep something
     pub operators: BTreeMap<OperatorId, OperatorSnapshot>,
-}
-
-/// A checkpoint that waits for tasks.
-#[derive(Debug)]
-pub struct PendingCheckpoint {
-    id: CheckpointId,
-    triggered_ms: u64,
-    waiting: BTreeSet<TaskId>,
-    snapshots: BTreeMap<TaskId, SubtaskSnapshot>,
-    /// finished before they could answer: they have no state that anybody needs
-    finished: BTreeSet<TaskId>,
-}
-
-/// A checkpoint that every task has answered. It counts once storage has taken it.
-#[derive(Clone, Debug)]
-pub struct CompletedCheckpoint {
-    pub id: CheckpointId,
-    pub snapshots: BTreeMap<TaskId, SubtaskSnapshot>,
-    /// tasks that had nothing more to do
-    pub finished: BTreeSet<TaskId>,
-    /// to be committed, and committed again after a restore
-    pub committables: Vec<Committables>,
-}
-
-impl PendingCheckpoint {
-    pub(crate) fn new(
-        id: CheckpointId,
-        triggered_ms: u64,
-        running: BTreeSet<TaskId>,
-        finished: BTreeSet<TaskId>,
-    ) -> Self {
-        PendingCheckpoint { id, triggered_ms, waiting: running, snapshots: BTreeMap::new(), finished }
-    }
-
-    pub fn id(&self) -> CheckpointId {
-        self.id
-    }
-
-    pub(crate) fn triggered_ms(&self) -> u64 {
-        self.triggered_ms
-    }
-
-    /// Takes the answer of a task, or gives it back if the task has answered before or need not.
-    pub(crate) fn acknowledge(
-        &mut self,
-        task: TaskId,
-        snapshot: SubtaskSnapshot,
-    ) -> Result<(), SubtaskSnapshot> {
-        if !self.waiting.remove(&task) {
-            return Err(snapshot);
-        }
-        self.snapshots.insert(task, snapshot);
-        Ok(())
-    }
-
-    /// A task finished: if it has not answered, it never will.
-    pub(crate) fn finished(&mut self, task: TaskId) {
-        if self.waiting.remove(&task) {
-            self.finished.insert(task);
-        }
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = TaskId> + '_ {
-        self.waiting.iter().copied()
-    }
-
-    pub(crate) fn complete(self, committables: Vec<Committables>) -> CompletedCheckpoint {
-        assert!(self.is_complete(), "checkpoint {} still waits for tasks", self.id);
-        let PendingCheckpoint { id, snapshots, finished, .. } = self;
-        CompletedCheckpoint { id, snapshots, finished, committables }
-    }
+    /// as far as they are known before the snapshot is written
+    pub times: SnapshotStatistics,
 }

@@ -200,7 +200,7 @@ impl Harness {
         let mut snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
         let segments = std::iter::from_fn(|| snapshot.next_segment());
         let segments = segments.map(|segment| (segment.id, segment.bytes)).collect();
-        let keyed = RestoredSnapshot { index: snapshot.finish(), segments, file: "a test".to_string() };
+        let keyed = RestoredSnapshot::new(snapshot.finish(), segments, "a test");
         Saved { keyed, operator: self.context.operator_state.snapshot() }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::simulation::Simulation;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use weir_types::{CheckpointId, CheckpointKind, Watermark};
+use weir_types::{CheckpointId, Watermark};
 
 fn batch(values: std::ops::Range<i64>) -> StreamElement {
     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(values));
@@ -22,7 +22,7 @@ async fn next(reader: &mut GateReader) -> (usize, StreamElement) {
 }
 
 fn barrier(id: u64) -> StreamElement {
-    StreamElement::Barrier(Barrier { id: CheckpointId(id), kind: CheckpointKind::Checkpoint })
+    StreamElement::Barrier(Barrier::of(CheckpointId(id)))
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn blocked_channels_keep_their_elements_and_channels_take_turns() {
                 sender.send(batch(0..1)).await.expect("room");
             }
         }
-        reader.block(1);
+        reader.block(|channel| channel == 1);
         let mut order = Vec::new();
         for _ in 0..4 {
             order.push(next(&mut reader).await.0);
         }
         assert_eq!(order, [0, 2, 0, 2]);
-        reader.unblock_all();
+        reader.block(|_| false);
         assert_eq!(next(&mut reader).await.0, 1);
     });
 }

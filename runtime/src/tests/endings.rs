@@ -18,7 +18,7 @@ fn endless() -> Vec<Vec<Step>> {
 
 fn graph(parallelism: u32) -> JobGraph {
     let mut graph = GraphBuilder::new(parallelism);
-    graph.settings.checkpoint_interval_ms = Some(10);
+    graph.settings.checkpointing.interval_ms = Some(10);
     let source = graph.source("numbers");
     let probe = graph.operator("probe", source, Exchange::Hash(vec![0]));
     graph.sink("sink", probe);

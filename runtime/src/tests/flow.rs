@@ -28,7 +28,7 @@ fn input(splits: usize) -> (Vec<Vec<Step>>, Vec<(i64, i64)>) {
 
 fn sums_graph(parallelism: u32, interval_ms: Option<u64>) -> weir_types::JobGraph {
     let mut graph = GraphBuilder::new(parallelism);
-    graph.settings.checkpoint_interval_ms = interval_ms;
+    graph.settings.checkpointing.interval_ms = interval_ms;
     graph.settings.batch_rows = 16;
     graph.settings.exchange_bytes = 2000;
     let source = graph.source("numbers");

@@ -51,7 +51,8 @@ pub use timers::{DueTimers, TimeDomain};
 
 pub use restore::RestoredSnapshot;
 pub use snapshot::{
-    FieldIndex, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode, StateIndex,
+    FieldIndex, LocalFile, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode,
+    StateIndex,
 };
 
 pub use entries::{EntryColumn, EntryCount, EntryLayout, EntrySegment, Measurer, StateMeasure};

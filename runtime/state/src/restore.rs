@@ -6,7 +6,7 @@ use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, St
 use crate::links::Links;
 use crate::resolve::{NO_SLOT, Slots};
 use crate::segment::{self, FieldBytes, SegmentRows};
-use crate::snapshot::{FieldIndex, SegmentId, SnapshotIndex, StateIndex};
+use crate::snapshot::{FieldIndex, LocalFile, SegmentId, SnapshotIndex, StateIndex};
 use crate::timers::parse_prefix;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -18,8 +18,21 @@ pub struct RestoredSnapshot {
     pub index: SnapshotIndex,
     /// at least the segments that the index names
     pub segments: BTreeMap<SegmentId, Bytes>,
+    /// the files that [`crate::Snapshot::files`] named, under their own names, where they are now
+    pub files: Vec<LocalFile>,
     /// names the place it comes from in errors
     pub file: String,
+}
+
+impl RestoredSnapshot {
+    /// A snapshot that consists of segments alone.
+    pub fn new(
+        index: SnapshotIndex,
+        segments: BTreeMap<SegmentId, Bytes>,
+        file: impl Into<String>,
+    ) -> RestoredSnapshot {
+        RestoredSnapshot { index, segments, files: Vec::new(), file: file.into() }
+    }
 }
 
 /// A state of a snapshot that waits to be registered.

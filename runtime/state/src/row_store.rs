@@ -2,7 +2,9 @@
 
 use crate::page::{Page, PagePool};
 use crate::snapshot::Captured;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use weir_types::CheckpointId;
 
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
 const PAGE_BYTES: usize = 64 << 10;
@@ -239,6 +241,15 @@ impl RowStore {
             self.captured[page] = None;
         }
         self.free.retain(|&slot| slot >= end);
+    }
+
+    /// Pages that were captured by one of these checkpoints count as not captured.
+    pub(crate) fn forget(&mut self, written_by: &BTreeSet<CheckpointId>) {
+        for captured in &mut self.captured {
+            if captured.as_ref().is_some_and(|captured| written_by.contains(&captured.id.checkpoint)) {
+                *captured = None;
+            }
+        }
     }
 
     /// Makes every page read-only until its next write, and returns them with the segment that already holds

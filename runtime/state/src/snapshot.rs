@@ -10,6 +10,8 @@ use crate::page::Page;
 use crate::row_layout::RowLayout;
 use crate::segment;
 use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use weir_types::{CheckpointId, KeyGroupRange, KeyShape};
@@ -36,6 +38,17 @@ pub enum SnapshotMode {
 pub struct Segment {
     pub id: SegmentId,
     pub bytes: Bytes,
+}
+
+/// Part of a snapshot: a file that the backend made and will never change. It is stored by itself, once for all
+/// snapshots that name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFile {
+    /// unique among all files that the backends of a job ever make; no directory in it
+    pub name: String,
+    /// where it is on this machine; it stays there until the snapshot is dropped
+    pub path: PathBuf,
+    pub bytes: u64,
 }
 
 /// What a snapshot consists of: all that restoring it needs besides the segments.
@@ -215,6 +228,11 @@ impl Snapshot {
         None
     }
 
+    /// The files that the snapshot consists of besides segments, those included that earlier snapshots named.
+    pub fn files(&self) -> &[LocalFile] {
+        &[]
+    }
+
     /// What the snapshot consists of.
     ///
     /// # Panics
@@ -312,6 +330,16 @@ impl KeyedStateBackend {
         if !self.full.contains(&checkpoint) {
             self.completed = self.completed.max(Some(checkpoint));
             self.full = self.full.split_off(&checkpoint);
+        }
+    }
+}
+
+impl KeyedStateBackend {
+    /// The next incremental snapshot writes anew what these checkpoints hold, so that nothing refers to their
+    /// segments any more: storage asks for it when most of what they wrote is of no use.
+    pub fn rewrite(&mut self, written_by: &BTreeSet<CheckpointId>) {
+        for state in &mut self.states {
+            state.tables.values_mut().for_each(|table| table.slots.rows.forget(written_by));
         }
     }
 }

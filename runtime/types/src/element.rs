@@ -30,11 +30,26 @@ impl fmt::Display for Watermark {
     }
 }
 
-/// What a barrier asks for.
+/// What a barrier asks for. The names are persisted nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CheckpointKind {
-    Checkpoint,
+    /// may leave out what an earlier one holds
+    Incremental,
+    /// complete in itself
+    Full,
+    /// complete in itself, and somebody else's
     Savepoint,
+}
+
+/// What a subtask with several inputs does until all of them have delivered the barrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BarrierMode {
+    /// Inputs that have delivered it wait.
+    Aligned,
+    /// Nobody waits: rows behind the barrier may be part of the checkpoint, and come again.
+    AtLeastOnce,
+    /// The barrier overtakes what is before it, once it is so many milliseconds old.
+    Unaligned { after_ms: u64 },
 }
 
 /// Separates the elements before a checkpoint from those after it.
@@ -42,6 +57,16 @@ pub enum CheckpointKind {
 pub struct Barrier {
     pub id: CheckpointId,
     pub kind: CheckpointKind,
+    pub mode: BarrierMode,
+    /// milliseconds of the monotonic clock at which the checkpoint was asked for
+    pub triggered_ms: u64,
+}
+
+impl Barrier {
+    /// An aligned barrier of an incremental checkpoint.
+    pub fn of(id: CheckpointId) -> Self {
+        Barrier { id, kind: CheckpointKind::Incremental, mode: BarrierMode::Aligned, triggered_ms: 0 }
+    }
 }
 
 /// What an edge of the running job carries, in order.

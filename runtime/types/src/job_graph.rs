@@ -1,9 +1,11 @@
 //! The job that the planner hands to the runtime: operators, edges, and what each operator does.
 
+use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
 use crate::{AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, OperatorId, TableDescriptor, WindowSpec};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A directed acyclic graph of operators. Nodes come in topological order: inputs before their readers.
@@ -227,14 +229,20 @@ pub struct JobSettings {
     pub batch_timeout_ms: u64,
     /// bytes that an exchange channel buffers before its sender waits
     pub exchange_bytes: usize,
-    /// `execution.checkpointing.interval`; `None`: no checkpoints
-    pub checkpoint_interval_ms: Option<u64>,
+    /// `execution.checkpointing.*`
+    pub checkpointing: CheckpointSettings,
+    /// `execution.state-recovery.*`
+    pub recovery: RecoverySettings,
+    /// `restart-strategy.*`
+    pub restart: RestartStrategy,
     /// `table.local-time-zone`
     pub time_zone: Arc<str>,
     /// `table.exec.state.ttl`; 0: never
     pub state_ttl_ms: u64,
     /// `table.exec.source.idle-timeout`; 0: never
     pub source_idle_timeout_ms: u64,
+    /// what was set, as text, for the record
+    pub changed: BTreeMap<String, String>,
 }
 
 impl Default for JobSettings {
@@ -245,10 +253,13 @@ impl Default for JobSettings {
             batch_rows: 8192,
             batch_timeout_ms: 100,
             exchange_bytes: 4 << 20,
-            checkpoint_interval_ms: None,
+            checkpointing: CheckpointSettings::default(),
+            recovery: RecoverySettings::default(),
+            restart: RestartStrategy::Never,
             time_zone: "UTC".into(),
             state_ttl_ms: 0,
             source_idle_timeout_ms: 0,
+            changed: BTreeMap::new(),
         }
     }
 }

@@ -12,6 +12,7 @@
 mod aggregate;
 mod batch;
 mod changelog_mode;
+mod checkpointing;
 mod element;
 mod env;
 mod error;
@@ -28,7 +29,7 @@ pub mod text;
 mod window;
 
 pub use batch::{ChangelogBatch, RowKind, RowKinds};
-pub use element::{Barrier, CheckpointKind, EventTime, StreamElement, Watermark};
+pub use element::{Barrier, BarrierMode, CheckpointKind, EventTime, StreamElement, Watermark};
 pub use sql_type::{
     EXPRESSION_KEY, SqlField, SqlType, TIME_ATTRIBUTE_KEY, TYPE_KEY, TimeAttribute, TypeTextError,
     column_text, mark_expression,
@@ -36,6 +37,9 @@ pub use sql_type::{
 
 pub use aggregate::{AggregateCall, AggregateFunction};
 pub use changelog_mode::ChangelogMode;
+pub use checkpointing::{
+    CheckpointMode, CheckpointSettings, ClaimMode, RecoverySettings, RestartStrategy, Retention, StorageKind,
+};
 pub use job_graph::{
     CalcSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings, LimitSpec, NodeIndex,
     OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, StateNote, WatermarkSpec,

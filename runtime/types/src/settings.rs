@@ -4,6 +4,7 @@
 //! of Flink that are known but not built are there too, so that setting them says so; a key that is not there is an
 //! error that names the nearest one.
 
+mod checkpointing;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ pub enum SettingType {
     Integer(i64, i64),
     Duration,
     Bytes,
+    /// a decimal number, at least this
+    Number(&'static str),
     /// one of these, in any case
     Choice(&'static [&'static str]),
     /// a name of the IANA time zone database, or an offset
@@ -84,7 +87,6 @@ impl Settings {
     pub fn definition(key: &str) -> Result<&'static SettingDefinition, SettingError> {
         let key = key.trim();
         let found = registered_settings()
-            .iter()
             .find(|definition| definition.key == key || definition.old_keys.contains(&key));
         found.ok_or_else(|| SettingError::Unknown { key: key.to_string(), nearest: nearest(key) })
     }
@@ -127,7 +129,7 @@ impl Settings {
     /// Every setting that has a value: key and value, in the order of keys.
     pub fn entries(&self) -> Vec<(&'static str, &str)> {
         let honoured =
-            registered_settings().iter().filter(|definition| definition.support == SettingSupport::Honoured);
+            registered_settings().filter(|definition| definition.support == SettingSupport::Honoured);
         let mut entries: Vec<_> =
             honoured.filter_map(|definition| Some((definition.key, self.get(definition.key)?))).collect();
         entries.sort_unstable();
@@ -178,6 +180,7 @@ impl Settings {
         let count =
             |key| self.integer(key).and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
         let defaults = JobSettings::default();
+        let checkpointing = self.checkpointing();
         let parallelism = count("table.exec.resource.default-parallelism").or(count("parallelism.default"));
         JobSettings {
             parallelism: parallelism.unwrap_or(defaults.parallelism),
@@ -186,6 +189,10 @@ impl Settings {
             time_zone: Arc::from(self.time_zone()),
             state_ttl_ms: self.duration_ms("table.exec.state.ttl"),
             source_idle_timeout_ms: self.duration_ms("table.exec.source.idle-timeout"),
+            restart: self.restart(checkpointing.interval_ms.is_some()),
+            checkpointing,
+            recovery: self.recovery(),
+            changed: self.changed().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             ..defaults
         }
     }
@@ -211,6 +218,10 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
             Ok(_) => Ok(value.to_string()),
             Err(message) => wrong(message),
         },
+        SettingType::Number(least) => match (value.parse::<f64>(), least.parse::<f64>()) {
+            (Ok(number), Ok(least)) if number.is_finite() && number >= least => Ok(value.to_string()),
+            _ => wrong(format!("'{value}' is not a number of at least {least}")),
+        },
         SettingType::Choice(choices) => {
             match choices.iter().find(|choice| choice.eq_ignore_ascii_case(value)) {
                 Some(choice) => Ok(choice.to_string()),
@@ -230,7 +241,6 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
 /// `, did you mean 'x'?`
 fn nearest(key: &str) -> String {
     let known = registered_settings()
-        .iter()
         .flat_map(|definition| definition.old_keys.iter().chain([&definition.key]).copied());
     let best =
         known.map(|known| (strsim::jaro_winkler(key, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));

@@ -132,7 +132,7 @@ fn what_is_wrong_is_said() {
         ("ALTER TABLE t ADD (a INT)", "not supported yet: ALTER TABLE .. ADD"),
         ("SHOW JARS", "not supported yet: SHOW JARS"),
         ("SHOW NOTHING", "expected TABLES, VIEWS"),
-        ("STOP JOB 'a' WITH SAVEPOINT", "not supported yet: STOP JOB WITH SAVEPOINT"),
+        ("STOP JOB 'a' WITH DRAIN", "STOP JOB .. WITH DRAIN needs a savepoint"),
         ("EXPLAIN CHECKPOINT '/tmp/x'", "not supported yet: EXPLAIN CHECKPOINT of a stored checkpoint"),
         ("EXPLAIN SHOW TABLES", "EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET"),
         ("INSERT t SELECT 1", "expected INTO, found t"),

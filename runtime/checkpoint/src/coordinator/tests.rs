@@ -1,19 +1,33 @@
 //! Event scripts: what happens at which millisecond, and what the coordinator says to it.
 
 use super::*;
+use crate::handle::UploadId;
 use weir_types::{OperatorId, SubtaskIndex};
 
 fn config() -> CoordinatorConfig {
-    CoordinatorConfig { interval_ms: Some(100), timeout_ms: 1000, min_pause_ms: 0, tolerable_failures: 0 }
+    CoordinatorConfig { interval_ms: Some(100), timeout_ms: 1000, ..CoordinatorConfig::default() }
 }
 
 fn coordinator(config: CoordinatorConfig, tasks: usize) -> CheckpointCoordinator {
     CheckpointCoordinator::new(config, (0..tasks).map(TaskId), CheckpointId(1), 0)
 }
 
+fn handle(task: usize) -> SubtaskHandle {
+    SubtaskHandle {
+        upload: UploadId(task as u64),
+        subtask: SubtaskIndex(task as u32),
+        chain: Arc::from([]),
+        operators: BTreeMap::new(),
+        times: Default::default(),
+    }
+}
+
 fn ack(task: usize, checkpoint: u64) -> Event {
-    let snapshot = SubtaskSnapshot { subtask: SubtaskIndex(task as u32), operators: BTreeMap::new() };
-    Event::Acknowledged { task: TaskId(task), checkpoint: CheckpointId(checkpoint), snapshot }
+    Event::Acknowledged { task: TaskId(task), checkpoint: CheckpointId(checkpoint), handle: handle(task) }
+}
+
+fn savepoint(request: u64, stop: Option<Stop>) -> Event {
+    Event::Savepoint { request: RequestId(request), stop }
 }
 
 fn prepared(covered_by: u64, name: &str) -> Event {
@@ -23,7 +37,11 @@ fn prepared(covered_by: u64, name: &str) -> Event {
 }
 
 fn finished(task: usize) -> Event {
-    Event::TaskFinished { task: TaskId(task) }
+    Event::TaskFinished { task: TaskId(task), last: Some(Box::new(handle(task))) }
+}
+
+fn finished_without_snapshot(task: usize) -> Event {
+    Event::TaskFinished { task: TaskId(task), last: None }
 }
 
 fn stored(checkpoint: u64) -> Event {
@@ -36,12 +54,19 @@ fn say(actions: Vec<Action>) -> Vec<String> {
         list.into_iter().flat_map(|committables| committables.committables).collect()
     };
     let words = |action| match action {
-        Action::Trigger { barrier, tasks } => {
-            format!("trigger {} at {:?}", barrier.id, tasks.iter().map(|task| task.0).collect::<Vec<_>>())
+        Action::Trigger { barrier, tasks, stop } => {
+            let tasks: Vec<usize> = tasks.iter().map(|task| task.0).collect();
+            let savepoint = if barrier.kind == CheckpointKind::Savepoint { "savepoint " } else { "" };
+            format!("trigger {savepoint}{} at {tasks:?}{}", barrier.id, if stop { " and stop" } else { "" })
         }
-        Action::Store(checkpoint) => {
-            let finished: Vec<_> = checkpoint.finished.iter().map(|task| task.0).collect();
-            format!("store {} finished {finished:?}", checkpoint.id)
+        Action::Drain { barrier } => format!("drain for {}", barrier.id),
+        Action::Resume => "resume".to_string(),
+        Action::Store(completed) => {
+            let finished: Vec<_> = completed.finished.iter().map(|task| task.0).collect();
+            let earlier = names(completed.uncommitted.clone());
+            let earlier =
+                if earlier.is_empty() { String::new() } else { format!(" and {}", earlier.join(",")) };
+            format!("store {} finished {finished:?}{earlier}", completed.id())
         }
         Action::Commit(permit) => {
             let id = permit.checkpoint().map_or("end".to_string(), |id| id.to_string());
@@ -50,9 +75,12 @@ fn say(actions: Vec<Action>) -> Vec<String> {
         Action::Discard { task, checkpoint, outcome, .. } => {
             format!("discard {} of {checkpoint}: {outcome:?}", task.0)
         }
-        Action::Abandoned(error) => format!("abandoned: {error}"),
+        Action::Abandoned { error, .. } => format!("abandoned: {error}"),
+        Action::SavepointDone { request } => format!("savepoint of {} done", request.0),
+        Action::SavepointFailed { request, error } => format!("savepoint of {} failed: {error}", request.0),
         Action::FailJob(error) => format!("fail: {error}"),
         Action::Finished => "finished".to_string(),
+        Action::Stopped { request } => format!("stopped for {}", request.0),
     };
     actions.into_iter().map(words).collect()
 }
@@ -71,7 +99,7 @@ fn script(
 
 #[test]
 fn a_checkpoint_is_complete_when_all_have_answered_and_storage_has_it() {
-    let end = script(
+    script(
         coordinator(config(), 2),
         vec![
             (99, Event::Tick, &[]),
@@ -85,7 +113,6 @@ fn a_checkpoint_is_complete_when_all_have_answered_and_storage_has_it() {
             (200, Event::Tick, &["trigger 2 at [0, 1]"]),
         ],
     );
-    assert_eq!(end.completed().map(|completed| completed.id), Some(CheckpointId(1)));
 }
 
 #[test]
@@ -103,6 +130,7 @@ fn answers_that_nobody_waits_for_are_discarded() {
                 1100,
                 Event::Tick,
                 &[
+                    "discard 0 of 1: Stale",
                     "abandoned: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
                     "trigger 2 at [0, 1]",
                 ],
@@ -132,7 +160,7 @@ fn what_was_prepared_outlives_its_checkpoint() {
             (220, prepared(3, "c"), &[]),
             (230, ack(0, 2), &["store 2 finished []"]),
             (240, stored(2), &["commit 2 a,b"]),
-            (250, finished(0), &["store 3 finished [0]"]),
+            (250, finished(0), &["store 3 finished [0] and a,b"]),
             (260, Event::Committed, &[]),
             (270, stored(3), &["commit 3 c"]),
             (280, Event::Committed, &["finished"]),
@@ -150,10 +178,10 @@ fn failures_beyond_what_is_tolerated_fail_the_job() {
             (100, Event::Tick, &["trigger 1 at [0]"]),
             (100, prepared(1, "a"), &[]),
             (100, ack(0, 1), &["store 1 finished []"]),
-            (110, failed(1), &["abandoned: checkpoint 1 failed: full"]),
+            (110, failed(1), &["discard 0 of 1: Stale", "abandoned: checkpoint 1 failed: full"]),
             (200, Event::Tick, &["trigger 2 at [0]"]),
             (200, ack(0, 2), &["store 2 finished []"]),
-            (210, failed(2), &["fail: checkpoint 2 failed: full"]),
+            (210, failed(2), &["discard 0 of 2: Stale", "fail: checkpoint 2 failed: full"]),
             (300, Event::Tick, &[]),
         ],
     );
@@ -199,9 +227,9 @@ fn the_end_commits_once_without_checkpoints() {
         vec![
             (1000, Event::Tick, &[]),
             (1000, prepared(0, "a"), &[]),
-            (1000, finished(0), &[]),
+            (1000, finished_without_snapshot(0), &[]),
             (1000, prepared(0, "b"), &[]),
-            (1000, finished(1), &["commit end a,b"]),
+            (1000, finished_without_snapshot(1), &["commit end a,b"]),
             (1010, Event::Committed, &["finished"]),
             (1020, Event::Tick, &[]),
         ],
@@ -221,10 +249,184 @@ fn permits_are_used_one_after_the_other() {
             (100, stored(1), &["commit 1 a"]),
             (200, Event::Tick, &["trigger 2 at [0]"]),
             (200, prepared(2, "b"), &[]),
-            (200, ack(0, 2), &["store 2 finished []"]),
+            (200, ack(0, 2), &["store 2 finished [] and a"]),
             (200, stored(2), &[]),
             (210, Event::Committed, &["commit 2 b"]),
         ],
     );
     assert!(end.is_waiting_for_answer());
+}
+
+/// Without what the first still has to make visible, a restore of the second would lose it.
+#[test]
+fn a_checkpoint_has_on_record_what_those_before_it_have_not_committed() {
+    script(
+        coordinator(config(), 1),
+        vec![
+            (100, Event::Tick, &["trigger 1 at [0]"]),
+            (100, prepared(1, "a"), &[]),
+            (100, ack(0, 1), &["store 1 finished []"]),
+            (100, stored(1), &["commit 1 a"]),
+            (200, Event::Tick, &["trigger 2 at [0]"]),
+            (200, prepared(2, "b"), &[]),
+            (200, ack(0, 2), &["store 2 finished [] and a"]),
+            (200, stored(2), &[]),
+            (300, Event::Tick, &["trigger 3 at [0]"]),
+            (300, ack(0, 3), &["store 3 finished [] and a,b"]),
+            (310, Event::Committed, &["commit 2 b"]),
+            (320, Event::Committed, &[]),
+            (320, stored(3), &[]),
+            (400, Event::Tick, &["trigger 4 at [0]"]),
+            (400, ack(0, 4), &["store 4 finished []"]),
+        ],
+    );
+}
+
+#[test]
+fn several_at_a_time_and_the_newer_voids_the_older() {
+    let two = CoordinatorConfig { max_concurrent: 2, ..config() };
+    script(
+        coordinator(two.clone(), 2),
+        vec![
+            (100, Event::Tick, &["trigger 1 at [0, 1]"]),
+            (200, Event::Tick, &["trigger 2 at [0, 1]"]),
+            (300, Event::Tick, &[]),
+            (310, ack(0, 1), &[]),
+            (320, ack(0, 2), &[]),
+            (
+                330,
+                ack(1, 2),
+                &[
+                    "discard 0 of 1: Stale",
+                    "abandoned: checkpoint 1 failed: checkpoint 2 was complete before it",
+                    "store 2 finished []",
+                    "trigger 3 at [0, 1]",
+                ],
+            ),
+            (340, ack(1, 1), &["discard 1 of 1: Stale"]),
+            (350, stored(2), &[]),
+        ],
+    );
+    let paused = CoordinatorConfig { min_pause_ms: 1, ..two };
+    script(coordinator(paused, 1), vec![(100, Event::Tick, &["trigger 1 at [0]"]), (200, Event::Tick, &[])]);
+}
+
+#[test]
+fn the_last_snapshot_of_a_finished_task_is_part_of_all_checkpoints_to_come() {
+    let mut coordinator = coordinator(config(), 2);
+    coordinator.step(finished(1), 10);
+    coordinator.step(Event::Tick, 100);
+    let actions = coordinator.step(ack(0, 1), 110);
+    let [Action::Store(completed)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(completed.handles.keys().map(|task| task.0).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(completed.duration_ms, 10);
+}
+
+#[test]
+fn a_savepoint_waits_its_turn_and_commits_nothing() {
+    let end = script(
+        coordinator(config(), 1),
+        vec![
+            (100, Event::Tick, &["trigger 1 at [0]"]),
+            (110, savepoint(7, None), &[]),
+            (120, ack(0, 1), &["store 1 finished []"]),
+            (130, stored(1), &["trigger savepoint 2 at [0]"]),
+            (130, prepared(2, "a"), &[]),
+            (140, ack(0, 2), &["store 2 finished []"]),
+            (150, stored(2), &["savepoint of 7 done"]),
+        ],
+    );
+    assert!(end.into_uncommitted().is_empty(), "whoever restores the savepoint wants what it has on record");
+    script(
+        coordinator(CoordinatorConfig { interval_ms: None, ..config() }, 2),
+        vec![
+            (1, savepoint(1, None), &["trigger savepoint 1 at [0, 1]"]),
+            (2, ack(0, 1), &[]),
+            (
+                1001,
+                Event::Tick,
+                &[
+                    "discard 0 of 1: Stale",
+                    "savepoint of 1 failed: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
+                ],
+            ),
+            (2000, finished_without_snapshot(0), &[]),
+            (
+                2001,
+                savepoint(2, None),
+                &[
+                    "savepoint of 2 failed: take a savepoint: task 0 has finished, and the job takes no checkpoints: \
+                   set 'execution.checkpointing.interval'",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_job_stops_with_a_savepoint_once_it_is_committed() {
+    script(
+        coordinator(config(), 1),
+        vec![
+            (1, savepoint(1, Some(Stop::Suspend)), &["trigger savepoint 1 at [0] and stop"]),
+            (1, prepared(1, "a"), &[]),
+            (100, Event::Tick, &[]),
+            (110, ack(0, 1), &["store 1 finished []"]),
+            (120, stored(1), &["commit 1 a"]),
+            (130, savepoint(2, None), &[]),
+            (
+                140,
+                Event::Committed,
+                &[
+                    "stopped for 1",
+                    "savepoint of 2 failed: take a savepoint: the job has ended before it could begin",
+                ],
+            ),
+            (200, Event::Tick, &[]),
+        ],
+    );
+    let failed = Event::Declined { task: TaskId(0), checkpoint: CheckpointId(1), reason: "disk".to_string() };
+    script(
+        coordinator(config(), 1),
+        vec![
+            (1, savepoint(1, Some(Stop::Suspend)), &["trigger savepoint 1 at [0] and stop"]),
+            (2, failed, &["resume", "savepoint of 1 failed: checkpoint 1 failed: task 0: disk"]),
+            (100, Event::Tick, &["trigger 2 at [0]"]),
+        ],
+    );
+}
+
+#[test]
+fn a_job_drains_into_a_savepoint_of_finished_tasks() {
+    script(
+        coordinator(config(), 2),
+        vec![
+            (100, savepoint(1, Some(Stop::Drain)), &["drain for 1"]),
+            (120, finished(0), &[]),
+            (130, prepared(2, "a"), &[]),
+            (140, finished(1), &["store 1 finished [0, 1]"]),
+            (150, stored(1), &["commit 1 a"]),
+            (160, Event::Committed, &["stopped for 1"]),
+        ],
+    );
+    let two = CoordinatorConfig { max_concurrent: 2, ..config() };
+    let failed = Event::StoreFailed { checkpoint: CheckpointId(2), reason: "full".into() };
+    script(
+        coordinator(two, 1),
+        vec![
+            (100, Event::Tick, &["trigger 1 at [0]"]),
+            (
+                110,
+                savepoint(1, Some(Stop::Drain)),
+                &["abandoned: checkpoint 1 failed: the job stops with a savepoint", "drain for 2"],
+            ),
+            (120, ack(0, 1), &["discard 0 of 1: Stale"]),
+            (140, finished(0), &["store 2 finished [0]"]),
+            (
+                150,
+                failed,
+                &["fail: checkpoint 2 failed: full", "savepoint of 1 failed: checkpoint 2 failed: full"],
+            ),
+        ],
+    );
 }

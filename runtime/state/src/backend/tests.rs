@@ -264,11 +264,7 @@ impl Store {
 
     fn fetch(&self, subtask: usize, index: &SnapshotIndex) -> RestoredSnapshot {
         let segments = index.segments().map(|segment| (segment.id, self.0[&(subtask, segment.id)].clone()));
-        RestoredSnapshot {
-            index: index.clone(),
-            segments: segments.collect(),
-            file: format!("snapshot {subtask}"),
-        }
+        RestoredSnapshot::new(index.clone(), segments.collect(), format!("snapshot {subtask}"))
     }
 }
 

@@ -112,7 +112,7 @@ fn sessions_and_what_hangs_under_them() {
 
     let segments: BTreeMap<_, _> =
         std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot { index: snapshot.finish(), segments, file: "test".into() };
+    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
     let mut found = Vec::new();
     for subtask in 0..2 {
         let mut backend = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 2, subtask), 128);

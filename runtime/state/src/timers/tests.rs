@@ -113,7 +113,7 @@ fn behaves_as_an_ordered_set_does_and_survives_rescaling() {
     let mut snapshot = backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
     let segments: BTreeMap<_, _> =
         std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot { index: snapshot.finish(), segments, file: "test".into() };
+    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
     let mut found = Model::new();
     for subtask in 0..3 {
         let mut backend = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 3, subtask), 128);

@@ -98,7 +98,7 @@ fn the_time_of_access_is_restored() {
     let mut snapshot = state.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
     let segments: BTreeMap<_, _> =
         std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot { index: snapshot.finish(), segments, file: "test".into() };
+    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
     let mut backend = whole();
     backend.restore(vec![restored]).unwrap();
     let mut state = fixture(backend);

@@ -4,9 +4,11 @@ use super::SettingDefinition;
 use super::SettingSupport::{self, Honoured, NotBuilt, OnlyDefault};
 use super::SettingType::{self, Boolean, Bytes, Choice, Duration, Integer, Text, TimeZone};
 
+mod checkpointing;
+
 /// Every known setting, grouped by what it is about.
-pub fn registered_settings() -> &'static [SettingDefinition] {
-    SETTINGS
+pub fn registered_settings() -> impl Iterator<Item = &'static SettingDefinition> {
+    SETTINGS.iter().chain(checkpointing::CHECKPOINTING)
 }
 
 const fn setting(
@@ -194,30 +196,6 @@ const SETTINGS: &[SettingDefinition] = &[
     not_built("table.exec.emit.late-fire.enabled", &[], Boolean),
     not_built("table.exec.emit.late-fire.delay", &[], Duration),
     not_built("table.exec.emit.allow-lateness", &[], Duration),
-    // Checkpoints.
-    not_built("execution.checkpointing.interval", &[], Duration),
-    not_built("execution.checkpointing.mode", &[], Choice(&["EXACTLY_ONCE", "AT_LEAST_ONCE"])),
-    not_built("execution.checkpointing.timeout", &[], Duration),
-    not_built("execution.checkpointing.min-pause", &[], Duration),
-    not_built("execution.checkpointing.max-concurrent-checkpoints", &[], Integer(1, i64::MAX)),
-    not_built("execution.checkpointing.tolerable-failed-checkpoints", &[], Integer(0, i64::MAX)),
-    not_built("execution.checkpointing.unaligned.enabled", &["execution.checkpointing.unaligned"], Boolean),
-    not_built("execution.checkpointing.aligned-checkpoint-timeout", &[], Duration),
-    not_built("execution.checkpointing.incremental", &["state.backend.incremental"], Boolean),
-    not_built(
-        "execution.checkpointing.num-retained",
-        &["state.checkpoints.num-retained"],
-        Integer(1, i64::MAX),
-    ),
-    not_built("execution.checkpointing.externalized-checkpoint-retention", &[], Text),
-    not_built("execution.checkpointing.dir", &["state.checkpoints.dir"], Text),
-    not_built("execution.checkpointing.savepoint-dir", &["state.savepoints.dir"], Text),
-    not_built("execution.state-recovery.path", &["execution.savepoint.path"], Text),
-    not_built(
-        "execution.state-recovery.ignore-unclaimed-state",
-        &["execution.savepoint.ignore-unclaimed-state"],
-        Boolean,
-    ),
     SettingDefinition {
         support: OnlyDefault("RocksDB is not built yet"),
         ..or_old(
@@ -226,5 +204,4 @@ const SETTINGS: &[SettingDefinition] = &[
         )
     },
     not_built("state.backend.rocksdb.memory.managed", &[], Bytes),
-    not_built("restart-strategy.type", &["restart-strategy"], Text),
 ];

@@ -90,8 +90,8 @@ fn unknown_keys_name_the_nearest() {
 #[test]
 fn what_is_not_built_is_refused_and_defaults_are_accepted() {
     assert_eq!(
-        set("execution.checkpointing.interval", "10 s").unwrap_err(),
-        "not supported yet: setting 'execution.checkpointing.interval'"
+        set("table.exec.emit.early-fire.delay", "10 s").unwrap_err(),
+        "not supported yet: setting 'table.exec.emit.early-fire.delay'"
     );
     assert!(set("execution.runtime-mode", "STREAMING").is_ok());
     assert!(set("execution.runtime-mode", "batch").unwrap_err().contains("only 'streaming' is"));
@@ -107,10 +107,53 @@ fn choices_are_kept_in_one_spelling() {
     assert_eq!(settings.get("sql-client.execution.result-mode"), Some("tableau"));
 }
 
-/// The page for users and the registry say the same.
+#[test]
+fn checkpoints_and_restarts() {
+    use crate::{CheckpointMode, ClaimMode, RestartStrategy, Retention, StorageKind};
+    let mut settings = Settings::default();
+    let mut set = |key: &str, value: &str| settings.set(key, value).unwrap().key;
+    assert_eq!(set("state.checkpoints.dir", "s3://b/c"), "execution.checkpointing.dir");
+    assert_eq!(set("state.backend.incremental", "false"), "execution.checkpointing.incremental");
+    assert_eq!(
+        set("state.storage.fs.memory-threshold", "1 mb"),
+        "execution.checkpointing.data-inline-threshold"
+    );
+    assert_eq!(set("execution.savepoint.path", "/sp"), "execution.state-recovery.path");
+    set("execution.checkpointing.interval", "1 s");
+    set("execution.checkpointing.mode", "at_least_once");
+    set("execution.checkpointing.max-concurrent-checkpoints", "3");
+    set("execution.checkpointing.storage", "FileSystem");
+    set("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION");
+    set("execution.state-recovery.claim-mode", "claim");
+    let job = settings.job_settings();
+    let checkpointing = &job.checkpointing;
+    assert_eq!((checkpointing.interval_ms, checkpointing.max_concurrent), (Some(1000), 3));
+    assert_eq!((checkpointing.mode, checkpointing.incremental), (CheckpointMode::AtLeastOnce, false));
+    assert_eq!(
+        (checkpointing.storage, checkpointing.retention),
+        (Some(StorageKind::Files), Retention::OnCancellation)
+    );
+    assert_eq!((checkpointing.dir.as_deref(), checkpointing.inline_bytes), (Some("s3://b/c"), 1 << 20));
+    assert_eq!((job.recovery.path.as_deref(), job.recovery.claim), (Some("/sp"), ClaimMode::Claim));
+    assert_eq!(job.restart, RestartStrategy::DEFAULT_WITH_CHECKPOINTS, "what Flink does with checkpoints");
+    assert_eq!(job.changed["execution.checkpointing.mode"], "AT_LEAST_ONCE", "as it is kept");
+    settings.set("restart-strategy", "fixed-delay").unwrap();
+    settings.set("restart-strategy.fixed-delay.attempts", "5").unwrap();
+    let fixed = RestartStrategy::FixedDelay { attempts: 5, delay_ms: 1000 };
+    assert_eq!(settings.job_settings().restart, fixed);
+    settings.set("execution.checkpointing.interval", "0").unwrap();
+    assert_eq!(settings.job_settings().checkpointing.interval_ms, None, "0 is never, as in Flink");
+    let error = settings.set("restart-strategy.exponential-delay.backoff-multiplier", "0.5").unwrap_err();
+    assert!(error.to_string().contains("'0.5' is not a number of at least 1"), "{error}");
+}
+
+/// The pages for users and the registry say the same.
 #[test]
 fn the_documentation_lists_every_setting() {
-    let page = include_str!("../../../../docs/sql.md");
+    let page = concat!(
+        include_str!("../../../../docs/sql.md"),
+        include_str!("../../../../docs/state-and-checkpoints.md")
+    );
     for definition in registered_settings() {
         let line = page.lines().find(|line| line.starts_with(&format!("| `{}` |", definition.key)));
         match (definition.support, line) {
@@ -121,7 +164,7 @@ fn the_documentation_lists_every_setting() {
                 );
                 assert!(definition.old_keys.iter().all(|old| line.contains(&format!("`{old}`"))), "{line}");
             }
-            (SettingSupport::Honoured, None) => panic!("{} is not in docs/sql.md", definition.key),
+            (SettingSupport::Honoured, None) => panic!("{} is not in the documents", definition.key),
             (_, line) => assert_eq!(line, None, "{} is not honoured", definition.key),
         }
     }

@@ -1,0 +1,106 @@
+use super::*;
+use futures::executor::block_on;
+use object_store::memory::InMemory;
+
+fn both() -> Vec<(Directory, Option<tempfile::TempDir>)> {
+    let folder = tempfile::tempdir().expect("a directory");
+    let local =
+        Directory::open(folder.path().to_str().expect("UTF-8"), &Environment::new()).expect("it opens");
+    let objects = Directory::of_store(Arc::new(InMemory::new()), "mem://bucket", "jobs/");
+    vec![(local, Some(folder)), (objects, None)]
+}
+
+#[test]
+fn files_are_written_once_and_read() {
+    for (directory, _folder) in both() {
+        block_on(async {
+            let chk = directory.join("job/chk-1");
+            chk.create("_metadata", Bytes::from_static(b"hello")).await.expect("created");
+            let twice = chk.create("_metadata", Bytes::from_static(b"other")).await.expect_err("it exists");
+            assert!(twice.to_string().contains("exists already"), "{twice}");
+            assert_eq!(&chk.read("_metadata").await.expect("read")[..], b"hello");
+            assert_eq!(&chk.read_range("_metadata", 1, 3).await.expect("read")[..], b"ell");
+            chk.create("../shared/x", Bytes::from_static(b"shared")).await.expect("created");
+            assert_eq!(directory.join("job").list().await.expect("listed"), ["chk-1", "shared"]);
+            assert_eq!(chk.list().await.expect("listed"), ["_metadata"], "nothing is left beside it");
+            assert_eq!(directory.size("job/shared/x").await, Ok(Some(6)));
+            chk.delete("../shared/x").await.expect("deleted");
+            chk.delete("../shared/x").await.expect("deleted before");
+            assert_eq!(directory.size("job/shared/x").await, Ok(None));
+        });
+    }
+}
+
+#[test]
+fn what_is_missing_or_short_is_named() {
+    for (directory, _folder) in both() {
+        block_on(async {
+            let missing = directory.read("nope").await.expect_err("missing");
+            assert!(
+                matches!(&missing, CheckpointError::Missing { file, .. } if file.ends_with("/nope")),
+                "{missing}"
+            );
+            assert!(directory.join("nothing").list().await.expect("listed").is_empty());
+            directory.create("f", Bytes::from_static(b"12345")).await.expect("created");
+            for (offset, at) in [(3, 5), (5, 5), (9, 9)] {
+                match directory.read_range("f", offset, 4).await {
+                    Err(CheckpointError::Truncated { file, offset, .. }) => {
+                        assert!(file.ends_with("/f"), "{file}");
+                        assert_eq!(offset, at);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn local_files_go_up_and_come_down() {
+    let outside = tempfile::tempdir().expect("a directory");
+    for (index, (directory, _folder)) in both().into_iter().enumerate() {
+        for bytes in [10, 20 << 20] {
+            let from = outside.path().join(format!("from-{index}-{bytes}"));
+            let to = outside.path().join(format!("to-{index}-{bytes}"));
+            let contents: Vec<u8> = (0..bytes).map(|at: u32| (at % 251) as u8).collect();
+            std::fs::write(&from, &contents).expect("written");
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let name = format!("shared/{bytes}.sst");
+                assert_eq!(directory.upload(&name, &from).await, Ok(u64::from(bytes)));
+                assert_eq!(directory.download(&name, &to).await, Ok(u64::from(bytes)));
+            });
+            assert!(std::fs::read(&to).expect("read") == contents, "{bytes} bytes");
+        }
+    }
+}
+
+#[test]
+fn places_are_shown_as_people_write_them() {
+    let open = |url: &str| Directory::open(url, &Environment::new());
+    for (url, shown) in [
+        ("/data/chk", "/data/chk/x"),
+        ("file:///data/chk/", "/data/chk/x"),
+        ("file:/data/chk", "/data/chk/x"),
+        ("/data/./chk", "/data/chk/x"),
+    ] {
+        let directory = open(url).expect("it opens");
+        assert_eq!(directory.show("x"), shown);
+        assert_eq!(directory.join("a/b").show("../../x"), shown);
+        assert!(directory.is_local());
+    }
+    let here = open("relative").expect("it opens").show("");
+    assert!(here.starts_with('/') && here.ends_with("/relative"), "{here}");
+    for (url, reason) in [("", "empty"), ("hdfs://namenode/x", "hdfs://"), ("s3:// nope", "s3")] {
+        let error = open(url).expect_err("refused").to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    let environment: Environment =
+        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect();
+    let bucket = Directory::open("s3://bucket/some/prefix", &environment).expect("it opens");
+    assert_eq!(bucket.join("job").show("chk-1/_metadata"), "s3://bucket/some/prefix/job/chk-1/_metadata");
+    assert!(!bucket.is_local());
+}

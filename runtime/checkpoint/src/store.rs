@@ -1,0 +1,294 @@
+//! Where the checkpoints of one job are kept: in memory, or in a directory.
+//!
+//! A task's snapshot is uploaded when it is taken; a checkpoint exists once its manifest does, which is written last.
+//! Files that several checkpoints use lie in `shared/`, the others with their checkpoint in `chk-<n>/`. A file is deleted
+//! when nothing that this process knows of refers to it, and for no other reason: a listing is never asked.
+
+mod claim;
+mod pack;
+mod record;
+mod references;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use rewrite::Rewrite;
+
+use crate::CheckpointError;
+use crate::directory::Directory;
+use crate::handle::{Location, StoredFile, UploadId};
+use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
+use crate::pending::CompletedCheckpoint;
+use crate::stored::StoredCheckpoint;
+use bytes::Bytes;
+use references::References;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use weir_state::SegmentId;
+use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, SubtaskIndex};
+
+/// How a [`CheckpointStore`] keeps checkpoints.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// of this job alone; `None`: nothing is written
+    pub directory: Option<Directory>,
+    /// state stays in memory, and goes into the metadata if that is written
+    pub in_memory: bool,
+    /// bytes up to which the new state of a subtask goes into the metadata
+    pub inline_bytes: u64,
+    /// bytes that are gathered before they are written to a file
+    pub write_buffer_bytes: usize,
+    /// the most that an operator may keep in one subtask if state stays in memory
+    pub memory_state_bytes: u64,
+    /// complete checkpoints that are kept, at least one
+    pub retained: usize,
+}
+
+/// The checkpoints of one job. See the module's text.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    config: StoreConfig,
+    job: JobRecord,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    references: References,
+    uploads: BTreeMap<UploadId, Vec<Arc<StoredFile>>>,
+    next_upload: u64,
+    /// the oldest first
+    retained: VecDeque<Retained>,
+    known: Known,
+    /// where savepoints that have been asked for go
+    savepoints: BTreeMap<CheckpointId, Directory>,
+}
+
+/// A complete checkpoint that is kept.
+#[derive(Debug)]
+struct Retained {
+    /// `None`: it is in memory only
+    directory: Option<Directory>,
+    files: Vec<Arc<StoredFile>>,
+    /// as a restart finds it
+    stored: StoredCheckpoint,
+}
+
+/// What the newest checkpoint holds and later ones may refer to.
+#[derive(Debug, Default)]
+struct Known {
+    segments: BTreeMap<(OperatorId, SubtaskIndex), BTreeMap<SegmentId, Location>>,
+    /// by the state backend's own names
+    files: BTreeMap<String, Arc<StoredFile>>,
+}
+
+/// A checkpoint that was written down.
+#[derive(Debug)]
+pub struct Stored {
+    pub manifest: Arc<Manifest>,
+    /// the directory that holds it; `None`: it is in memory only
+    pub path: Option<String>,
+    /// what state backends are asked to write anew
+    pub rewrites: Vec<Rewrite>,
+    /// what nothing refers to any more
+    pub garbage: Garbage,
+}
+
+/// Files that nothing refers to any more.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Garbage {
+    /// checkpoints whose manifests go first
+    manifests: Vec<Directory>,
+    files: Vec<Arc<StoredFile>>,
+    /// removed if they are empty then
+    directories: Vec<Directory>,
+}
+
+impl CheckpointStore {
+    /// A store without checkpoints. `job` is what every manifest says of the job.
+    pub fn new(config: StoreConfig, job: JobRecord) -> Self {
+        CheckpointStore { config, job, state: Mutex::default() }
+    }
+
+    /// The directory of this job; `None` if nothing is written.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.config.directory.as_ref()
+    }
+
+    /// Where a savepoint is to go, before tasks are asked for it. The directory must be its own.
+    pub fn begin_savepoint(&self, checkpoint: CheckpointId, directory: Directory) {
+        self.state().savepoints.insert(checkpoint, directory);
+    }
+
+    /// The newest complete checkpoint.
+    pub fn latest(&self) -> Option<StoredCheckpoint> {
+        self.state().retained.back().map(|retained| retained.stored.clone())
+    }
+
+    /// All that are kept, the oldest first.
+    pub fn retained(&self) -> Vec<StoredCheckpoint> {
+        self.state().retained.iter().map(|retained| retained.stored.clone()).collect()
+    }
+
+    /// Tasks begin anew: what they wrote before is not referred to by segments any more.
+    pub fn forget_segments(&self) {
+        self.state().known.segments.clear();
+    }
+
+    /// Writes a checkpoint down, as of `triggered_at_ms` since the epoch. It is complete when this returns.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] of the directory; then there is no such checkpoint, and its snapshots are to be
+    /// discarded.
+    pub async fn store(
+        &self,
+        completed: &CompletedCheckpoint,
+        triggered_at_ms: i64,
+    ) -> Result<Stored, CheckpointError> {
+        let directory = self.directory_of(completed.barrier);
+        let record = record::record(&self.job, completed, triggered_at_ms, directory.as_ref());
+        let blobs = Bytes::from(record.blobs);
+        if let Some(directory) = &directory {
+            let written = directory.create(MANIFEST, encode(&record.manifest, &blobs)).await;
+            if let Err(error) = written {
+                // it may be there all the same: a checkpoint whose files are about to go must not be
+                let _ = directory.delete(MANIFEST).await;
+                return Err(error);
+            }
+        }
+        let place = directory.clone().unwrap_or_else(|| Directory::nowhere(completed.id()));
+        let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
+        Ok(self.keep(completed, stored, directory, record.files))
+    }
+
+    fn directory_of(&self, barrier: Barrier) -> Option<Directory> {
+        match barrier.kind {
+            CheckpointKind::Savepoint => self.state().savepoints.get(&barrier.id).cloned(),
+            _ => {
+                self.config.directory.as_ref().map(|directory| directory.join(&format!("chk-{}", barrier.id)))
+            }
+        }
+    }
+
+    /// Takes note of a checkpoint that exists now, and lets go of what it replaces.
+    fn keep(
+        &self,
+        completed: &CompletedCheckpoint,
+        stored: StoredCheckpoint,
+        directory: Option<Directory>,
+        files: Vec<Arc<StoredFile>>,
+    ) -> Stored {
+        let path = directory.as_ref().map(|directory| directory.show(""));
+        let manifest = Arc::new(stored.manifest.clone());
+        let mut guard = self.state();
+        let state = &mut *guard;
+        // a savepoint is not ours to delete: its files are held for ever
+        state.references.hold(&files);
+        let uploads = completed.handles.values().filter_map(|handle| state.uploads.remove(&handle.upload));
+        for written in uploads.collect::<Vec<_>>() {
+            let unused = state.references.release(&written);
+            debug_assert!(unused.is_empty(), "every file of a snapshot is part of its checkpoint");
+        }
+        let mut garbage = Garbage::default();
+        let mut rewrites = Vec::new();
+        if completed.barrier.kind == CheckpointKind::Savepoint {
+            state.savepoints.remove(&completed.id());
+            return Stored { manifest, path, rewrites, garbage };
+        }
+        if completed.barrier.kind == CheckpointKind::Incremental {
+            state.known = Known::of(completed);
+            rewrites = rewrite::advice(completed, manifest.statistics.new_bytes);
+        }
+        state.retained.push_back(Retained { directory, files, stored });
+        while state.retained.len() > self.config.retained.max(1) {
+            state.drop_oldest(&mut garbage);
+        }
+        Stored { manifest, path, rewrites, garbage }
+    }
+
+    /// No checkpoint takes the snapshot.
+    pub fn discard(&self, upload: UploadId) -> Garbage {
+        let mut state = self.state();
+        let written = state.uploads.remove(&upload).unwrap_or_default();
+        Garbage { files: state.references.release(&written), ..Garbage::default() }
+    }
+
+    /// The job has ended. Its checkpoints go, unless `keep`; so do snapshots that no checkpoint took.
+    pub fn end(&self, keep: bool) -> Garbage {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let mut garbage = Garbage::default();
+        while !keep && !state.retained.is_empty() {
+            state.drop_oldest(&mut garbage);
+        }
+        for written in std::mem::take(&mut state.uploads).into_values() {
+            garbage.files.extend(state.references.release(&written));
+        }
+        if let Some(directory) = &self.config.directory
+            && !keep
+        {
+            garbage.directories.push(directory.join("shared"));
+            garbage.directories.push(directory.clone());
+        }
+        garbage
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn drop_oldest(&mut self, garbage: &mut Garbage) {
+        let Some(oldest) = self.retained.pop_front() else { return };
+        garbage.files.extend(self.references.release(&oldest.files));
+        garbage.directories.extend(oldest.directory.clone());
+        garbage.manifests.extend(oldest.directory);
+    }
+}
+
+impl Known {
+    fn of(completed: &CompletedCheckpoint) -> Known {
+        let mut known = Known::default();
+        for handle in completed.handles.values() {
+            for (operator, kept) in &handle.operators {
+                let Some(keyed) = &kept.keyed else { continue };
+                let place = (operator.clone(), handle.subtask);
+                known.segments.insert(place, keyed.segments.clone());
+                known.files.extend(keyed.files.iter().cloned());
+            }
+        }
+        known
+    }
+}
+
+impl Garbage {
+    pub fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.files.is_empty() && self.directories.is_empty()
+    }
+
+    /// Deletes it: manifests first, so that no checkpoint is there without its files. What cannot be deleted is
+    /// left lying; the first failure is the error.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Storage`].
+    pub async fn delete(self) -> Result<(), CheckpointError> {
+        let mut result = Ok(());
+        for manifest in self.manifests {
+            result = result.and(manifest.delete(MANIFEST).await);
+        }
+        if result.is_err() {
+            // a manifest may be left that needs the files
+            return result;
+        }
+        for file in self.files {
+            result = result.and(file.directory.delete(&file.name).await);
+        }
+        for directory in self.directories {
+            directory.remove_if_empty().await;
+        }
+        result
+    }
+}

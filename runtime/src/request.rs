@@ -1,0 +1,119 @@
+//! What somebody wants of a running job: savepoints, and that it stops.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll};
+use tokio::sync::{mpsc, oneshot, watch};
+use weir_checkpoint::{CheckpointError, Directory, RequestId, Stop};
+use weir_types::{BoxFuture, CheckpointId, JobError};
+
+/// A wish for a savepoint.
+pub(crate) struct Request {
+    pub directory: Directory,
+    /// the job is to end with it
+    pub stop: Option<Stop>,
+    /// the path of the savepoint
+    pub answer: oneshot::Sender<Result<String, JobError>>,
+}
+
+/// The wishes of a job, open and to come; they outlive its attempts.
+pub(crate) struct Requests {
+    receiver: mpsc::Receiver<Request>,
+    stop: watch::Receiver<bool>,
+    stopped: Option<BoxFuture<()>>,
+    open: BTreeMap<RequestId, Open>,
+    /// granted in the order of their coming
+    waiting: VecDeque<RequestId>,
+    next: u64,
+}
+
+struct Open {
+    request: Request,
+    checkpoint: Option<CheckpointId>,
+    path: Option<String>,
+}
+
+impl Requests {
+    pub(crate) fn new(receiver: mpsc::Receiver<Request>, stop: watch::Receiver<bool>) -> Self {
+        Requests { receiver, stop, stopped: None, open: BTreeMap::new(), waiting: VecDeque::new(), next: 0 }
+    }
+
+    /// The next wish; `None`: the job is to stop. While `quiet`, nothing comes.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, quiet: bool) -> Poll<Option<Request>> {
+        if quiet {
+            return Poll::Pending;
+        }
+        let stopped = self.stopped.get_or_insert_with(|| stopped(self.stop.clone()));
+        if stopped.as_mut().poll(cx).is_ready() {
+            self.stopped = None;
+            return Poll::Ready(None);
+        }
+        match self.receiver.poll_recv(cx) {
+            Poll::Ready(Some(request)) => Poll::Ready(Some(request)),
+            // nobody can ask any more
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Completes when the job is to stop.
+    pub(crate) fn stopped(&self) -> BoxFuture<()> {
+        stopped(self.stop.clone())
+    }
+
+    /// Takes note of a wish.
+    pub(crate) fn open(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.open.insert(id, Open { request, checkpoint: None, path: None });
+        self.waiting.push_back(id);
+        id
+    }
+
+    /// The next wish is granted by this checkpoint: where it goes.
+    pub(crate) fn begin(&mut self, checkpoint: CheckpointId) -> Directory {
+        let open = loop {
+            let id = self.waiting.pop_front().expect("savepoints are granted in the order of their requests");
+            // one that could not be granted has been answered
+            if let Some(open) = self.open.get_mut(&id) {
+                break open;
+            }
+        };
+        open.checkpoint = Some(checkpoint);
+        open.request.directory.clone()
+    }
+
+    /// A checkpoint has been written, perhaps for a wish.
+    pub(crate) fn stored(&mut self, checkpoint: CheckpointId, path: Option<String>) {
+        if let Some(open) = self.open.values_mut().find(|open| open.checkpoint == Some(checkpoint)) {
+            open.path = path;
+        }
+    }
+
+    pub(crate) fn done(&mut self, request: RequestId) {
+        let Some(open) = self.open.remove(&request) else { return };
+        let answer = open.path.ok_or_else(|| JobError::internal("a savepoint was written to no place"));
+        // whoever asked may have gone
+        let _ = open.request.answer.send(answer);
+    }
+
+    pub(crate) fn failed(&mut self, request: RequestId, error: CheckpointError) {
+        if let Some(open) = self.open.remove(&request) {
+            let _ = open.request.answer.send(Err(error.into()));
+        }
+    }
+
+    /// Nothing comes of the wishes that are open.
+    pub(crate) fn refuse_open(&mut self, reason: &str) {
+        self.waiting.clear();
+        for (_, open) in std::mem::take(&mut self.open) {
+            let _ =
+                open.request.answer.send(Err(JobError::unavailable(format!("take a savepoint: {reason}"))));
+        }
+    }
+}
+
+fn stopped(mut stop: watch::Receiver<bool>) -> BoxFuture<()> {
+    Box::pin(async move {
+        // an engine that is gone stops its jobs
+        let _ = stop.wait_for(|stop| *stop).await;
+    })
+}

@@ -1,0 +1,173 @@
+//! From a checkpoint to a job that goes on where it was, at whatever parallelism.
+
+use crate::RuntimeError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use weir_checkpoint::manifest::{KeyedManifest, OperatorManifest};
+use weir_checkpoint::{CheckpointError, CommitPermit, StoredCheckpoint};
+use weir_connectors::SplitState;
+use weir_operators::OperatorContext;
+use weir_state::OperatorStateBackend;
+use weir_types::{JobGraph, KeyGroupRange, OperatorId, RecoverySettings, SplitId};
+
+/// The checkpoint that an attempt at a job begins with.
+#[derive(Clone)]
+pub(crate) struct Restore {
+    stored: Arc<StoredCheckpoint>,
+    ignore_unclaimed: bool,
+}
+
+/// How far a source had been read by all its subtasks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Positions {
+    pub splits: Vec<SplitState>,
+    pub finished: Vec<SplitId>,
+}
+
+/// State that no operator of the job has asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unclaimed {
+    pub operator: OperatorId,
+    pub what: String,
+}
+
+impl Positions {
+    /// Nothing has been read.
+    pub(crate) fn beginning(splits: Vec<SplitId>) -> Self {
+        let state = |split| SplitState { split, position: None };
+        Positions { splits: splits.into_iter().map(state).collect(), finished: Vec::new() }
+    }
+}
+
+impl Restore {
+    pub(crate) fn new(stored: StoredCheckpoint, settings: &RecoverySettings) -> Self {
+        Restore { stored: Arc::new(stored), ignore_unclaimed: settings.ignore_unclaimed }
+    }
+
+    pub(crate) fn stored(&self) -> &StoredCheckpoint {
+        &self.stored
+    }
+
+    /// Where it comes from, for messages.
+    pub(crate) fn path(&self) -> String {
+        self.stored.directory.show("")
+    }
+
+    /// What was prepared and may not be visible yet.
+    pub(crate) fn permit(&self) -> Option<CommitPermit> {
+        self.stored.permit()
+    }
+
+    /// What the checkpoint has for operators that the job does not have.
+    pub(crate) fn without_operator(&self, graph: &JobGraph) -> Vec<Unclaimed> {
+        let known: BTreeSet<&OperatorId> = graph.nodes.iter().map(|node| &node.id).collect();
+        let manifest = &self.stored.manifest;
+        let mut unclaimed = Vec::new();
+        for operator in manifest.operators.iter().filter(|operator| !known.contains(&operator.id)) {
+            unclaimed.push(Unclaimed { operator: operator.id.clone(), what: describe(operator) });
+        }
+        for committables in manifest.committables.iter().filter(|list| !known.contains(&list.operator)) {
+            let what = "output that waits to be committed".to_string();
+            unclaimed.push(Unclaimed { operator: committables.operator.clone(), what });
+        }
+        unclaimed.sort();
+        unclaimed.dedup();
+        unclaimed
+    }
+
+    /// # Errors
+    /// [`RuntimeError::Unclaimed`] if there is any, unless that is to be ignored.
+    pub(crate) fn refuse(&self, unclaimed: Vec<Unclaimed>) -> Result<(), RuntimeError> {
+        if unclaimed.is_empty() || self.ignore_unclaimed {
+            return Ok(());
+        }
+        let mut list = String::new();
+        for Unclaimed { operator, what } in unclaimed {
+            let record = self.stored.manifest.job.operators.iter().find(|record| record.id == operator);
+            let label = record.map_or(String::new(), |record| format!(", {}", record.label));
+            // writing to a string does not fail
+            let _ = write!(list, "\n  {operator}{label}: {what}");
+        }
+        Err(RuntimeError::Unclaimed { path: self.path(), list })
+    }
+
+    /// How far the source `operator` had been read; `None` if the checkpoint does not know it.
+    pub(crate) fn positions(&self, operator: &OperatorId) -> Option<Positions> {
+        let subtasks = &self.stored.manifest.operator(operator)?.subtasks;
+        let mut positions = Positions::default();
+        let mut known = false;
+        for source in subtasks.iter().filter_map(|subtask| subtask.source.as_ref()) {
+            known = true;
+            positions.finished.extend(source.finished.iter().cloned());
+            let state = |split: &weir_checkpoint::SplitPosition| SplitState {
+                split: split.split.clone(),
+                position: split.position.clone(),
+            };
+            positions.splits.extend(source.splits.iter().map(state));
+        }
+        positions.splits.sort_by(|left, right| left.split.cmp(&right.split));
+        positions.finished.sort_unstable();
+        positions.finished.dedup();
+        known.then_some(positions)
+    }
+
+    /// Gives one subtask of an operator what belongs to it.
+    pub(crate) async fn fill(
+        &self,
+        operator: &OperatorId,
+        context: &mut OperatorContext,
+    ) -> Result<(), CheckpointError> {
+        let Some(kept) = self.stored.manifest.operator(operator) else { return Ok(()) };
+        let range = context.keyed.key_groups();
+        let mut snapshots = Vec::new();
+        for keyed in kept.subtasks.iter().filter_map(|subtask| subtask.keyed.as_ref()) {
+            if overlaps(keyed, range) {
+                snapshots.push(self.stored.keyed(keyed).await?);
+            }
+        }
+        context.keyed.restore(snapshots)?;
+        let mut states = Vec::new();
+        for place in kept.subtasks.iter().filter_map(|subtask| subtask.operator_state.as_ref()) {
+            states.push(self.stored.bytes(place).await?);
+        }
+        let file = kept.subtasks.iter().find_map(|subtask| subtask.operator_state.as_ref());
+        let file = file.map_or(String::new(), |place| self.stored.show(place));
+        context.operator_state =
+            OperatorStateBackend::restore(&states, context.subtask.0, context.parallelism, &file)?;
+        Ok(())
+    }
+}
+
+fn overlaps(keyed: &KeyedManifest, range: KeyGroupRange) -> bool {
+    // another number of key groups is an error that the state room words
+    keyed.key_groups.start < range.end && range.start < keyed.key_groups.end || range.is_empty()
+}
+
+/// What an operator keeps, in a few words.
+fn describe(operator: &OperatorManifest) -> String {
+    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut others = BTreeSet::new();
+    for subtask in &operator.subtasks {
+        if let Some(keyed) = &subtask.keyed {
+            for state in &keyed.states {
+                states.entry(&state.name).or_default();
+            }
+            for entry in keyed.segments.iter() {
+                let name = keyed.states.get(entry.state).map_or("", |state| &state.name);
+                *states.entry(name).or_default() += u64::from(entry.segment.rows);
+            }
+        }
+        if subtask.source.is_some() {
+            others.insert("how far it has been read");
+        }
+        if subtask.operator_state.is_some() {
+            others.insert("operator state");
+        }
+        if !subtask.in_flight.is_empty() {
+            others.insert("rows on their way to it");
+        }
+    }
+    let states = states.into_iter().map(|(name, rows)| format!("state {name} with {rows} entries"));
+    states.chain(others.into_iter().map(str::to_string)).collect::<Vec<_>>().join(", ")
+}

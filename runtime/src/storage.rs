@@ -1,0 +1,105 @@
+//! What settings say about where checkpoints are kept.
+
+use crate::RuntimeError;
+use crate::attempt::Ended;
+use crate::plan::ExecutionPlan;
+use weir_checkpoint::manifest::{ColumnRecord, JobRecord, OperatorRecord};
+use weir_checkpoint::{CheckpointStore, Directory, Environment, StoreConfig};
+use weir_types::{CheckpointMode, CheckpointSettings, JobError, JobGraph, Retention, SqlType, StorageKind};
+
+/// The store of one job's checkpoints.
+///
+/// # Errors
+/// [`RuntimeError::Settings`] for settings that contradict each other, and for a directory that cannot be one.
+pub(crate) fn open(
+    graph: &JobGraph,
+    plan: &ExecutionPlan,
+    job_id: &str,
+    environment: &Environment,
+) -> Result<CheckpointStore, RuntimeError> {
+    let settings = &graph.settings.checkpointing;
+    check(settings)?;
+    let directory = match &settings.dir {
+        Some(dir) => {
+            let root = Directory::open(dir, environment).map_err(|error| {
+                RuntimeError::Settings(format!("setting 'execution.checkpointing.dir': {error}"))
+            })?;
+            Some(if settings.create_subdir { root.join(job_id) } else { root })
+        }
+        None => None,
+    };
+    let in_memory = match settings.storage {
+        Some(kind) => kind == StorageKind::Memory,
+        None => directory.is_none(),
+    };
+    let config = StoreConfig {
+        directory,
+        in_memory,
+        inline_bytes: settings.inline_bytes,
+        write_buffer_bytes: settings.write_buffer_bytes.clamp(1, 64 << 20) as usize,
+        memory_state_bytes: settings.memory_state_bytes,
+        retained: settings.num_retained as usize,
+    };
+    Ok(CheckpointStore::new(config, record(graph, plan, job_id)))
+}
+
+fn check(settings: &CheckpointSettings) -> Result<(), RuntimeError> {
+    let fail = |message: &str| Err(RuntimeError::Settings(message.to_string()));
+    if settings.storage == Some(StorageKind::Files) && settings.dir.is_none() {
+        return fail(
+            "'execution.checkpointing.storage' is 'filesystem', and 'execution.checkpointing.dir' is not set: set it",
+        );
+    }
+    if settings.unaligned && settings.mode == CheckpointMode::AtLeastOnce {
+        return fail(
+            "'execution.checkpointing.unaligned.enabled' needs 'execution.checkpointing.mode' = 'EXACTLY_ONCE': \
+             at least once, no barrier waits for another",
+        );
+    }
+    if settings.unaligned && settings.max_concurrent > 1 {
+        return fail(
+            "'execution.checkpointing.unaligned.enabled' needs \
+             'execution.checkpointing.max-concurrent-checkpoints' = '1'",
+        );
+    }
+    Ok(())
+}
+
+/// What every manifest says of the job.
+fn record(graph: &JobGraph, plan: &ExecutionPlan, job_id: &str) -> JobRecord {
+    let parallelism = plan.parallelism(graph);
+    let operators = graph.nodes.iter().zip(parallelism).map(|(node, parallelism)| OperatorRecord {
+        id: node.id.clone(),
+        label: node.label.clone(),
+        parallelism,
+        inputs: node.inputs.iter().map(|input| input.node.0 as u32).collect(),
+        columns: node
+            .schema
+            .fields()
+            .iter()
+            .map(|field| ColumnRecord {
+                name: field.name().clone(),
+                sql_type: SqlType::of_field(field)
+                    .map_or(field.data_type().to_string(), |sql| sql.to_string()),
+            })
+            .collect(),
+    });
+    JobRecord {
+        id: job_id.to_string(),
+        name: graph.name.clone(),
+        sql: graph.sql.clone(),
+        settings: graph.settings.changed.clone(),
+        parallelism: graph.settings.parallelism,
+        max_parallelism: graph.settings.max_parallelism,
+        operators: operators.collect(),
+    }
+}
+
+/// Whether the checkpoints of a job outlive it. As in Flink, those of a job that finished never do.
+pub(crate) fn keeps(retention: Retention, ended: &Result<Ended, JobError>) -> bool {
+    match (retention, ended) {
+        (_, Ok(Ended::Finished)) | (Retention::None, _) => false,
+        (Retention::OnFailure, ended) => ended.is_err(),
+        (Retention::OnCancellation, _) => true,
+    }
+}

@@ -1,0 +1,294 @@
+//! Settings of checkpoints, of the state that a job begins with, and of restarts.
+
+use super::super::SettingDefinition;
+use super::super::SettingSupport::NotBuilt;
+use super::super::SettingType::{Boolean, Bytes, Choice, Duration, Integer, Number, Text};
+use super::{only_default, or_old, setting, unset};
+
+const fn not_yet(definition: SettingDefinition) -> SettingDefinition {
+    SettingDefinition { support: NotBuilt, ..definition }
+}
+
+pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
+    unset(
+        "execution.checkpointing.interval",
+        Duration,
+        "how often a checkpoint is taken; not set or 0: never",
+    ),
+    setting(
+        "execution.checkpointing.mode",
+        Choice(&["EXACTLY_ONCE", "AT_LEAST_ONCE"]),
+        "EXACTLY_ONCE",
+        "whether a subtask waits for the barriers of all its inputs, or rows may come again after a restart",
+    ),
+    setting(
+        "execution.checkpointing.timeout",
+        Duration,
+        "10 min",
+        "a checkpoint that is not complete after so long has failed",
+    ),
+    setting(
+        "execution.checkpointing.min-pause",
+        Duration,
+        "0 ms",
+        "least time from the end of a checkpoint to the start of the next",
+    ),
+    setting(
+        "execution.checkpointing.max-concurrent-checkpoints",
+        Integer(1, 1000),
+        "1",
+        "checkpoints in progress at a time; one, if there is a `min-pause`",
+    ),
+    setting(
+        "execution.checkpointing.tolerable-failed-checkpoints",
+        Integer(0, u32::MAX as i64),
+        "0",
+        "checkpoints in a row that may fail before the job does",
+    ),
+    not_yet(or_old(
+        setting(
+            "execution.checkpointing.unaligned.enabled",
+            Boolean,
+            "false",
+            "barriers overtake rows, which become part of the checkpoint",
+        ),
+        &["execution.checkpointing.unaligned"],
+    )),
+    not_yet(or_old(
+        setting(
+            "execution.checkpointing.aligned-checkpoint-timeout",
+            Duration,
+            "0 ms",
+            "how long an unaligned checkpoint first tries to do without overtaking",
+        ),
+        &["execution.checkpointing.alignment-timeout"],
+    )),
+    or_old(
+        only_default(
+            "execution.checkpointing.checkpoints-after-tasks-finish",
+            Boolean,
+            "true",
+            "there are checkpoints as long as some task runs",
+        ),
+        &["execution.checkpointing.checkpoints-after-tasks-finish.enabled"],
+    ),
+    or_old(
+        setting(
+            "execution.checkpointing.incremental",
+            Boolean,
+            "true",
+            "state that has not changed since the last checkpoint is not written again; Flink's own default is false",
+        ),
+        &["state.backend.incremental"],
+    ),
+    or_old(
+        unset(
+            "execution.checkpointing.storage",
+            Choice(&["jobmanager", "filesystem"]),
+            "where checkpoints are kept: in memory or in files; not set: in files if there is a `dir`",
+        ),
+        &["state.checkpoint-storage"],
+    ),
+    or_old(
+        unset(
+            "execution.checkpointing.dir",
+            Text,
+            "path or URL (file, s3, gs, az) below which checkpoints are written",
+        ),
+        &["state.checkpoints.dir"],
+    ),
+    or_old(
+        setting(
+            "execution.checkpointing.create-subdir",
+            Boolean,
+            "true",
+            "each job has a directory of its own below `dir`",
+        ),
+        &["state.checkpoints.create-subdir"],
+    ),
+    or_old(
+        unset(
+            "execution.checkpointing.savepoint-dir",
+            Text,
+            "path or URL below which savepoints are written",
+        ),
+        &["state.savepoints.dir"],
+    ),
+    or_old(
+        setting(
+            "execution.checkpointing.num-retained",
+            Integer(1, 10_000),
+            "1",
+            "complete checkpoints that are kept, the newest",
+        ),
+        &["state.checkpoints.num-retained"],
+    ),
+    setting(
+        "execution.checkpointing.externalized-checkpoint-retention",
+        Choice(&["NO_EXTERNALIZED_CHECKPOINTS", "DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION"]),
+        "NO_EXTERNALIZED_CHECKPOINTS",
+        "whether checkpoints outlive a job that fails (DELETE_ON_CANCELLATION) or is cancelled as well \
+         (RETAIN_ON_CANCELLATION); those of a job that finishes never do",
+    ),
+    or_old(
+        setting(
+            "execution.checkpointing.data-inline-threshold",
+            Bytes,
+            "20 kb",
+            "state of a subtask up to this size is written into the metadata",
+        ),
+        &["state.storage.fs.memory-threshold"],
+    ),
+    or_old(
+        setting(
+            "execution.checkpointing.write-buffer-size",
+            Bytes,
+            "4096",
+            "buffer of a file of state that is being written; object stores take parts of 8 MB at least",
+        ),
+        &["state.storage.fs.write-buffer-size"],
+    ),
+    setting(
+        "execution.checkpointing.max-state-size-in-memory",
+        Bytes,
+        "5 mb",
+        "with storage `jobmanager`, a checkpoint fails if a subtask of an operator keeps more; Weir's own",
+    ),
+    not_yet(or_old(
+        setting(
+            "execution.checkpointing.local-backup.enabled",
+            Boolean,
+            "false",
+            "a second copy of state is kept on this machine, for restarts without the network",
+        ),
+        &["state.backend.local-recovery"],
+    )),
+    not_yet(or_old(
+        unset("execution.checkpointing.local-backup.dirs", Text, "directory of these copies"),
+        &["taskmanager.state.local.root-dirs"],
+    )),
+    // What a job begins with.
+    or_old(
+        unset(
+            "execution.state-recovery.path",
+            Text,
+            "checkpoint or savepoint that the next jobs begin with; `weir run --from` is the same",
+        ),
+        &["execution.savepoint.path"],
+    ),
+    or_old(
+        setting(
+            "execution.state-recovery.ignore-unclaimed-state",
+            Boolean,
+            "false",
+            "state that the job has no operator for is left behind, instead of being an error",
+        ),
+        &["execution.savepoint.ignore-unclaimed-state"],
+    ),
+    or_old(
+        setting(
+            "execution.state-recovery.claim-mode",
+            Choice(&["NO_CLAIM", "CLAIM"]),
+            "NO_CLAIM",
+            "whether the job may refer to and delete the files that it begins with (CLAIM) or leaves them alone",
+        ),
+        &["execution.savepoint-restore-mode"],
+    ),
+    // Restarts.
+    or_old(
+        unset(
+            "restart-strategy.type",
+            Choice(&[
+                "none",
+                "off",
+                "disable",
+                "fixed-delay",
+                "fixeddelay",
+                "failure-rate",
+                "failurerate",
+                "exponential-delay",
+                "exponentialdelay",
+            ]),
+            "how a job that failed is started again; not set: exponential-delay with checkpoints, none without",
+        ),
+        &["restart-strategy"],
+    ),
+    setting(
+        "restart-strategy.fixed-delay.attempts",
+        Integer(0, i64::MAX),
+        "1",
+        "restarts after which a failure is the last",
+    ),
+    setting("restart-strategy.fixed-delay.delay", Duration, "1 s", "from a failure to the restart"),
+    setting(
+        "restart-strategy.failure-rate.max-failures-per-interval",
+        Integer(0, i64::MAX),
+        "1",
+        "failures in an interval beyond which one is the last",
+    ),
+    setting(
+        "restart-strategy.failure-rate.failure-rate-interval",
+        Duration,
+        "1 min",
+        "the interval in which failures are counted",
+    ),
+    setting("restart-strategy.failure-rate.delay", Duration, "1 s", "from a failure to the restart"),
+    setting(
+        "restart-strategy.exponential-delay.initial-backoff",
+        Duration,
+        "1 s",
+        "delay after the first failure",
+    ),
+    setting("restart-strategy.exponential-delay.max-backoff", Duration, "1 min", "the longest delay"),
+    setting(
+        "restart-strategy.exponential-delay.backoff-multiplier",
+        Number("1"),
+        "1.5",
+        "by which the delay grows with each failure",
+    ),
+    setting(
+        "restart-strategy.exponential-delay.reset-backoff-threshold",
+        Duration,
+        "1 h",
+        "after so long without a failure the delay is the initial one again",
+    ),
+    setting(
+        "restart-strategy.exponential-delay.jitter-factor",
+        Number("0"),
+        "0.1",
+        "share of the delay by which it is longer or shorter at random",
+    ),
+    unset(
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff",
+        Integer(0, i64::MAX),
+        "failures without such a pause after which one is the last; not set: any number",
+    ),
+    // What Flink has and Weir does by itself, or not at all.
+    or_old(
+        only_default(
+            "execution.checkpointing.cleaner.parallel-mode",
+            Boolean,
+            "true",
+            "old checkpoints are deleted beside the job",
+        ),
+        &["state.checkpoint.cleaner.parallel-mode"],
+    ),
+    only_default(
+        "execution.checkpointing.unaligned.forced",
+        Boolean,
+        "false",
+        "every job can have unaligned checkpoints",
+    ),
+    only_default(
+        "execution.checkpointing.unaligned.interruptible-timers.enabled",
+        Boolean,
+        "false",
+        "barriers always pass while windows fire",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.enabled",
+        Boolean,
+        "false",
+        "the state of a subtask is one file already",
+    ),
+];

@@ -34,9 +34,9 @@ fn wrong_settings_point_at_key_or_value() {
     );
     let message = error(&mut planner(), "SET 'parallelism.default' = 'many'");
     assert!(message.contains("--> line 1, column 29"), "{message}");
-    let message = error(&mut planner(), "SET 'execution.checkpointing.interval' = '10 s'");
+    let message = error(&mut planner(), "SET 'table.exec.emit.early-fire.delay' = '10 s'");
     assert!(
-        message.starts_with("not supported yet: setting 'execution.checkpointing.interval'"),
+        message.starts_with("not supported yet: setting 'table.exec.emit.early-fire.delay'"),
         "{message}"
     );
 }

@@ -5,7 +5,8 @@
 //!
 //! From a graph to a run: `plan.rs` cuts the graph into chains and exchanges, `deploy.rs` makes the subtasks, `task.rs`
 //! runs one and says how it ended, `attempt.rs` listens to all of them and executes what the coordinator decides, and
-//! `job.rs` restores the job and starts it again after a failure. Inside a subtask, `head.rs` is where input comes from, `chain.rs` the operators, `edge.rs` the ways out.
+//! `job.rs` restores the job and starts it again after a failure. Inside a subtask, `head.rs` is where input comes
+//! from, `chain.rs` the operators, `edge.rs` the ways out.
 //!
 //! Invariants:
 //! - Operators are called from one place, and never while a batch is on its way between two of them and a barrier passes.

@@ -279,10 +279,9 @@ impl Garbage {
         for manifest in self.manifests {
             result = result.and(manifest.delete(MANIFEST).await);
         }
-        if result.is_err() {
-            // a manifest may be left that needs the files
-            return result;
-        }
+        // a manifest that is left needs the files
+        result?;
+        let mut result = Ok(());
         for file in self.files {
             result = result.and(file.directory.delete(&file.name).await);
         }

@@ -234,7 +234,7 @@ pub fn snapshot_of_canonical(states: Vec<CanonicalState>) -> Result<Option<Resto
         }
         index.states.push(state);
     }
-    Ok(Some(RestoredSnapshot { index, segments, file }))
+    Ok(Some(RestoredSnapshot::new(index, segments, file)))
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl AllKinds {
         while let Some(segment) = snapshot.next_segment() {
             segments.insert(segment.id, segment.bytes);
         }
-        RestoredSnapshot { index: snapshot.finish(), segments, file: "memory".into() }
+        RestoredSnapshot::new(snapshot.finish(), segments, "memory")
     }
 }
 

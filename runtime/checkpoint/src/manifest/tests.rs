@@ -2,7 +2,7 @@ use super::*;
 use crate::CheckpointError;
 use crate::snapshot::SplitPosition;
 use bytes::Bytes;
-use weir_state::{FieldIndex, SegmentId, SegmentIndex, StateKind};
+use weir_state::{FieldIndex, NamespaceKind, SegmentId, SegmentIndex, StateKind};
 use weir_types::SplitId;
 
 fn field(name: &str, sql_type: &str) -> FieldIndex {
@@ -18,6 +18,8 @@ fn state(name: &str) -> StateIndex {
         map_key_fields: Vec::new(),
         value_fields: vec![field("cnt", "BIGINT")],
         ttl_ms: None,
+        namespace: NamespaceKind::Void,
+        window_ms: None,
         segments: Vec::new(),
     }
 }

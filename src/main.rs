@@ -3,6 +3,7 @@
 //! This room talks to a person and owns no semantics: `planner` says what a statement means, `runtime` runs it.
 
 mod arguments;
+mod checkpoint_command;
 mod explain;
 mod failure;
 mod progress;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sql(arguments) => repl::sql(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Checkpoint(command) => checkpoint_command::checkpoint(&command),
+        Command::Savepoint(command) => checkpoint_command::savepoint(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

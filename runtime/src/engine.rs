@@ -5,6 +5,7 @@ use crate::components::{BuiltIn, Components};
 use crate::deploy::{Surroundings, deploy};
 use crate::describe::{JobDescription, describe};
 use crate::handle::{JobHandle, JobShared, ResultReceiver, Savepoints};
+use crate::inspect::{Catalog, WithCheckpoints};
 use crate::job::Job;
 use crate::plan::ExecutionPlan;
 use crate::request::Requests;
@@ -75,7 +76,22 @@ impl Engine {
 
     /// What the planner checks tables against.
     pub fn connectors(&self) -> Arc<dyn ConnectorCatalog> {
-        self.connectors.clone()
+        Arc::new(Catalog {
+            connectors: self.connectors.clone(),
+            env: self.env.clone(),
+            environment: self.environment.clone(),
+        })
+    }
+
+    /// What makes sources, sinks and operators, tables of checkpoints included.
+    fn components(&self) -> Arc<dyn Components> {
+        let (components, environment) = (self.components.clone(), self.environment.clone());
+        Arc::new(WithCheckpoints { components, environment })
+    }
+
+    /// Variables that configure object stores.
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
     }
 
     /// Clock, randomness and tasks of this engine.
@@ -87,7 +103,7 @@ impl Engine {
     ///
     /// Errors: as [`Engine::submit`].
     pub fn describe(&self, graph: &JobGraph) -> Result<JobDescription, JobError> {
-        Ok(describe(graph, &*self.components, &self.env)?)
+        Ok(describe(graph, &*self.components(), &self.env)?)
     }
 
     /// Opens the job's tables, makes its operators, and starts it.
@@ -109,7 +125,8 @@ impl Engine {
             shared: &shared,
             results: result_rows.as_ref(),
         };
-        let first = deploy(&graph, &*self.components, surroundings)?;
+        let components = self.components();
+        let first = deploy(&graph, &*components, surroundings)?;
         let stop = Arc::new(watch::channel(false).0);
         let (result_sender, result) = watch::channel(None);
         let (requests, request_receiver) = mpsc::channel(JOB_REQUESTS);
@@ -124,7 +141,7 @@ impl Engine {
         let job = Job {
             env: self.env.clone(),
             graph,
-            components: self.components.clone(),
+            components,
             environment: self.environment.clone(),
             job_id: job_id.clone(),
             store,

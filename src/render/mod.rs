@@ -1,5 +1,6 @@
 //! How results look.
 
+mod checkpoint;
 mod entry;
 mod live;
 mod results;
@@ -7,6 +8,7 @@ mod state;
 mod tableau;
 mod text;
 
+pub use checkpoint::{bytes, checkpoint_report, millis, timestamp};
 pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
 pub use state::job_state;

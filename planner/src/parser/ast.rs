@@ -79,6 +79,24 @@ pub enum ClientCommand {
         /// `None`: that of the settings
         directory: Option<String>,
     },
+    /// `EXPLAIN CHECKPOINT 'path'`
+    ExplainCheckpoint {
+        path: String,
+    },
+    /// `EXPLAIN CHECKPOINT FOR JOB 'id' [number]`
+    ExplainCheckpointOfJob {
+        id: String,
+        /// `None`: the newest
+        number: Option<u64>,
+    },
+    /// `SHOW CHECKPOINTS [FOR JOB 'id']`
+    ShowCheckpoints {
+        id: Option<String>,
+    },
+    /// `DROP CHECKPOINT 'path'`
+    DropCheckpoint {
+        path: String,
+    },
 }
 
 /// How a job stops that leaves a savepoint behind.

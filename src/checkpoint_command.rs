@@ -2,13 +2,16 @@
 
 use crate::arguments::{CheckpointCommand, FormatArgument, SavepointCommand};
 use crate::failure::Failure;
-use crate::render::{bytes, checkpoint_report, millis, print_table, timestamp};
+use crate::render::{bytes, checkpoint_report, cut, millis, print_table, timestamp};
 use crate::session::object_store_variables;
 use std::io::Write;
 use weir_runtime::{
     CheckpointReport, Directory, FoundContents, ManifestKind, ProductionEnv, SavepointFormat,
     StoredCheckpoint, check_checkpoint, convert_savepoint, list_checkpoints, remove_checkpoint,
 };
+
+/// Display columns of a job's name in a list.
+const JOB_WIDTH: usize = 32;
 
 pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
     let (production, variables) = (ProductionEnv::default(), object_store_variables());
@@ -96,7 +99,7 @@ fn row(contents: &FoundContents, path: String) -> Vec<String> {
                 ManifestKind::Savepoint => "savepoint".to_string(),
                 ManifestKind::DrainedSavepoint => "drained savepoint".to_string(),
             },
-            job.clone(),
+            cut(job, JOB_WIDTH),
             timestamp(*triggered_at_ms),
             millis(*duration_ms),
             bytes(*new_bytes),

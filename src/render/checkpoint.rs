@@ -27,7 +27,12 @@ fn head(report: &CheckpointReport) -> String {
         ManifestKind::Savepoint => "savepoint",
         ManifestKind::DrainedSavepoint => "drained savepoint",
     };
-    let mut text = format!("{kind} {} of {}\n{}\n", report.id, report.job.job, report.path);
+    let title = format!("{kind} {} of {}", report.id, report.job.job);
+    let mut text = String::new();
+    for line in super::text::wrap(&title, WIDTH) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{}", report.path);
     let mut facts = vec![
         format!("triggered {}", timestamp(report.triggered_at_ms)),
         format!("took {}", millis(report.duration_ms)),

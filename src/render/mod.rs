@@ -13,3 +13,4 @@ pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
 pub use state::job_state;
 pub use tableau::Tableau;
+pub use text::cut;

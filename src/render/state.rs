@@ -9,7 +9,11 @@ use weir_runtime::{JobDescription, OperatorDescription, Redistribution, StateDes
 
 /// A job with its operators, sources first, and their states.
 pub fn job_state(job: &JobDescription) -> String {
-    let mut text = format!("{}\n{} key groups\n", job.job, job.key_groups);
+    let mut text = String::new();
+    for line in wrap(&job.job, WIDTH) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{} key groups", job.key_groups);
     for (place, operator) in job.operators.iter().enumerate() {
         operator_head(&mut text, job, place, operator);
         operator_body(&mut text, operator);

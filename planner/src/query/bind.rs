@@ -11,7 +11,10 @@ use crate::query::group_window::{group_window_position, rewrite_group_window};
 use crate::query::origin::Origin;
 use crate::query::origin::{expr_origin, time_attribute_of};
 use crate::query::refuse::{check_expr, check_query};
+use crate::query::subquery::single_values;
 use crate::query::syntax::normalize;
+use crate::query::unnest::rewrite_join;
+use crate::query::watermark::check_watermarks;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
@@ -54,9 +57,13 @@ pub(super) fn raw_plan(
     rewrite_windows(plan).map_err(plan_error)
 }
 
-/// Replaces the older windows and grouping sets by what they stand for.
+/// Replaces the older windows, grouping sets and joins with UNNEST by what they stand for.
 pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up(|plan| {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        if let LogicalPlan::Join(join) = &plan {
+            let replaced = rewrite_join(join)?;
+            return Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes));
+        }
         let LogicalPlan::Aggregate(aggregate) = &plan else {
             // Columns below may have become NOT NULL or the like.
             return Ok(Transformed::no(plan));
@@ -69,7 +76,10 @@ pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
         Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes))
     })?;
     match rewritten.transformed {
-        true => Ok(rewritten.data.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data),
+        true => {
+            let again = |plan: LogicalPlan| Ok(Transformed::yes(plan.recompute_schema()?));
+            Ok(rewritten.data.transform_up_with_subqueries(again)?.data)
+        }
         false => Ok(rewritten.data),
     }
 }
@@ -79,9 +89,11 @@ pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<Logica
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
         vec![Arc::new(FlinkAnalyzer::new(functions.scalar.clone())), Arc::new(TypeCoercion::new())];
     check_chance(&plan)?;
-    let plan = plan.transform_up(never_empty_groups)?.data;
+    check_watermarks(&plan)?;
+    let plan = single_values(plan)?;
+    let plan = plan.transform_up_with_subqueries(never_empty_groups)?.data;
     let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
-    Ok(plan.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
+    Ok(plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
 }
 
 /// Chance in a condition over copies of rows, or over sessions, decides about each copy: it must not go below the

@@ -71,3 +71,38 @@ fn shared_parts() {
 fn changelogs() {
     plan_file("changelogs");
 }
+
+#[test]
+fn unnest() {
+    plan_file("unnest");
+}
+
+#[test]
+fn sessions() {
+    plan_file("sessions");
+}
+
+#[test]
+fn watermarks() {
+    plan_file("watermarks");
+}
+
+#[test]
+fn costs() {
+    plan_file("costs");
+}
+
+#[test]
+fn joins() {
+    plan_file("joins");
+}
+
+#[test]
+fn ranks() {
+    plan_file("ranks");
+}
+
+#[test]
+fn over() {
+    plan_file("over");
+}

@@ -335,7 +335,7 @@ impl Over {
         match bounded {
             // What is in frames is counted anew.
             true => rows.reset(due.partitions.len()),
-            false => self.set.load(&keyed.rows(states.partitions, VOID), &due.partitions, rows),
+            false => self.set.load(&keyed.rows(states.partitions, VOID), &due.partitions, pins, rows),
         }
         let steps = UInt32Array::from(sequence.rows.clone());
         let stepped = take_record_batch(&due.rows, &steps)?;

@@ -5,6 +5,7 @@
 mod arguments;
 mod explain;
 mod failure;
+mod memory;
 mod progress;
 mod render;
 mod repl;
@@ -19,6 +20,7 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

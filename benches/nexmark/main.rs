@@ -168,9 +168,11 @@ fn run() -> Result<(), String> {
             }
         }
     }
-    for case in CASES.iter().filter(|case| options.queries.iter().any(|query| query == case.name)) {
+    let cases = || CASES.iter().filter(|case| options.queries.iter().any(|query| query == case.name));
+    for case in cases() {
         case.run(&options.parallelism, options.runs)?;
     }
+    cases().for_each(|case| case.compare(options.runs));
     Ok(())
 }
 

@@ -34,6 +34,13 @@ pub(crate) async fn segments_of(
     keyed: &KeyedManifest,
     state: Option<&str>,
 ) -> Result<RestoredSnapshot, JobError> {
+    if !keyed.files.is_empty() {
+        return Err(JobError::user_input(format!(
+            "cannot read the state in '{}': it is in files of a state backend's own; take a savepoint of the job, which \
+             is not",
+            stored.directory.show("")
+        )));
+    }
     let mut wanted = keyed.clone();
     // A canonical file is whole; its state is picked by whoever reads.
     if let Some(state) = state.filter(|_| keyed.canonical.is_empty()) {

@@ -86,6 +86,13 @@ impl Writer<'_> {
             in_flight.push(InFlightManifest { place: self.blob(&elements.place).await?, ..elements.clone() });
         }
         let keyed = match &subtask.keyed {
+            Some(keyed) if !keyed.files.is_empty() => {
+                return Err(CheckpointError::Location(format!(
+                    "cannot convert '{}': the state of {operator} is in files of a state backend's own; take a \
+                     savepoint of the job, which is not",
+                    self.stored.directory.show("")
+                )));
+            }
             Some(keyed) => {
                 let snapshot = self.stored.keyed(keyed).await?;
                 let name = format!("{place}-{}-{}", file_name(&operator.0), subtask.subtask.0);

@@ -19,14 +19,14 @@ use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, Result, not_impl_err};
+use datafusion_common::{Column, DFSchema, Result, Span, not_impl_err};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned};
 use std::sync::Arc;
 use weir_types::TimeAttribute;
 
@@ -52,9 +52,43 @@ pub(super) fn raw_plan(
     desugar_query(&mut query).map_err(plan_error)?;
     let context = PlanningContext::new(session, functions, view_depth);
     let planner = SqlToRel::new_with_options(&context, parser_options());
+    let order = order_places(&query);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
-    rewrite_windows(plan).map_err(plan_error)
+    rewrite_windows(place_order(plan, &order).map_err(plan_error)?).map_err(plan_error)
+}
+
+/// Where the keys of the outermost ORDER BY stand.
+fn order_places(query: &ast::Query) -> Vec<Option<Span>> {
+    match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(ast::OrderByKind::Expressions(keys)) => {
+            keys.iter().map(|key| Span::try_from_sqlparser_span(key.expr.span())).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// Gives the keys of the outermost ORDER BY their places: for those that the list has, DataFusion takes the list's columns,
+/// which have none.
+fn place_order(plan: LogicalPlan, places: &[Option<Span>]) -> Result<LogicalPlan> {
+    let mut plan = plan;
+    match &mut plan {
+        LogicalPlan::Projection(projection) => {
+            let input = Arc::unwrap_or_clone(projection.input.clone());
+            projection.input = Arc::new(place_order(input, places)?);
+        }
+        LogicalPlan::Sort(sort) => {
+            for (key, place) in sort.expr.iter_mut().zip(places) {
+                if let (Expr::Column(column), Some(place)) = (&mut key.expr, place)
+                    && column.spans.first().is_none()
+                {
+                    column.spans.add_span(*place);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(plan)
 }
 
 /// Replaces the older windows, grouping sets and joins with UNNEST by what they stand for.

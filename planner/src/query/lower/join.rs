@@ -107,7 +107,8 @@ impl Lowering<'_> {
             let key = unaliased(key);
             let known = outputs.iter().position(|output| output.expr == *key);
             places.push(known.unwrap_or_else(|| {
-                outputs.push(Output::named(format!("$k{}", outputs.len()), key.clone()));
+                outputs
+                    .push(Output::named(format!("$k{}", outputs.len()), key.clone()).meaning(expr_text(key)));
                 outputs.len() - 1
             }));
         }

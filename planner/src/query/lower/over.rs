@@ -165,15 +165,17 @@ impl Lowering<'_> {
             DFSchema::new_with_metadata(fields, Default::default()).unwrap_or_else(|_| DFSchema::empty());
         let names = |columns: &[usize]| {
             let names: Vec<&str> =
-                columns.iter().map(|column| side.schema.field(*column).name().as_str()).collect();
+                columns.iter().map(|column| column_text(side.schema.field(*column))).collect();
             names.join(", ")
         };
         let partition = names(&spec.partition);
         let by = if partition.is_empty() { String::new() } else { format!("partitionBy=[{partition}], ") };
         let time = spec.rowtime.map_or_else(|| "proctime".to_string(), |column| names(&[column]));
-        let more: Vec<usize> = spec.order.iter().map(|key| key.column).collect();
-        let order =
-            if more.is_empty() { format!("{time} ASC") } else { format!("{time} ASC, {}", names(&more)) };
+        let mut order = format!("{time} ASC");
+        for key in &spec.order {
+            let direction = if key.descending { "DESC" } else { "ASC" };
+            order.push_str(&format!(", {} {direction}", names(&[key.column])));
+        }
         let window = if spec.aggregates.is_empty() {
             String::new()
         } else {

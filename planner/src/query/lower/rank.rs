@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::{
     DeduplicateSpec, Exchange, NodeIndex, OperatorSpec, RankSpec, SortKey, SqlType, StateNote, TimeAttribute,
+    column_text,
 };
 
 /// What is to be ranked.
@@ -40,7 +41,8 @@ impl Lowering<'_> {
         filter: &Filter,
         wanted: Option<&BTreeSet<&Column>>,
     ) -> Result<Option<(Stream, Option<Expr>)>, PlanError> {
-        let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
+        let Some((window, passed)) = window_below(filter) else { return Ok(None) };
+        let wanted = wanted.or(passed.as_ref());
         let Some(number) = row_number(window) else { return Ok(None) };
         let Some(Ranks { start, end, rest }) = ranks(&number, &filter.predicate) else { return Ok(None) };
         let read = |column: &Column| {
@@ -118,7 +120,7 @@ impl Lowering<'_> {
             }
             order.push(SortKey { column: *column, descending: !key.asc, nulls_first: key.nulls_first });
             let direction = if key.asc { "ASC" } else { "DESC" };
-            texts.push(format!("{} {direction}", side.schema.field(*column).name()));
+            texts.push(format!("{} {direction}", column_text(side.schema.field(*column))));
         }
         let (mut columns, mut fields) = (vec![], vec![]);
         for (place, column) in plan.schema().columns().iter().enumerate() {
@@ -249,6 +251,19 @@ impl Lowering<'_> {
     }
 }
 
+/// The window under a condition, with the columns that a projection between them lets pass, as the optimiser may leave one.
+fn window_below(filter: &Filter) -> Option<(&Window, Option<BTreeSet<&Column>>)> {
+    match filter.input.as_ref() {
+        LogicalPlan::Window(window) => Some((window, None)),
+        LogicalPlan::Projection(projection) => {
+            let LogicalPlan::Window(window) = projection.input.as_ref() else { return None };
+            let passed: Option<BTreeSet<&Column>> = projection.expr.iter().map(Expr::try_as_col).collect();
+            Some((window, Some(passed?)))
+        }
+        _ => None,
+    }
+}
+
 /// The time that `key` orders by, if it is a time attribute of `plan`.
 pub(super) fn time_order(plan: &LogicalPlan, key: &SortExpr) -> Option<TimeAttribute> {
     let attribute = match expr_origin(plan, &key.expr)? {
@@ -256,7 +271,9 @@ pub(super) fn time_order(plan: &LogicalPlan, key: &SortExpr) -> Option<TimeAttri
         Origin::Window { part: 2, node } => node.attribute,
         Origin::Window { .. } => return None,
     };
-    let place = plan.schema().maybe_index_of_column(key.expr.try_as_col()?)?;
+    // PROCTIME() itself
+    let Some(column) = key.expr.try_as_col() else { return Some(attribute) };
+    let place = plan.schema().maybe_index_of_column(column)?;
     let sql_type = SqlType::of_field(plan.schema().field(place))?;
     matches!(sql_type, SqlType::Timestamp(0..=3) | SqlType::TimestampLtz(0..=3)).then_some(attribute)
 }

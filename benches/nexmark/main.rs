@@ -3,16 +3,17 @@
 //! ```text
 //! cargo bench --bench nexmark                          all queries, JSON files and generator, parallelism 1
 //! cargo bench --bench nexmark -- q0 q5_counts --source json --parallelism 1,2 --events 10000000 --runs 3
-//! cargo bench --bench nexmark -- window hop group      keyed aggregation against DataFusion's batch GROUP BY
+//! cargo bench --bench nexmark -- tumble_1m hop_1m      keyed aggregation against DataFusion's batch GROUP BY
 //! ```
 //!
 //! Each run is a process of the binary that was built with it, so that CPU time and peak memory are its own. Rows are
-//! the rows of the tables that a query reads; rows/s is the best of `--runs`. `generator` is the cost of making the rows:
-//! they go straight to a blackhole, all columns that the query reads.
+//! the rows of the tables that a query reads. Times are the least of `--runs`, wall-clock and CPU each by itself.
+//! `(all of bid)` and `(datagen)` are the cost of making the rows: they go straight to a blackhole.
 
 mod aggregation;
 mod process;
 
+use aggregation::CASES;
 use process::{Measured, best_of};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,6 @@ const QUERIES: [&str; 15] = [
     "q5_max",
     "q7_max",
 ];
-const AGGREGATIONS: [&str; 3] = ["window", "hop", "group"];
 
 /// What to run and how.
 struct Options {
@@ -56,6 +56,7 @@ fn options() -> Result<Options, String> {
         events: 10_000_000,
         runs: 3,
     };
+    let all: Vec<&str> = QUERIES.into_iter().chain(CASES.iter().map(|case| case.name)).collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -73,14 +74,12 @@ fn options() -> Result<Options, String> {
                     .map(|p| number(p.into()).map(|p| p as u32))
                     .collect::<Result<_, _>>()?;
             }
-            query if QUERIES.contains(&query) || AGGREGATIONS.contains(&query) => {
-                options.queries.push(query.into())
-            }
-            other => return Err(format!("'{other}' is none of {QUERIES:?}, {AGGREGATIONS:?} or an option")),
+            query if all.contains(&query) => options.queries.push(query.into()),
+            other => return Err(format!("'{other}' is none of {all:?} or an option")),
         }
     }
     if options.queries.is_empty() {
-        options.queries = QUERIES.iter().chain(&AGGREGATIONS).map(|query| query.to_string()).collect();
+        options.queries = all.iter().map(|query| query.to_string()).collect();
     }
     Ok(options)
 }
@@ -157,19 +156,23 @@ fn run() -> Result<(), String> {
         "{:<12} {:<10} {:>2} {:>8} {:>8} {:>10} {:>12} {:>9}",
         "query", "input", "p", "wall s", "CPU s", "M rows/s", "M rows/CPU s", "peak MiB"
     );
+    let queries: Vec<&String> =
+        options.queries.iter().filter(|query| QUERIES.contains(&query.as_str())).collect();
     for &parallelism in &options.parallelism {
-        if options.sources.iter().any(|source| source == "generator") {
+        if !queries.is_empty() && options.sources.iter().any(|source| source == "generator") {
             generator(parallelism, &options)?;
         }
-        for query in options.queries.iter().filter(|query| QUERIES.contains(&query.as_str())) {
+        for query in &queries {
             for source in &options.sources {
                 nexmark(query, source, parallelism, &options)?;
             }
         }
     }
-    for query in options.queries.iter().filter(|query| AGGREGATIONS.contains(&query.as_str())) {
-        aggregation::compare(query, &options.parallelism, options.runs)?;
+    let cases = || CASES.iter().filter(|case| options.queries.iter().any(|query| query == case.name));
+    for case in cases() {
+        case.run(&options.parallelism, options.runs)?;
     }
+    cases().for_each(|case| case.compare(options.runs));
     Ok(())
 }
 

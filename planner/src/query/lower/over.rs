@@ -19,7 +19,7 @@ use datafusion_expr::{
 use std::sync::Arc;
 use weir_types::{
     AggregateCall, AggregateFunction, Exchange, OperatorSpec, OverFrame, OverSpec, SortKey, StateNote,
-    TimeAttribute,
+    TimeAttribute, column_text,
 };
 
 impl Lowering<'_> {

@@ -238,8 +238,9 @@ fn json_values() {
 fn a_key_of_a_json_object_comes_once() {
     let input = schema("k STRING, v STRING");
     let function = JsonObjectAgg { absent_on_null: false };
-    let build =
-        || operator(&schema("k STRING, v STRING"), &[], vec![call(function, &[0, 1], SqlType::STRING)], true);
+    let build = move || {
+        operator(&schema("k STRING, v STRING"), &[], vec![call(function, &[0, 1], SqlType::STRING)], true)
+    };
     for second in ["a", "NULL"] {
         let mut operator = build();
         let mut harness = Harness::new(1, build);

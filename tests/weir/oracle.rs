@@ -101,9 +101,9 @@ fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) 
     let sql = format!(
         "CREATE TABLE t (k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '6' SECOND)
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
-         CREATE TABLE result ({columns})
+         CREATE TABLE folded ({columns})
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'debezium-json');
-         INSERT INTO result {query};",
+         INSERT INTO folded {query};",
         input.display(),
         output.display()
     );

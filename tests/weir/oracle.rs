@@ -155,10 +155,10 @@ const CASES: [Case; 11] = [
     Case {
         columns: "mn BIGINT, mx BIGINT, cd BIGINT",
         // batch SQL gives a row over nothing, a stream none: the group by a constant gives none in both
-        flink: "SELECT mn, mx, cd FROM (SELECT one, MIN(s) AS mn, MAX(s) AS mx, COUNT(DISTINCT c) AS cd FROM
-                (SELECT 1 AS one, k, SUM(v) AS s, COUNT(*) AS c FROM t GROUP BY k) GROUP BY one)",
+        flink: "SELECT mn, mx, cd FROM (SELECT g, MIN(s) AS mn, MAX(s) AS mx, COUNT(DISTINCT c) AS cd FROM
+                (SELECT 1 AS g, k, SUM(v) AS s, COUNT(*) AS c FROM t GROUP BY k) GROUP BY g)",
         batch: "SELECT MIN(s) mn, MAX(s) mx, COUNT(DISTINCT c) cd FROM
-                (SELECT 1 AS one, k, SUM(v) s, COUNT(*) c FROM t GROUP BY k) x GROUP BY one",
+                (SELECT 1 AS g, k, SUM(v) s, COUNT(*) c FROM t GROUP BY k) x GROUP BY g",
     },
     Case {
         columns: "k STRING, v BIGINT",

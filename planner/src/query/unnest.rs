@@ -241,9 +241,9 @@ impl RelationPlanner for UnnestPlanner {
             relation => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
         let located = |error| external(plan_error(error).at(span));
-        let [argument] = <[ast::Expr; 1]>::try_from(arguments).or_else(|arguments| {
+        let [argument] = <[ast::Expr; 1]>::try_from(arguments).map_err(|arguments| {
             let message = format!("UNNEST takes one collection, not {}", arguments.len());
-            Err(external(PlanError::invalid(message).at(span)))
+            external(PlanError::invalid(message).at(span))
         })?;
         let plan = self.plan(argument, ordinality, context).map_err(located)?;
         let alias = self.alias(alias, &plan).map_err(located)?;

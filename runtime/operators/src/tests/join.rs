@@ -188,12 +188,10 @@ fn semi_and_anti_joins_count_matches() {
 #[test]
 fn equal_rows_count_each() {
     let events = ["L+I a 1", "L+I a 1", "R+I a 7", "L-D a 1", "R+I a 7", "R-D a 7"];
-    for knowledge in [Knowledge::Retracts] {
-        assert_eq!(
-            changes(spec(JoinKind::Inner, knowledge, false), &events),
-            ["-", "-", "+I a 1 7 a; +I a 1 7 a", "-D a 1 7 a", "+I a 1 7 a", "-D a 1 7 a"]
-        );
-    }
+    assert_eq!(
+        changes(spec(JoinKind::Inner, Knowledge::Retracts, false), &events),
+        ["-", "-", "+I a 1 7 a; +I a 1 7 a", "-D a 1 7 a", "+I a 1 7 a", "-D a 1 7 a"]
+    );
     let events = ["L+I a 1", "L+I a 1", "R+I a 7", "R+I a 7"];
     assert_eq!(
         changes(spec(JoinKind::Inner, Knowledge::Appends, false), &events),

@@ -4,6 +4,7 @@ use crate::process::{lines_below, path, root, weir};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 const DATA: &str = "tests/goldens/nexmark-100k";
 
@@ -95,11 +96,18 @@ macro_rules! goldens {
 goldens!(check_append_only: q0 q1 q2 q3 q5 q7 q8 q11 q11_legacy q13 q14 q20 q21 q22);
 goldens!(check_updating: q4 q9 q15 q16 q17 q18 q19);
 
-/// Processing-time windows do not fire at the end of a short bounded input.
+/// Processing-time windows do not fire at the end of a bounded input; a run that meets the end of a window by the
+/// clock prints it, so such a run is made again.
 #[test]
 fn q12() {
+    let window = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock past 1970").as_secs() / 10;
     for parallelism in [1, 2, 4] {
-        assert_eq!(run("q12", "json", parallelism), Vec::<String>::new());
+        let within_one_window = (0..5).find_map(|_| {
+            let started = window();
+            let rows = run("q12", "json", parallelism);
+            (window() == started).then_some(rows)
+        });
+        assert_eq!(within_one_window.expect("a run of less than ten seconds"), Vec::<String>::new());
     }
 }
 

@@ -7,6 +7,7 @@ use crate::query::bind::{analyze, bind_expr, raw_plan, result_schema};
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
 use crate::query::explain::explain;
+use crate::query::locate::{locate, locate_expr};
 use crate::query::lower::lower;
 use crate::{ExplainDetail, PlanError};
 use arrow::datatypes::{FieldRef, Schema};
@@ -48,13 +49,18 @@ impl Binder for QueryBinder {
         columns: &Schema,
         expr: &ast::Expr,
     ) -> Result<(Expr, FieldRef), PlanError> {
-        bind_expr(session, &self.functions(session)?, columns, expr)
+        let functions = self.functions(session)?;
+        let bind = |expr: &ast::Expr| bind_expr(session, &functions, columns, expr);
+        bind(expr).map_err(|error| locate_expr(error, expr, &|part| bind(part).map(drop)))
     }
 
     fn bind_query(&self, session: &Session, query: &ast::Query) -> Result<BoundQuery, PlanError> {
         let functions = self.functions(session)?;
-        let raw = raw_plan(session, &functions, query, 0)?;
-        let plan = analyze(&functions, raw).map_err(plan_error)?;
+        let plan = |query: &ast::Query| {
+            let raw = raw_plan(session, &functions, query, 0)?;
+            analyze(&functions, raw).map_err(plan_error)
+        };
+        let plan = plan(query).map_err(|error| locate(error, query, &|part| plan(part).map(drop)))?;
         let schema = result_schema(&plan);
         Ok(BoundQuery { plan, schema })
     }

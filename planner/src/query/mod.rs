@@ -10,6 +10,7 @@
 //! | the plan optimised | `optimize` |
 //! | operators, exchanges, shared parts | `lower` |
 //! | row kinds of each edge, names of operators | `changelog`, `identity` |
+//! | an error without a place gets one | `locate` |
 //! | EXPLAIN | `explain` |
 //! | CHECKPOINT(..) in FROM | `checkpoint_table` |
 //!
@@ -29,6 +30,7 @@ mod expand;
 mod explain;
 mod group_window;
 mod identity;
+mod locate;
 mod lower;
 mod names;
 mod not_null;

@@ -144,12 +144,29 @@ impl PlanError {
         let before = usize::try_from(position.column - 1).unwrap_or(usize::MAX);
         // Tabs stay tabs, so that the caret stands right whatever their width.
         let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let rest = line.chars().count().saturating_sub(before).max(1);
-        let carets = "^".repeat(usize::try_from(position.length).unwrap_or(1).clamp(1, rest));
+        let rest = line.chars().skip(before);
+        let carets = "^".repeat(closed_length(rest, usize::try_from(position.length).unwrap_or(1)));
         let _ =
             write!(text, "\n{margin}--> {place}\n{margin} |\n{number} | {line}\n{margin} | {indent}{carets}");
         text
     }
+}
+
+/// How many of the characters of `rest` to point at: `length`, and on to the parentheses that close what those open. The
+/// parser counts a call up to its last argument.
+fn closed_length(rest: impl Iterator<Item = char>, length: usize) -> usize {
+    let mut open = 0_i32;
+    let mut closed = 0;
+    for (index, letter) in rest.enumerate() {
+        if index >= length && open <= 0 {
+            break;
+        }
+        open += i32::from(letter == '(') - i32::from(letter == ')');
+        if index < length || open == 0 {
+            closed = index + 1;
+        }
+    }
+    closed.max(1)
 }
 
 impl fmt::Display for PlanError {

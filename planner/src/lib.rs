@@ -23,6 +23,7 @@ mod parser;
 mod planner;
 mod query;
 mod statements;
+mod walk;
 
 pub use error::{PlanError, PlanErrorKind, Position};
 pub use parser::{ClientCommand, Completeness, ExplainDetail, SavepointStop, Statement, completeness};

@@ -21,6 +21,7 @@ mod syntax;
 
 pub(super) use syntax::{VALUES, function as call, text};
 
+use crate::walk::walk_mut;
 use datafusion_common::{DataFusionError, Result};
 use sqlparser::ast::{Expr, GroupByExpr, Query, Select, TableFactor, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
@@ -37,10 +38,7 @@ pub fn desugar_expr(expr: &mut Expr) -> Result<()> {
 }
 
 fn run(node: &mut impl VisitMut) -> Result<()> {
-    match node.visit(&mut Desugarer::default()) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk_mut(node, &mut Desugarer::default())
 }
 
 #[derive(Default)]

@@ -8,9 +8,8 @@ use super::ast::{Insert, Property, StatementKind, Text};
 use super::dialect::FlinkDialect;
 use super::script::{hint_text, is_blank, is_word};
 use crate::PlanError;
-use sqlparser::ast::{
-    Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut, VisitorMut,
-};
+use crate::walk::walk_mut;
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -109,7 +108,7 @@ impl Hints {
 
     fn visit_query(&mut self, query: &mut Query) {
         // The visitor never breaks.
-        let _ = VisitMut::visit(query, self);
+        let _ = walk_mut(query, self);
     }
 
     /// Moves the hint after `name` into it; returns the plain last part.

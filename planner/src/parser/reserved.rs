@@ -2,6 +2,7 @@
 
 use super::ast::{ColumnDefinitionKind, CreateTable, Insert, StatementKind, TableChange, ViewChange};
 use crate::PlanError;
+use crate::walk::walk;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select,
     SelectItem, TableAlias, TableFactor, Visit, Visitor,
@@ -90,10 +91,7 @@ fn query(body: &Query) -> Result<(), PlanError> {
 }
 
 fn visit(node: &impl Visit) -> Result<(), PlanError> {
-    match node.visit(&mut Names::default()) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk(node, &mut Names::default())
 }
 
 #[derive(Default)]

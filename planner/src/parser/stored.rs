@@ -1,21 +1,20 @@
 //! Queries and expressions that outlive their statement.
 
 use super::dialect::TABLE_ARGUMENT;
-use sqlparser::ast::{
-    Expr, Function, Ident, ObjectName, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut,
-};
+use crate::walk::walk_mut;
+use sqlparser::ast::{Expr, Function, Ident, ObjectName, ObjectNamePart, Query, TableFactor, VisitorMut};
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
 
 /// Takes the places out of a query: they point into another text than that of the statement that will use it.
 pub(crate) fn without_places(mut query: Box<Query>) -> Box<Query> {
-    let _ = VisitMut::visit(&mut *query, &mut Places);
+    let _ = walk_mut(&mut *query, &mut Places);
     query
 }
 
 /// As [`without_places`].
 pub(crate) fn expr_without_places(mut expr: Expr) -> Expr {
-    let _ = VisitMut::visit(&mut expr, &mut Places);
+    let _ = walk_mut(&mut expr, &mut Places);
     expr
 }
 
@@ -56,7 +55,7 @@ fn clear(name: &mut ObjectName) {
 /// An expression as Flink shows it: names in backticks, functions in capitals.
 pub(crate) fn expression_text(expr: &Expr) -> String {
     let mut expr = expr.clone();
-    let _ = VisitMut::visit(&mut expr, &mut Canonical);
+    let _ = walk_mut(&mut expr, &mut Canonical);
     expr.to_string()
 }
 

@@ -3,10 +3,11 @@
 //! DataFusion notes places of columns and little else, and types are settled in a plan that has none. Planning costs
 //! less than a millisecond, so after an error the parts of the query are planned one by one, the innermost first.
 
+use crate::walk::walk;
 use crate::{PlanError, Position};
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
-    SetExpr, Spanned, TableWithJoins, Value, Visit, Visitor, With,
+    SetExpr, Spanned, TableWithJoins, Value, Visitor, With,
 };
 use std::ops::ControlFlow;
 
@@ -70,7 +71,7 @@ impl Search<'_> {
         }
         let mut body = BodyQueries { found: vec![], outermost: true };
         let without = Query { with: None, ..query.clone() };
-        let _ = without.visit(&mut body);
+        let _ = walk(&without, &mut body);
         found.extend(body.found.iter().map(|inner| under(query.with.clone(), inner)));
         if let SetExpr::SetOperation { left, right, .. } = &*query.body {
             for side in [left, right] {
@@ -206,7 +207,7 @@ fn place(expr: &Expr) -> Option<Position> {
 /// The expressions inside `expr` outside of subqueries, the inner ones before those that contain them, itself last.
 fn parts_of(expr: &Expr) -> Vec<Expr> {
     let mut parts = Parts::default();
-    let _ = expr.visit(&mut parts);
+    let _ = walk(expr, &mut parts);
     parts.found
 }
 

@@ -3,28 +3,23 @@
 use crate::PlanError;
 use crate::parser::table_argument;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
+use crate::walk::walk;
 use sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments, GroupByExpr, Join,
     JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
-    TableFactor, Value, Visit, Visitor,
+    TableFactor, Value, Visitor,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
 
 /// Refuses what cannot be planned.
 pub(super) fn check_query(query: &Query) -> Result<(), PlanError> {
-    match query.visit(&mut Checker { allowed: vec![] }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk(query, &mut Checker { allowed: vec![] })
 }
 
 /// As [`check_query`], for a computed column or a watermark.
 pub(super) fn check_expr(expr: &Expr) -> Result<(), PlanError> {
-    match expr.visit(&mut Checker { allowed: vec![] }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk(expr, &mut Checker { allowed: vec![] })
 }
 
 struct Checker {

@@ -2,10 +2,11 @@
 //! lengths of windows become milliseconds, a bare VALUES becomes a query over a table.
 
 use crate::PlanError;
+use crate::walk::walk_mut;
 use sqlparser::ast::{
     DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, Query,
     Select, SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
-    VisitMut, VisitorMut,
+    VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
@@ -49,10 +50,7 @@ fn takes_lengths(function: &Function) -> bool {
 /// Rewrites `query` in place.
 pub(super) fn normalize(query: &mut Query) -> Result<(), PlanError> {
     name_values(query);
-    match query.visit(&mut Normalizer) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk_mut(query, &mut Normalizer)
 }
 
 struct Normalizer;

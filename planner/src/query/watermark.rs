@@ -2,6 +2,7 @@
 
 use crate::functions::CURRENT_WATERMARK;
 use crate::query::origin::{Origin, expr_origin};
+use crate::query::text::expr_text;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, Result, TableReference, plan_err};
 use datafusion_expr::expr::ScalarFunction;
@@ -40,6 +41,7 @@ pub(super) fn check_watermarks(plan: &LogicalPlan) -> Result<()> {
                     && let Some(argument) = call.args.first()
                     && !is_rowtime(argument)
                 {
+                    let argument = expr_text(argument);
                     return plan_err!(
                         "{CURRENT_WATERMARK} takes a rowtime attribute, and {argument} is none: name a column for which \
                          a table declares WATERMARK FOR"

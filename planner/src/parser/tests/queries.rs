@@ -1,7 +1,8 @@
 //! Types, expressions, table arguments and hints.
 
 use super::*;
-use sqlparser::ast::{Expr, Query, SetExpr, TableFactor, Visit, Visitor};
+use crate::walk::walk;
+use sqlparser::ast::{Expr, Query, SetExpr, TableFactor, Visitor};
 use std::ops::ControlFlow;
 
 #[test]
@@ -118,7 +119,7 @@ fn window_functions_take_tables() {
     ] {
         for text in [format!("SELECT * FROM TABLE({text}) AS w"), format!("SELECT * FROM {text}")] {
             let mut arguments = Arguments::default();
-            let _ = query(&text).visit(&mut arguments);
+            let _ = walk(&query(&text), &mut arguments);
             assert_eq!(arguments.0, [expected], "{text}");
         }
     }
@@ -179,8 +180,9 @@ fn hints_go_into_the_names_of_tables() {
     assert_eq!(split_name(name), Some(("t", vec![pair("k", "v")])));
 
     let mut arguments = Arguments::default();
-    let _ = query("SELECT * FROM TUMBLE(TABLE t /*+ OPTIONS('k'='v') */, DESCRIPTOR(ts), INTERVAL '1' DAY)")
-        .visit(&mut arguments);
+    let hinted =
+        query("SELECT * FROM TUMBLE(TABLE t /*+ OPTIONS('k'='v') */, DESCRIPTOR(ts), INTERVAL '1' DAY)");
+    let _ = walk(&hinted, &mut arguments);
     assert!(arguments.0[0].contains("/*+ OPTIONS('k'='v') */"), "{:?}", arguments.0);
 }
 

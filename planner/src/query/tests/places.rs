@@ -25,8 +25,8 @@ fn the_innermost_wrong_expression_of_a_list() {
         ("SELECT a, 1 + ABS('x' + b) FROM t", "'x' + b"),
         ("SELECT a FROM t WHERE b > 1 AND s * 2 = 4", "s * 2"),
         ("SELECT a, SUM(s) FROM t GROUP BY a", "SUM(s)"),
-        ("SELECT a, COUNT(*) FROM t GROUP BY a HAVING MAX(s) + 1 > 2", "MAX(s) + 1"),
-        ("SELECT nope(a) FROM t", "nope(a)"),
+        ("SELECT a, COUNT(*) FROM t GROUP BY a HAVING 1 - MAX(s) > 2", "1 - MAX(s)"),
+        ("SELECT nope(a) FROM t", "nope"),
     ]);
 }
 
@@ -37,7 +37,7 @@ fn inside_of_nested_queries() {
         ("SELECT x FROM (SELECT s - 1 AS x FROM t) AS w", "s - 1"),
         ("SELECT a FROM t WHERE a IN (SELECT k FROM changes WHERE k - 'x' = 1)", "k - 'x'"),
         ("SELECT a FROM t UNION ALL SELECT s / 2 FROM t", "s / 2"),
-        ("WITH v AS (SELECT s FROM t), w AS (SELECT s || 1, s - 1 AS x FROM v) SELECT x FROM w", "s - 1"),
+        ("WITH v AS (SELECT s FROM t), w AS (SELECT s - 1 AS x FROM v) SELECT x FROM w", "s - 1"),
     ]);
 }
 

@@ -56,6 +56,25 @@ impl Alignment {
         self.pending.values().any(waits)
     }
 
+    /// The newest barrier that any channel has delivered.
+    pub(crate) fn newest(&self) -> Option<Barrier> {
+        self.pending.values().next_back().map(|pending| pending.barrier)
+    }
+
+    pub(crate) fn has_delivered(&self, channel: usize, checkpoint: CheckpointId) -> bool {
+        self.pending.get(&checkpoint).is_some_and(|pending| pending.delivered[channel])
+    }
+
+    /// When the first barrier of `checkpoint` came.
+    pub(crate) fn first_ms(&self, checkpoint: CheckpointId) -> Option<u64> {
+        self.pending.get(&checkpoint).map(|pending| pending.first_ms)
+    }
+
+    /// Nobody waits for `checkpoint`, or for those before it.
+    pub(crate) fn forget_until(&mut self, checkpoint: CheckpointId) {
+        self.pending.retain(|id, _| *id > checkpoint);
+    }
+
     pub(crate) fn is_flowing(&self) -> bool {
         self.pending.is_empty()
     }

@@ -23,7 +23,9 @@ use weir_checkpoint::{
     Garbage, Stored, SubtaskHandle, TaskId,
 };
 use weir_connectors::Committable;
-use weir_types::{Barrier, BoxFuture, CheckpointId, CheckpointKind, JobError, RuntimeEnv};
+use weir_types::{
+    Barrier, BarrierMode, BoxFuture, CheckpointId, CheckpointKind, JobError, RuntimeEnv, failpoint,
+};
 
 /// Events that wait for a job; tasks wait when there are more.
 const JOB_EVENTS: usize = 256;
@@ -308,6 +310,11 @@ impl Attempt {
                     for task in tasks {
                         self.mailboxes[task.0]
                             .post(|mail| mail.triggers.push_back(Trigger { barrier, stop }));
+                    }
+                }
+                Action::Overtake { checkpoint, tasks } => {
+                    for task in tasks {
+                        self.mailboxes[task.0].post_urgently(|mail| mail.overtake = Some(checkpoint));
                     }
                 }
                 Action::Drain { barrier } => {

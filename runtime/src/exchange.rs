@@ -3,7 +3,8 @@
 //! A consumer has one [`Gate`] with a queue for each producer. Elements of one channel stay in order. A channel is
 //! bounded by the bytes of its batches: a sender waits while its queue holds `capacity_bytes` or more, so that a
 //! channel never holds more than that and one batch. Barriers, watermarks and ends never wait, so that a checkpoint
-//! cannot be held up by a full channel's sender; consecutive watermarks in a queue become one.
+//! cannot be held up by a full channel's sender; consecutive watermarks in a queue become one. A sender whose
+//! subtask is to let an overtaking barrier pass does not wait either.
 
 use crate::mailbox::Mailbox;
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use weir_types::{Barrier, ChangelogBatch, StreamElement};
+use weir_types::{Barrier, BarrierMode, ChangelogBatch, CheckpointId, StreamElement};
 
 /// Bytes that a batch takes besides its values: the arrays' own structures.
 const BATCH_OVERHEAD_BYTES: usize = 256;
@@ -20,6 +21,8 @@ const COLUMN_OVERHEAD_BYTES: usize = 128;
 /// The input of one subtask.
 pub(crate) struct Gate {
     capacity_bytes: usize,
+    /// of the subtask that reads it
+    consumer: Arc<Mailbox>,
     state: Mutex<GateState>,
 }
 
@@ -43,9 +46,9 @@ struct Channel {
 pub(crate) struct Closed;
 
 impl Gate {
-    pub(crate) fn new(capacity_bytes: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, consumer: Arc<Mailbox>) -> Self {
         let state = GateState { channels: Vec::new(), consumer: None, closed: false };
-        Gate { capacity_bytes: capacity_bytes.max(1), state: Mutex::new(state) }
+        Gate { capacity_bytes: capacity_bytes.max(1), consumer, state: Mutex::new(state) }
     }
 
     /// Adds a channel; `producer` hears when the gate closes.
@@ -84,10 +87,21 @@ impl ChannelSender {
             return Poll::Ready(Err(Closed));
         }
         let channel = &mut state.channels[self.channel];
-        if bytes > 0 && channel.bytes >= self.gate.capacity_bytes {
+        if bytes > 0 && channel.bytes >= self.gate.capacity_bytes && !channel.producer.hurries() {
             channel.sender = Some(cx.waker().clone());
-            return Poll::Pending;
+            channel.producer.register(cx);
+            // it may have been told to hurry before it could be woken
+            if !channel.producer.hurries() {
+                return Poll::Pending;
+            }
         }
+        let overtakes = match slot {
+            Some(StreamElement::Barrier(barrier)) => match barrier.mode {
+                BarrierMode::Unaligned { after_ms } => Some(after_ms == 0),
+                BarrierMode::Aligned | BarrierMode::AtLeastOnce => None,
+            },
+            _ => None,
+        };
         if let Some(element) = slot.take() {
             channel.bytes += bytes;
             match (channel.queue.back_mut(), element) {
@@ -99,6 +113,11 @@ impl ChannelSender {
         drop(state);
         if let Some(consumer) = consumer {
             consumer.wake();
+        }
+        match overtakes {
+            Some(true) => self.gate.consumer.post_urgently(|mail| mail.announced = true),
+            Some(false) => self.gate.consumer.post(|mail| mail.announced = true),
+            None => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -160,6 +179,47 @@ impl GateReader {
         }
         state.consumer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The newest barrier that stands in any queue and may overtake.
+    pub(crate) fn newest_overtaker(&self) -> Option<Barrier> {
+        let state = self.gate.state.lock();
+        let elements = state.channels.iter().flat_map(|channel| &channel.queue);
+        let barriers = elements.filter_map(|(element, _)| match element {
+            StreamElement::Barrier(barrier) if matches!(barrier.mode, BarrierMode::Unaligned { .. }) => {
+                Some(*barrier)
+            }
+            _ => None,
+        });
+        barriers.max_by_key(|barrier| barrier.id)
+    }
+
+    /// True if the barrier of `checkpoint` stands in the queue of `channel`.
+    pub(crate) fn holds_barrier(&self, channel: usize, checkpoint: CheckpointId) -> bool {
+        let state = self.gate.state.lock();
+        let is_it =
+            |element: &StreamElement| matches!(element, StreamElement::Barrier(b) if b.id == checkpoint);
+        state.channels[channel].queue.iter().any(|(element, _)| is_it(element))
+    }
+
+    /// Takes the barrier of `checkpoint` out of the queue of `channel`, and copies the batches before it; `None` if
+    /// it is not there.
+    pub(crate) fn overtake(
+        &mut self,
+        channel: usize,
+        checkpoint: CheckpointId,
+    ) -> Option<Vec<ChangelogBatch>> {
+        let mut state = self.gate.state.lock();
+        let queue = &mut state.channels[channel].queue;
+        let is_it =
+            |element: &StreamElement| matches!(element, StreamElement::Barrier(b) if b.id == checkpoint);
+        let place = queue.iter().position(|(element, _)| is_it(element))?;
+        queue.remove(place);
+        let before = queue.iter().take(place).filter_map(|(element, _)| match element {
+            StreamElement::Batch(batch) => Some(batch.clone()),
+            _ => None,
+        });
+        Some(before.collect())
     }
 
     /// True if nothing but the end is left in a channel: time and idleness before it say nothing more.

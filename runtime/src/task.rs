@@ -5,6 +5,7 @@ use crate::chain::{Chain, ChainNode, Role};
 use crate::edge::Edge;
 use crate::exchange::GateReader;
 use crate::head::{GateHead, Head, SourceHead};
+use crate::in_flight::Dealer;
 use crate::job_event::{JobEvent, TaskOutcome};
 use crate::mailbox::Mailbox;
 use crate::restore::{Restore, Unclaimed};
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use weir_checkpoint::TaskId;
 use weir_connectors::{ReaderContext, Sink, Source, SplitState, WriterContext};
-use weir_types::{OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
+use weir_types::{ChangelogBatch, OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
 
 /// A subtask before it runs.
 pub(crate) struct TaskPlan {
@@ -35,6 +36,8 @@ pub(crate) struct TaskPlan {
     pub snapshots: Snapshots,
     /// what its operators begin with
     pub restore: Option<Restore>,
+    /// by node of the chain and input: which of the rows that were on their way belong here
+    pub dealers: Vec<Vec<Dealer>>,
 }
 
 pub(crate) enum HeadPlan {
@@ -49,6 +52,7 @@ pub(crate) enum HeadPlan {
     Gate {
         reader: GateReader,
         inputs: Vec<usize>,
+        overtakable: Vec<bool>,
     },
     Nothing,
 }
@@ -109,10 +113,13 @@ impl TaskPlan {
         current: Arc<AtomicUsize>,
         mut start: watch::Receiver<bool>,
     ) -> Result<(), RuntimeError> {
-        self.restore().await?;
+        let in_flight = self.restore().await?;
         let TaskPlan { head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, .. } = self;
         let mut chain = Chain::new(nodes, edges.len(), current);
         chain.open()?;
+        for (node, input, batch) in in_flight.into_iter().rev() {
+            chain.push_batch_to(node, input, batch);
+        }
         let unclaimed = restore.map_or_else(Vec::new, |_| chain.unclaimed());
         // without a job the task is about to be cancelled
         let _ = events.send(JobEvent::Opened { unclaimed }).await;
@@ -128,15 +135,19 @@ impl TaskPlan {
         Subtask { head, chain, edges, mailbox, events, env, batch_timeout, snapshots, progress }.run().await
     }
 
-    /// Gives the operators the state that they begin with.
-    async fn restore(&mut self) -> Result<(), RuntimeError> {
-        let Some(restore) = &self.restore else { return Ok(()) };
-        for node in &mut self.nodes {
+    /// Gives the operators the state that they begin with; the rows that were on their way to them, by node and
+    /// input.
+    async fn restore(&mut self) -> Result<Vec<(usize, usize, ChangelogBatch)>, RuntimeError> {
+        let Some(restore) = &self.restore else { return Ok(Vec::new()) };
+        let mut in_flight = Vec::new();
+        for (place, (node, dealers)) in self.nodes.iter_mut().zip(&self.dealers).enumerate() {
             if let Role::Operator(role) = &mut node.role {
                 restore.fill(&node.id, &mut role.context).await?;
             }
+            let rows = restore.in_flight(&node.id, dealers, self.snapshots.subtask).await?;
+            in_flight.extend(rows.into_iter().map(|(input, batch)| (place, input, batch)));
         }
-        Ok(())
+        Ok(in_flight)
     }
 }
 
@@ -161,7 +172,9 @@ impl HeadPlan {
                 let opened = SourceHead::open(operator, label, &*source, context, splits, finished);
                 Head::Source(opened.await?)
             }
-            HeadPlan::Gate { reader, inputs } => Head::Gate(GateHead::new(reader, inputs)),
+            HeadPlan::Gate { reader, inputs, overtakable } => {
+                Head::Gate(GateHead::new(reader, inputs, overtakable))
+            }
             HeadPlan::Nothing => Head::Nothing,
         })
     }

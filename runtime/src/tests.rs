@@ -4,3 +4,5 @@ mod checkpoints;
 mod endings;
 mod flow;
 mod operators;
+mod restores;
+mod savepoints;

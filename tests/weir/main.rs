@@ -3,6 +3,7 @@
 mod cli;
 mod explain_checkpoint;
 mod goldens;
+mod kill;
 mod oracle;
 mod process;
 mod semantics;

@@ -156,6 +156,7 @@ impl CheckpointCoordinator {
             Event::Savepoint { request, stop } => self.wishes.push_back(Wish { request, stop }),
         }
         if !self.ended {
+            self.overtake(now_ms, &mut actions);
             self.expire(now_ms, &mut actions);
             self.complete(now_ms, &mut actions);
             self.trigger(now_ms, &mut actions);
@@ -229,6 +230,17 @@ impl CheckpointCoordinator {
         for (task, handle) in pending.into_answers() {
             let handle = Box::new(handle);
             actions.push(Action::Discard { task, checkpoint, handle, outcome: Outcome::Stale });
+        }
+    }
+
+    /// A checkpoint that takes long is not to wait for alignment any more.
+    fn overtake(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        for (checkpoint, pending) in &mut self.collecting {
+            if pending.overtakes_ms().is_some_and(|at| now_ms >= at) {
+                pending.set_overtaking();
+                let tasks = pending.waiting().collect();
+                actions.push(Action::Overtake { checkpoint: *checkpoint, tasks });
+            }
         }
     }
 

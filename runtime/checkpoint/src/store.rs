@@ -26,7 +26,7 @@ use references::References;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_state::SegmentId;
-use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, SubtaskIndex};
+use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, SubtaskIndex, failpoint};
 
 /// How a [`CheckpointStore`] keeps checkpoints.
 #[derive(Clone, Debug)]
@@ -150,6 +150,7 @@ impl CheckpointStore {
         let directory = self.directory_of(completed.barrier);
         let record = record::record(&self.job, completed, triggered_at_ms, directory.as_ref());
         let blobs = Bytes::from(record.blobs);
+        failpoint("before-manifest");
         if let Some(directory) = &directory {
             let written = directory.create(MANIFEST, encode(&record.manifest, &blobs)).await;
             if let Err(error) = written {
@@ -158,6 +159,7 @@ impl CheckpointStore {
                 return Err(error);
             }
         }
+        failpoint("after-manifest");
         let place = directory.clone().unwrap_or_else(|| Directory::nowhere(completed.id()));
         let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
         Ok(self.keep(completed, stored, directory, record.files))
@@ -275,6 +277,7 @@ impl Garbage {
     /// # Errors
     /// [`CheckpointError::Storage`].
     pub async fn delete(self) -> Result<(), CheckpointError> {
+        failpoint("before-delete");
         let mut result = Ok(());
         for manifest in self.manifests {
             result = result.and(manifest.delete(MANIFEST).await);

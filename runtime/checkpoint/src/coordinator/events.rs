@@ -75,6 +75,11 @@ pub enum Action {
         tasks: Vec<TaskId>,
         stop: bool,
     },
+    /// Tell these tasks, which have not answered, that barriers of this checkpoint overtake from now on.
+    Overtake {
+        checkpoint: CheckpointId,
+        tasks: Vec<TaskId>,
+    },
     /// Tell all tasks that input ends here, and that their last snapshots belong to this barrier.
     Drain {
         barrier: Barrier,

@@ -59,6 +59,9 @@ fn say(actions: Vec<Action>) -> Vec<String> {
             let savepoint = if barrier.kind == CheckpointKind::Savepoint { "savepoint " } else { "" };
             format!("trigger {savepoint}{} at {tasks:?}{}", barrier.id, if stop { " and stop" } else { "" })
         }
+        Action::Overtake { checkpoint, tasks } => {
+            format!("overtake for {checkpoint} at {:?}", tasks.iter().map(|task| task.0).collect::<Vec<_>>())
+        }
         Action::Drain { barrier } => format!("drain for {}", barrier.id),
         Action::Resume => "resume".to_string(),
         Action::Store(completed) => {
@@ -429,4 +432,23 @@ fn a_job_drains_into_a_savepoint_of_finished_tasks() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_checkpoint_that_takes_long_overtakes() {
+    let config = CoordinatorConfig { mode: BarrierMode::Unaligned { after_ms: 30 }, ..config() };
+    let mut late = coordinator(config.clone(), 2);
+    assert_eq!(say(late.step(Event::Tick, 100)), ["trigger 1 at [0, 1]"]);
+    assert_eq!(late.next_deadline(), Some(130));
+    script(
+        late,
+        vec![
+            (110, ack(0, 1), &[]),
+            (130, Event::Tick, &["overtake for 1 at [1]"]),
+            (140, Event::Tick, &[]),
+            (150, ack(1, 1), &["store 1 finished []"]),
+        ],
+    );
+    let at_once = CoordinatorConfig { mode: BarrierMode::Unaligned { after_ms: 0 }, ..config };
+    script(coordinator(at_once, 1), vec![(100, Event::Tick, &["trigger 1 at [0]"]), (130, Event::Tick, &[])]);
 }

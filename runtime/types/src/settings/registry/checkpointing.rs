@@ -45,7 +45,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         "0",
         "checkpoints in a row that may fail before the job does",
     ),
-    not_yet(or_old(
+    or_old(
         setting(
             "execution.checkpointing.unaligned.enabled",
             Boolean,
@@ -53,8 +53,8 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "barriers overtake rows, which become part of the checkpoint",
         ),
         &["execution.checkpointing.unaligned"],
-    )),
-    not_yet(or_old(
+    ),
+    or_old(
         setting(
             "execution.checkpointing.aligned-checkpoint-timeout",
             Duration,
@@ -62,7 +62,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "how long an unaligned checkpoint first tries to do without overtaking",
         ),
         &["execution.checkpointing.alignment-timeout"],
-    )),
+    ),
     or_old(
         only_default(
             "execution.checkpointing.checkpoints-after-tasks-finish",

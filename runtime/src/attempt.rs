@@ -9,6 +9,8 @@ use crate::job_event::{JobEvent, TaskOutcome};
 use crate::mailbox::{Mailbox, Trigger};
 use crate::request::{Request, Requests};
 use crate::restore::{Restore, Unclaimed};
+#[cfg(test)]
+use crate::sabotage::{self, Sabotage};
 use crate::task::{TaskPlan, message_of};
 use futures::FutureExt;
 use std::collections::BTreeMap;
@@ -143,7 +145,10 @@ impl Attempt {
                 self.fail(error.into());
                 return;
             }
-            if let Some(permit) = restore.permit() {
+            let permit = restore.permit();
+            #[cfg(test)]
+            let permit = permit.filter(|_| !sabotage::is(Sabotage::NoSecondCommit));
+            if let Some(permit) = permit {
                 let committed =
                     AssertUnwindSafe(commit(self.committers.clone(), permit)).catch_unwind().await;
                 let committed =
@@ -206,6 +211,10 @@ impl Attempt {
             JobEvent::Prepared { covered_by, operator, committables } => {
                 let committables = committables.into_iter().map(|committable| committable.0).collect();
                 let committables = Committables { operator, committables };
+                #[cfg(test)]
+                if sabotage::is(Sabotage::CommitEarly) {
+                    self.commit(CommitPermit::for_sabotage(vec![committables.clone()]));
+                }
                 self.decide(Event::Prepared { covered_by, committables }, requests);
             }
             JobEvent::Acknowledged { task, checkpoint, handle } if !ending => {

@@ -81,6 +81,8 @@ pub use weir_types::{
 pub use weir_types as types;
 
 #[cfg(test)]
+mod sabotage;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,10 @@ impl Restore {
 
     /// How far the source `operator` had been read; `None` if the checkpoint does not know it.
     pub(crate) fn positions(&self, operator: &OperatorId) -> Option<Positions> {
+        #[cfg(test)]
+        if crate::sabotage::is(crate::sabotage::Sabotage::ForgetPositions) {
+            return None;
+        }
         let subtasks = &self.stored.manifest.operator(operator)?.subtasks;
         let mut positions = Positions::default();
         let mut known = false;

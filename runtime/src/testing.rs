@@ -314,6 +314,8 @@ pub(crate) struct TestComponents {
     pub fail_commit: bool,
     /// what the writing of a batch takes
     pub write_pause: Duration,
+    /// where checkpoints can be written to besides local files
+    pub environment: weir_checkpoint::Environment,
 }
 
 impl TestComponents {
@@ -339,7 +341,7 @@ impl TestComponents {
         let engine = Engine::with_components(env, Arc::new(Connectors::new()), Arc::new(self.clone()));
         let seen = self.checkpoints.clone();
         let observer = Arc::new(move |checkpoint: &StoredCheckpoint| seen.lock().push(checkpoint.clone()));
-        engine.with_observer(observer).submit(graph)
+        engine.with_observer(observer).with_environment(self.environment.clone()).submit(graph)
     }
 
     /// The checkpoints that were complete, in their order.

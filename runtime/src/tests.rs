@@ -6,3 +6,5 @@ mod flow;
 mod operators;
 mod restores;
 mod savepoints;
+mod store;
+mod worlds;

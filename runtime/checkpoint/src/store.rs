@@ -104,6 +104,8 @@ pub struct Garbage {
     files: Vec<Arc<StoredFile>>,
     /// removed if they are empty then
     directories: Vec<Directory>,
+    /// of this one, second copies go
+    mirrored: Option<Directory>,
 }
 
 impl CheckpointStore {
@@ -228,6 +230,7 @@ impl CheckpointStore {
         for written in std::mem::take(&mut state.uploads).into_values() {
             garbage.files.extend(state.references.release(&written));
         }
+        garbage.mirrored = self.config.directory.clone();
         if let Some(directory) = &self.config.directory
             && !keep
         {
@@ -290,6 +293,9 @@ impl Garbage {
         }
         for directory in self.directories {
             directory.remove_if_empty().await;
+        }
+        if let Some(mirrored) = self.mirrored {
+            mirrored.clear_mirror().await;
         }
         result
     }

@@ -119,7 +119,8 @@ impl Session {
         let env = production.env();
         let variables = object_store_variables();
         let connectors = Connectors::with_environment(variables.clone());
-        let engine = Engine::with_connectors(env.clone(), connectors).with_environment(Environment::of_variables(variables));
+        let engine = Engine::with_connectors(env.clone(), connectors)
+            .with_environment(Environment::of_variables(variables));
         let mut planner = Planner::new(engine.connectors(), env.clone());
         for (key, value) in settings {
             planner.settings_mut().set(key, value).map_err(|error| Failure::User(error.to_string()))?;

@@ -5,8 +5,9 @@ use crate::RuntimeError;
 use crate::alarm::Alarm;
 use crate::checkpoints::CheckpointHistory;
 use crate::commit::{Committers, commit};
+use crate::flag::Flag;
 use crate::job_event::{JobEvent, TaskOutcome};
-use crate::mailbox::{Mailbox, Trigger};
+use crate::mailbox::{Mail, Mailbox, Trigger};
 use crate::request::{Request, Requests};
 use crate::restore::{Restore, Unclaimed};
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use weir_checkpoint::{
     Action, CheckpointCoordinator, CheckpointStore, CommitPermit, Committables, CompletedCheckpoint, Event,
     Garbage, Stored, SubtaskHandle, TaskId,
@@ -49,10 +50,10 @@ pub(crate) struct Attempt {
 pub(crate) struct Links {
     sender: mpsc::Sender<JobEvent>,
     receiver: mpsc::Receiver<JobEvent>,
-    /// true: tasks are to stop
-    stop: Arc<watch::Sender<bool>>,
-    /// true: tasks whose state has been restored may begin
-    start: Arc<watch::Sender<bool>>,
+    /// tasks are to stop
+    stop: Flag,
+    /// tasks whose state has been restored may begin
+    start: Flag,
 }
 
 #[derive(Default)]
@@ -85,11 +86,11 @@ pub(crate) enum Ended {
 }
 
 /// Stops the tasks of an attempt whose manager goes, however it goes.
-struct StopOnDrop(Arc<watch::Sender<bool>>);
+struct StopOnDrop(Flag);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.send_replace(true);
+        self.0.raise();
     }
 }
 
@@ -105,9 +106,7 @@ enum Happening {
 impl Links {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(JOB_EVENTS);
-        let stop = Arc::new(watch::channel(false).0);
-        let start = Arc::new(watch::channel(false).0);
-        Links { sender, receiver, stop, start }
+        Links { sender, receiver, stop: Flag::default(), start: Flag::default() }
     }
 }
 
@@ -124,7 +123,7 @@ impl Attempt {
         self.state.opening = tasks.len();
         for task in tasks {
             let name = format!("task {}", task.task.0);
-            let (stop, start) = (self.links.stop.subscribe(), self.links.start.subscribe());
+            let (stop, start) = (self.links.stop.clone(), self.links.start.clone());
             let supervised = task.supervise(self.links.sender.clone(), stop, start);
             self.env.spawner.spawn(&name, Box::pin(supervised));
         }
@@ -149,8 +148,10 @@ impl Attempt {
             #[cfg(test)]
             let permit = permit.filter(|_| !sabotage::is(Sabotage::NoSecondCommit));
             if let Some(permit) = permit {
+                failpoint("before-restore-commit");
                 let committed =
                     AssertUnwindSafe(commit(self.committers.clone(), permit)).catch_unwind().await;
+                failpoint("after-restore-commit");
                 let committed =
                     committed.unwrap_or_else(|panic| Err(JobError::internal(message_of(&*panic))));
                 if let Err(error) = committed {
@@ -159,7 +160,7 @@ impl Attempt {
                 }
             }
         }
-        self.links.start.send_replace(true);
+        self.links.start.raise();
     }
 
     /// Works on what comes until the attempt is over or `enough` says so.
@@ -288,12 +289,12 @@ impl Attempt {
         if !matches!(self.state.ending, Some(Ending::Failed(_))) {
             self.state.ending = Some(Ending::Failed(error));
         }
-        self.links.stop.send_replace(true);
+        self.links.stop.raise();
     }
 
     fn stop(&mut self, ending: Ending) {
         self.state.ending.get_or_insert(ending);
-        self.links.stop.send_replace(true);
+        self.links.stop.raise();
     }
 
     fn decide(&mut self, event: Event, requests: &mut Requests) {
@@ -316,9 +317,13 @@ impl Attempt {
                 _ if self.state.ending.is_some() => {}
                 Action::Trigger { barrier, tasks, stop } => {
                     self.announce(barrier, requests);
+                    let urgent = matches!(barrier.mode, BarrierMode::Unaligned { after_ms: 0 });
                     for task in tasks {
-                        self.mailboxes[task.0]
-                            .post(|mail| mail.triggers.push_back(Trigger { barrier, stop }));
+                        let ask = |mail: &mut Mail| mail.triggers.push_back(Trigger { barrier, stop });
+                        match urgent {
+                            true => self.mailboxes[task.0].post_urgently(ask),
+                            false => self.mailboxes[task.0].post(ask),
+                        }
                     }
                 }
                 Action::Overtake { checkpoint, tasks } => {

@@ -36,6 +36,8 @@ struct GateState {
 struct Channel {
     queue: VecDeque<(StreamElement, usize)>,
     bytes: usize,
+    /// its end has been sent
+    ended: bool,
     /// a sender that waits for room
     sender: Option<Waker>,
     producer: Arc<Mailbox>,
@@ -55,7 +57,13 @@ impl Gate {
     pub(crate) fn connect(gate: &Arc<Gate>, producer: Arc<Mailbox>) -> ChannelSender {
         let mut state = gate.state.lock();
         let channel = state.channels.len();
-        state.channels.push(Channel { queue: VecDeque::new(), bytes: 0, sender: None, producer });
+        state.channels.push(Channel {
+            queue: VecDeque::new(),
+            bytes: 0,
+            ended: false,
+            sender: None,
+            producer,
+        });
         ChannelSender { gate: gate.clone(), channel }
     }
 }
@@ -103,6 +111,7 @@ impl ChannelSender {
             _ => None,
         };
         if let Some(element) = slot.take() {
+            channel.ended |= matches!(element, StreamElement::EndOfInput);
             channel.bytes += bytes;
             match (channel.queue.back_mut(), element) {
                 (Some((StreamElement::Watermark(last), _)), StreamElement::Watermark(next)) => *last = next,
@@ -194,16 +203,8 @@ impl GateReader {
         barriers.max_by_key(|barrier| barrier.id)
     }
 
-    /// True if the barrier of `checkpoint` stands in the queue of `channel`.
-    pub(crate) fn holds_barrier(&self, channel: usize, checkpoint: CheckpointId) -> bool {
-        let state = self.gate.state.lock();
-        let is_it =
-            |element: &StreamElement| matches!(element, StreamElement::Barrier(b) if b.id == checkpoint);
-        state.channels[channel].queue.iter().any(|(element, _)| is_it(element))
-    }
-
-    /// Takes the barrier of `checkpoint` out of the queue of `channel`, and copies the batches before it; `None` if
-    /// it is not there.
+    /// Takes the barrier of `checkpoint` out of the queue of `channel`, and copies the batches before it; before the
+    /// end of the channel if that comes first. `None` if neither is there.
     pub(crate) fn overtake(
         &mut self,
         channel: usize,
@@ -211,15 +212,26 @@ impl GateReader {
     ) -> Option<Vec<ChangelogBatch>> {
         let mut state = self.gate.state.lock();
         let queue = &mut state.channels[channel].queue;
-        let is_it =
-            |element: &StreamElement| matches!(element, StreamElement::Barrier(b) if b.id == checkpoint);
-        let place = queue.iter().position(|(element, _)| is_it(element))?;
-        queue.remove(place);
+        let ends = |element: &StreamElement| match element {
+            StreamElement::Barrier(barrier) => barrier.id == checkpoint,
+            StreamElement::EndOfInput => true,
+            _ => false,
+        };
+        let place = queue.iter().position(|(element, _)| ends(element))?;
+        if matches!(queue[place].0, StreamElement::Barrier(_)) {
+            queue.remove(place);
+        }
         let before = queue.iter().take(place).filter_map(|(element, _)| match element {
             StreamElement::Batch(batch) => Some(batch.clone()),
             _ => None,
         });
         Some(before.collect())
+    }
+
+    /// True if every channel has sent its end, whether it has been read or not.
+    pub(crate) fn all_end(&self) -> bool {
+        let state = self.gate.state.lock();
+        state.channels.iter().all(|channel| channel.ended)
     }
 
     /// True if nothing but the end is left in a channel: time and idleness before it say nothing more.

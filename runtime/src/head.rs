@@ -77,7 +77,7 @@ pub(crate) struct GateHead {
     /// a snapshot that has been taken and waits for what it overtook
     pub(crate) overtaking: Option<Overtaking>,
     /// asked for by the coordinator; they count once all channels have ended and no barrier can come through them
-    requested: VecDeque<Barrier>,
+    pub(crate) requested: VecDeque<Barrier>,
 }
 
 impl GateHead {

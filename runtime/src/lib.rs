@@ -44,6 +44,7 @@ mod alignment;
 mod chain;
 mod edge;
 mod exchange;
+mod flag;
 mod head;
 mod in_flight;
 mod mailbox;

@@ -2,7 +2,8 @@
 //!
 //! A subtask that may overtake takes its snapshot at once and forwards the barrier. The batches that stand before the
 //! barrier in its queues are copied; from channels whose barrier has not come yet, batches are copied as they are
-//! read, until it has. Processing goes on meanwhile. Only channels whose rows can be dealt out anew at any parallelism
+//! read, until it has. The end of a channel is as good as its barrier: a producer that has finished ends again
+//! after a restore. Processing goes on meanwhile. Only channels whose rows can be dealt out anew at any parallelism
 //! are overtaken in; the others align.
 
 use crate::head::GateHead;
@@ -35,7 +36,9 @@ impl GateHead {
             BarrierMode::Aligned | BarrierMode::AtLeastOnce => false,
         };
         let announced = self.reader.newest_overtaker();
-        let newest = announced.into_iter().chain(self.alignment.newest()).max_by_key(|barrier| barrier.id);
+        let asked = self.requested.back().copied().filter(|_| self.reader.all_end());
+        let known = [announced, self.alignment.newest(), asked].into_iter().flatten();
+        let newest = known.max_by_key(|barrier| barrier.id);
         let barrier = newest.filter(may).filter(|barrier| last.is_none_or(|last| barrier.id > last.id))?;
         let channels = self.reader.channels();
         let has_come = |channel: usize| {
@@ -62,6 +65,7 @@ impl GateHead {
             }
         }
         self.alignment.forget_until(barrier.id);
+        self.requested.retain(|requested| requested.id > barrier.id);
         self.block();
         self.overtaking = Some(overtaking);
         Some(barrier)

@@ -222,6 +222,7 @@ impl Subtask {
             if let Head::Gate(gate) = &mut self.head {
                 gate.request(barrier);
                 self.snapshot_if_aligned().await?;
+                self.overtake().await?;
                 continue;
             }
             self.checkpoint(Aligned { barrier, first_ms: now_ms(&self.env) }, 0).await?;

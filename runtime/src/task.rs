@@ -4,6 +4,7 @@ use crate::RuntimeError;
 use crate::chain::{Chain, ChainNode, Role};
 use crate::edge::Edge;
 use crate::exchange::GateReader;
+use crate::flag::Flag;
 use crate::head::{GateHead, Head, SourceHead};
 use crate::in_flight::Dealer;
 use crate::job_event::{JobEvent, TaskOutcome};
@@ -19,7 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use weir_checkpoint::TaskId;
 use weir_connectors::{ReaderContext, Sink, Source, SplitState, WriterContext};
 use weir_types::{ChangelogBatch, OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
@@ -70,17 +71,12 @@ pub(crate) enum EdgePlan {
 
 impl TaskPlan {
     /// Runs until the input ends, `stop` says so, or something fails; tells the job which.
-    pub(crate) async fn supervise(
-        self,
-        events: mpsc::Sender<JobEvent>,
-        mut stop: watch::Receiver<bool>,
-        start: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn supervise(self, events: mpsc::Sender<JobEvent>, stop: Flag, start: Flag) {
         let task = self.task;
         let current = Arc::new(AtomicUsize::new(0));
         let labels = self.labels();
         let run = AssertUnwindSafe(self.run(events.clone(), current.clone(), start)).catch_unwind();
-        let outcome = match select(pin!(stop.wait_for(|stop| *stop)), pin!(run)).await {
+        let outcome = match select(stop.raised(), pin!(run)).await {
             Either::Left(_) => TaskOutcome::Cancelled,
             Either::Right((Ok(Ok(())), _)) => TaskOutcome::Finished,
             Either::Right((Ok(Err(error)), _)) => TaskOutcome::Failed(error),
@@ -111,7 +107,7 @@ impl TaskPlan {
         mut self,
         events: mpsc::Sender<JobEvent>,
         current: Arc<AtomicUsize>,
-        mut start: watch::Receiver<bool>,
+        start: Flag,
     ) -> Result<(), RuntimeError> {
         let in_flight = self.restore().await?;
         let TaskPlan { head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, .. } = self;
@@ -123,7 +119,7 @@ impl TaskPlan {
         let unclaimed = restore.map_or_else(Vec::new, |_| chain.unclaimed());
         // without a job the task is about to be cancelled
         let _ = events.send(JobEvent::Opened { unclaimed }).await;
-        let _ = start.wait_for(|start| *start).await;
+        start.raised().await;
         let head = head.open().await?;
         let mut open = Vec::with_capacity(edges.len());
         for (place, edge) in edges.into_iter().enumerate() {

@@ -103,7 +103,8 @@ impl CheckpointCoordinator {
         let expiries =
             self.collecting.values().map(|pending| pending.triggered_ms() + self.config.timeout_ms);
         let trigger = self.next_trigger_ms.filter(|_| self.may_trigger());
-        expiries.chain(trigger).min()
+        let overtaking = self.collecting.values().filter_map(PendingCheckpoint::overtakes_ms);
+        expiries.chain(overtaking).chain(trigger).min()
     }
 
     /// True while storage or a committer has been asked and has not answered: a job that fails waits for this before

@@ -208,7 +208,7 @@ fn state_without_a_home_is_refused_and_nothing_is_touched() {
     let test = TestComponents { log: test.log.clone(), ..self::test(false, -1) };
     let error = restored(3, &test, other(false)).expect_err("refused");
     assert_eq!(error.kind, ErrorKind::UserInput);
-    let expected = "the job has no place for\n  sums, sums: state sums/groups with 7 entries\n";
+    let expected = "the job has no place for\n  sums, sums: state sums/accumulators with 7 entries\n";
     assert!(error.message.contains(expected) && error.message.contains(&path), "{error}");
     assert!(error.message.contains("'execution.state-recovery.ignore-unclaimed-state'"), "{error}");
     assert_eq!(test.log.lock().commits.len(), before, "nothing of the target is touched");
@@ -293,6 +293,8 @@ fn overtaking_makes_checkpoints_short() {
         let graph = graph(2, |graph| {
             graph.settings.checkpointing.unaligned = unaligned;
             graph.settings.exchange_bytes = 20_000;
+            // each batch by itself
+            graph.settings.batch_rows = 8;
         });
         test.run(5, graph).expect("the job ends well");
         assert_exactly_once(&test, "slow");

@@ -149,7 +149,11 @@ fn a_thousand_worlds() {
     for seed in 0..SEEDS {
         let trace = history(seed, rules(seed));
         if seed % 50 == 0 {
-            assert_eq!(trace, history(seed, rules(seed)), "seed {seed}: the same seed gives the same history");
+            assert_eq!(
+                trace,
+                history(seed, rules(seed)),
+                "seed {seed}: the same seed gives the same history"
+            );
         }
     }
     assert!(KEYS > 1);

@@ -96,11 +96,10 @@ fn places_are_shown_as_people_write_them() {
         let error = open(url).expect_err("refused").to_string();
         assert!(error.contains(reason), "{error}");
     }
-    let environment: Environment =
-        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
-            .into_iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect();
+    let variables = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .collect();
     let environment = Environment::of_variables(variables);
     let bucket = Directory::open("s3://bucket/some/prefix", &environment).expect("it opens");
     assert_eq!(bucket.join("job").show("chk-1/_metadata"), "s3://bucket/some/prefix/job/chk-1/_metadata");
@@ -127,7 +126,8 @@ fn second_copies_serve_when_they_are_whole() {
         assert_eq!(writer.finish().await, Ok(5));
         chk.upload("../shared/a.sst", &local).await.expect("uploaded");
         drop(chk.writer("../shared/dropped", 100).await.expect("begun"));
-        let mut copies: Vec<_> = std::fs::read_dir(folder.path().join("shared")).expect("there").flatten().collect();
+        let mut copies: Vec<_> =
+            std::fs::read_dir(folder.path().join("shared")).expect("there").flatten().collect();
         copies.sort_by_key(|copy| copy.file_name());
         assert_eq!(copies.iter().map(|copy| copy.file_name()).collect::<Vec<_>>(), ["1-0", "a.sst"]);
         plain.delete("shared/1-0").await.expect("deleted");

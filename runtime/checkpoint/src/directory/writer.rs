@@ -88,9 +88,10 @@ impl FileWriter {
     pub(crate) async fn finish(mut self) -> Result<u64, CheckpointError> {
         if let Target::Objects { store, path, upload: None } = &self.target {
             // small enough for one request
+            let (store, path) = (store.clone(), path.clone());
             let contents = std::mem::take(&mut self.buffer);
             self.write_copy(&contents);
-            let created = objects::create(store, path, contents.into()).await;
+            let created = objects::create(&store, &path, contents.into()).await;
             return match created {
                 Ok(()) => {
                     self.keep_copy();
@@ -119,7 +120,8 @@ impl FileWriter {
 
     /// A copy that cannot be written goes; the file is what counts.
     fn write_copy(&mut self, bytes: &[u8]) {
-        let written = self.copy.as_mut().and_then(|copy| copy.file.as_mut()).map(|file| file.write_all(bytes));
+        let written =
+            self.copy.as_mut().and_then(|copy| copy.file.as_mut()).map(|file| file.write_all(bytes));
         if matches!(written, Some(Err(_))) {
             self.copy = None;
         }

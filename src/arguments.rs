@@ -20,6 +20,68 @@ pub enum Command {
     Sql(SqlArguments),
     /// Show how a statement would run: its plan, its operators and the state that they keep
     Explain(ExplainArguments),
+    /// Look at checkpoints and savepoints where they lie: no job, no cluster
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
+    /// Rewrite savepoints
+    #[command(subcommand)]
+    Savepoint(SavepointCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CheckpointCommand {
+    /// List the checkpoints of a directory: of one job, or of all
+    Ls {
+        /// A directory or a URL: what 'execution.checkpointing.dir' names, or a job's directory below it
+        path: String,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a checkpoint holds: operators, states, sizes, entries, positions, durations
+    Show {
+        /// The directory of a checkpoint, its _metadata, or a job's directory for its newest
+        path: String,
+        /// Entries of each state to show
+        #[arg(long, default_value_t = 3)]
+        samples: usize,
+        /// Print all of it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything that a checkpoint consists of, and say what is wrong with it
+    Fsck {
+        /// The directory of a checkpoint
+        path: String,
+    },
+    /// Remove checkpoints, with those of their files that no other checkpoint of the job needs
+    Rm {
+        /// Directories of checkpoints
+        #[arg(required = true)]
+        paths: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SavepointCommand {
+    /// Write a checkpoint or savepoint as a savepoint in another directory, in another format
+    Convert {
+        /// The directory of a checkpoint or savepoint
+        from: String,
+        /// A directory that is not there yet, or empty
+        to: String,
+        /// How the state is written
+        #[arg(long, value_enum, default_value_t = FormatArgument::Canonical)]
+        format: FormatArgument,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum FormatArgument {
+    /// Arrow files with SQL names and types, which every state backend opens
+    Canonical,
+    /// segments, which restore fastest
+    Native,
 }
 
 /// Settings and variables that every command takes.

@@ -3,8 +3,10 @@
 //! This room talks to a person and owns no semantics: `planner` says what a statement means, `runtime` runs it.
 
 mod arguments;
+mod checkpoint_command;
 mod explain;
 mod failure;
+mod memory;
 mod progress;
 mod render;
 mod repl;
@@ -19,6 +21,7 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sql(arguments) => repl::sql(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Checkpoint(command) => checkpoint_command::checkpoint(&command),
+        Command::Savepoint(command) => checkpoint_command::savepoint(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! Statements carried out one after another: planned, run, shown.
 
+mod checkpoints;
+
 use crate::failure::Failure;
 use crate::progress::{Progress, ProgressLine};
 use crate::render::{LiveTable, ResultMode, ResultPrinter, job_state, print_table};
@@ -98,7 +100,7 @@ fn watermark_text(ms: i64) -> Option<String> {
 }
 
 /// What configures object stores, as the clouds' own tools read it.
-fn object_store_variables() -> BTreeMap<String, String> {
+pub fn object_store_variables() -> BTreeMap<String, String> {
     let ours = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -193,6 +195,12 @@ impl Session {
             ClientCommand::ShowJobs => self.show_jobs()?,
             ClientCommand::StopJob { id, savepoint } => self.stop_job(&id, savepoint)?,
             ClientCommand::CreateSavepoint { id, directory } => self.savepoint(&id, directory.as_deref())?,
+            ClientCommand::ExplainCheckpoint { path } => self.explain_checkpoint(&path)?,
+            ClientCommand::ExplainCheckpointOfJob { id, number } => {
+                self.explain_checkpoint_of_job(&id, number)?
+            }
+            ClientCommand::ShowCheckpoints { id } => self.show_checkpoints(id.as_deref())?,
+            ClientCommand::DropCheckpoint { path } => self.drop_checkpoint(&path)?,
         }
         Ok(Flow::Continue)
     }

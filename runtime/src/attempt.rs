@@ -22,8 +22,8 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use weir_checkpoint::{
-    Action, CheckpointCoordinator, CheckpointStore, CommitPermit, Committables, CompletedCheckpoint, Event,
-    Garbage, Stored, SubtaskHandle, TaskId,
+    Action, CheckpointCoordinator, CheckpointError, CheckpointStore, CommitPermit, Committables,
+    CompletedCheckpoint, Event, Garbage, Stored, SubtaskHandle, TaskId,
 };
 use weir_connectors::Committable;
 use weir_types::{
@@ -68,7 +68,7 @@ pub(crate) struct AttemptState {
     ending: Option<Ending>,
     finished: bool,
     /// what tasks leave behind that are about to end
-    last: BTreeMap<TaskId, Box<SubtaskHandle>>,
+    last: BTreeMap<TaskId, (Box<SubtaskHandle>, Option<CheckpointId>)>,
 }
 
 enum Ending {
@@ -225,14 +225,14 @@ impl Attempt {
                 self.decide(Event::Declined { task, checkpoint, reason }, requests);
             }
             JobEvent::Acknowledged { .. } | JobEvent::Declined { .. } => {}
-            JobEvent::Last { task, handle } => {
-                self.state.last.insert(task, handle);
+            JobEvent::Last { task, handle, passed } => {
+                self.state.last.insert(task, (handle, passed));
             }
             JobEvent::Ended { task, outcome } => self.task_ended(task, outcome, requests),
             JobEvent::Stored { checkpoint, stored } => self.stored(checkpoint, *stored, requests),
-            JobEvent::StoreFailed { checkpoint, reason } => {
+            JobEvent::StoreFailed { checkpoint, reason, in_doubt } => {
                 self.state.in_flight -= 1;
-                self.decide(Event::StoreFailed { checkpoint, reason }, requests);
+                self.decide(Event::StoreFailed { checkpoint, reason, in_doubt }, requests);
             }
             JobEvent::Committed { result } => {
                 self.state.in_flight -= 1;
@@ -249,8 +249,11 @@ impl Attempt {
         self.state.running -= 1;
         match outcome {
             TaskOutcome::Finished if self.state.ending.is_none() => {
-                let last = self.state.last.remove(&task);
-                self.decide(Event::TaskFinished { task, last }, requests);
+                let (last, passed) = match self.state.last.remove(&task) {
+                    Some((handle, passed)) => (Some(handle), passed),
+                    None => (None, None),
+                };
+                self.decide(Event::TaskFinished { task, last, passed }, requests);
             }
             TaskOutcome::Cancelled if self.state.ending.is_none() => self.stop(Ending::Cancelled),
             TaskOutcome::Finished | TaskOutcome::Cancelled => {}
@@ -369,12 +372,12 @@ impl Attempt {
         let write = async move { store.store(&completed, triggered_at_ms).await };
         let write = AssertUnwindSafe(write).catch_unwind();
         self.ask("store", async move {
-            let reason = match write.await {
+            let (reason, in_doubt) = match write.await {
                 Ok(Ok(stored)) => return JobEvent::Stored { checkpoint: id, stored: Box::new(stored) },
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => message_of(&*panic),
+                Ok(Err(error)) => (error.to_string(), matches!(error, CheckpointError::InDoubt { .. })),
+                Err(panic) => (message_of(&*panic), true),
             };
-            JobEvent::StoreFailed { checkpoint: id, reason }
+            JobEvent::StoreFailed { checkpoint: id, reason, in_doubt }
         });
     }
 

@@ -150,10 +150,7 @@ pub(crate) fn describe(
     env: &RuntimeEnv,
 ) -> Result<JobDescription, RuntimeError> {
     let plan = ExecutionPlan::of(graph)?;
-    let mut parallelism = vec![1; graph.nodes.len()];
-    for chain in &plan.chains {
-        chain.nodes.iter().for_each(|node| parallelism[*node] = chain.parallelism);
-    }
+    let parallelism = plan.parallelism(graph);
     let mut operators = Vec::with_capacity(graph.nodes.len());
     for (node, parallelism) in graph.nodes.iter().zip(parallelism) {
         let (keyed_states, operator_states) = states(graph, node, parallelism, components, env)?;
@@ -235,7 +232,8 @@ fn states(
     Ok((keyed_states, operator_states.collect()))
 }
 
-fn exchange_text(exchange: &Exchange, producer: &OperatorNode) -> String {
+/// The exchange of an input, with the columns of `producer` that it distributes by.
+pub(crate) fn exchange_text(exchange: &Exchange, producer: &OperatorNode) -> String {
     match exchange {
         Exchange::Forward => "forward".to_string(),
         Exchange::Hash(keys) if keys.is_empty() => "single".to_string(),

@@ -6,6 +6,7 @@ use crate::deploy::{Surroundings, deploy};
 use crate::describe::{JobDescription, describe};
 use crate::flag::Flag;
 use crate::handle::{JobHandle, JobShared, ResultReceiver, Savepoints};
+use crate::inspect::{Catalog, WithCheckpoints};
 use crate::job::Job;
 use crate::plan::ExecutionPlan;
 use crate::request::Requests;
@@ -76,7 +77,22 @@ impl Engine {
 
     /// What the planner checks tables against.
     pub fn connectors(&self) -> Arc<dyn ConnectorCatalog> {
-        self.connectors.clone()
+        Arc::new(Catalog {
+            connectors: self.connectors.clone(),
+            env: self.env.clone(),
+            environment: self.environment.clone(),
+        })
+    }
+
+    /// What makes sources, sinks and operators, tables of checkpoints included.
+    fn components(&self) -> Arc<dyn Components> {
+        let (components, environment) = (self.components.clone(), self.environment.clone());
+        Arc::new(WithCheckpoints { components, environment })
+    }
+
+    /// Variables that configure object stores.
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
     }
 
     /// Clock, randomness and tasks of this engine.
@@ -88,7 +104,7 @@ impl Engine {
     ///
     /// Errors: as [`Engine::submit`].
     pub fn describe(&self, graph: &JobGraph) -> Result<JobDescription, JobError> {
-        Ok(describe(graph, &*self.components, &self.env)?)
+        Ok(describe(graph, &*self.components(), &self.env)?)
     }
 
     /// Opens the job's tables, makes its operators, and starts it.
@@ -110,7 +126,8 @@ impl Engine {
             shared: &shared,
             results: result_rows.as_ref(),
         };
-        let first = deploy(&graph, &*self.components, surroundings)?;
+        let components = self.components();
+        let first = deploy(&graph, &*components, surroundings)?;
         let stop = Flag::default();
         let (result_sender, result) = watch::channel(None);
         let (requests, request_receiver) = mpsc::channel(JOB_REQUESTS);
@@ -125,7 +142,7 @@ impl Engine {
         let job = Job {
             env: self.env.clone(),
             graph,
-            components: self.components.clone(),
+            components,
             environment: self.environment.clone(),
             job_id: job_id.clone(),
             store,

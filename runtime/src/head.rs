@@ -13,7 +13,7 @@ use weir_types::{Barrier, OperatorId, SplitId};
 
 pub(crate) enum Head {
     Source(SourceHead),
-    Gate(GateHead),
+    Gate(Box<GateHead>),
     /// The root makes its rows itself at the end of its absent input: VALUES.
     Nothing,
 }

@@ -23,6 +23,7 @@ mod handle;
 mod components;
 mod deploy;
 mod describe;
+mod inspect;
 mod plan;
 
 mod attempt;
@@ -66,13 +67,21 @@ pub use describe::{
     ColumnDescription, InputDescription, JobDescription, OperatorDescription, OperatorStateDescription,
     SizeBound, StateDescription,
 };
+pub use inspect::{
+    CheckSummary, CheckpointReport, CommittableReport, FoundCheckpoint, FoundContents, KeyGroupReport,
+    KeyReport, NamespaceReport, OperatorMeasure, PositionReport, StateReport, SubtaskReport,
+    check_checkpoint, list_checkpoints, remove_checkpoint,
+};
+
 pub use env::ProductionEnv;
 pub use error::RuntimeError;
 
 pub use checkpoints::{CheckpointEntry, CheckpointOverview, CheckpointStatus, RestoreEntry};
+pub use weir_checkpoint::manifest::{ManifestKind, TaskStatistics};
 pub use weir_checkpoint::{CheckpointError, Environment, Manifest, Stop, StoredCheckpoint, manifest};
+pub use weir_checkpoint::{Directory, SavepointFormat, convert as convert_savepoint};
 pub use weir_connectors::{Connectors, JsonRows};
-pub use weir_state::{EntryColumn, NamespaceKind, Redistribution, StateKind};
+pub use weir_state::{EntryColumn, EntryCount, NamespaceKind, Redistribution, StateKind};
 pub use weir_types::{
     ChangelogBatch, ConnectorCatalog, ErrorKind, JobError, JobGraph, JobSettings, OperatorMetricsSnapshot,
     RowKind, RowKinds, RuntimeEnv, SqlField, SqlType,

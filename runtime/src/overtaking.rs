@@ -71,6 +71,19 @@ impl GateHead {
         Some(barrier)
     }
 
+    /// Takes barriers out of queues that came after the snapshot was taken, and copies what stands before them: nobody
+    /// waits until that has been worked on.
+    pub(crate) fn catch_up_overtaking(&mut self) {
+        let Some(overtaking) = &mut self.overtaking else { return };
+        for (channel, waiting) in overtaking.waiting.iter_mut().enumerate().filter(|(_, waiting)| **waiting) {
+            if let Some(before) = self.reader.overtake(channel, overtaking.barrier.id) {
+                let input = self.inputs[channel];
+                overtaking.batches.extend(before.into_iter().map(|batch| (input, batch)));
+                *waiting = false;
+            }
+        }
+    }
+
     /// A batch is about to be processed.
     pub(crate) fn copy_overtaken(&mut self, channel: usize, batch: &ChangelogBatch) {
         if let Some(overtaking) = &mut self.overtaking

@@ -1,6 +1,7 @@
 //! Ways to break the protocol on purpose, in tests of this room: a test that cannot see them broken is worth nothing.
 
 use std::cell::Cell;
+use weir_types::RuntimeEnv;
 
 /// What is done wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub(crate) enum Sabotage {
 
 thread_local! {
     static CURRENT: Cell<Option<Sabotage>> = const { Cell::new(None) };
+    static LOST_OF_1000: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Breaks the protocol for this thread until the next call.
@@ -28,4 +30,14 @@ pub(crate) fn set(sabotage: Option<Sabotage>) {
 
 pub(crate) fn is(sabotage: Sabotage) -> bool {
     CURRENT.get() == Some(sabotage)
+}
+
+/// Of a thousand acknowledgements of this thread's tasks so many get lost on their way, which the protocol has to bear.
+pub(crate) fn lose_acknowledgements(of_1000: u64) {
+    LOST_OF_1000.set(of_1000);
+}
+
+pub(crate) fn acknowledgement_is_lost(env: &RuntimeEnv) -> bool {
+    let of_1000 = LOST_OF_1000.get();
+    of_1000 > 0 && env.random.next_u64() % 1000 < of_1000
 }

@@ -129,6 +129,8 @@ impl Snapshots {
     ) -> Acknowledgement {
         let (sent, done) = oneshot::channel();
         let (this, task, checkpoint) = (self.clone(), self.task, barrier.id);
+        #[cfg(test)]
+        let env = self.env.clone();
         let work =
             AssertUnwindSafe(async move { this.upload(captured, barrier, times).await }).catch_unwind();
         let answer = async move {
@@ -141,6 +143,10 @@ impl Snapshots {
                 }
             };
             failpoint("before-acknowledge");
+            #[cfg(test)]
+            if crate::sabotage::acknowledgement_is_lost(&env) {
+                return;
+            }
             // a job that has gone needs no answer
             let _ = events.send(event).await;
             failpoint("after-acknowledge");
@@ -177,18 +183,20 @@ impl Snapshots {
         self.periodic
     }
 
-    /// Writes what a task leaves behind that has come to its end.
+    /// Writes what a task leaves behind that has come to its end; `passed` is the newest checkpoint whose barrier it has
+    /// let pass.
     pub(crate) async fn last(
         &self,
         captured: Captured,
         barrier: Barrier,
+        passed: Option<CheckpointId>,
         events: &mpsc::Sender<JobEvent>,
     ) -> Result<(), RuntimeError> {
         let mut handle = self.upload(captured, barrier, SnapshotStatistics::default()).await?;
         let (state_bytes, new_bytes) = (handle.times.state_bytes, handle.times.new_bytes);
         handle.times = SnapshotStatistics { state_bytes, new_bytes, ..SnapshotStatistics::default() };
         // without a job nobody needs it
-        let _ = events.send(JobEvent::Last { task: self.task, handle }).await;
+        let _ = events.send(JobEvent::Last { task: self.task, handle, passed }).await;
         Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::RuntimeError;
 use crate::attempt::Ended;
+use crate::describe::exchange_text;
 use crate::plan::ExecutionPlan;
 use std::path::Path;
-use weir_checkpoint::manifest::{ColumnRecord, JobRecord, OperatorRecord};
+use weir_checkpoint::manifest::{ColumnRecord, InputRecord, JobRecord, OperatorRecord};
 use weir_checkpoint::{CheckpointStore, Directory, Environment, StoreConfig};
 use weir_types::{CheckpointMode, CheckpointSettings, JobError, JobGraph, Retention, SqlType, StorageKind};
 
@@ -83,7 +84,15 @@ fn record(graph: &JobGraph, plan: &ExecutionPlan, job_id: &str) -> JobRecord {
         id: node.id.clone(),
         label: node.label.clone(),
         parallelism,
-        inputs: node.inputs.iter().map(|input| input.node.0 as u32).collect(),
+        inputs: node
+            .inputs
+            .iter()
+            .map(|input| InputRecord {
+                operator: input.node.0 as u32,
+                exchange: exchange_text(&input.exchange, &graph.nodes[input.node.0]),
+            })
+            .collect(),
+        note: node.state.clone(),
         columns: node
             .schema
             .fields()

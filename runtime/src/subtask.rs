@@ -354,6 +354,9 @@ impl Subtask {
     /// Lets a barrier overtake that may.
     async fn overtake(&mut self) -> Result<(), RuntimeError> {
         let Head::Gate(gate) = &mut self.head else { return Ok(()) };
+        gate.catch_up_overtaking();
+        self.finish_overtaking()?;
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
         let (last, allowed) = (self.progress.last_barrier, self.progress.overtake);
         let Some(barrier) = gate.begin_overtaking(last, allowed, now_ms(&self.env)) else { return Ok(()) };
         let first_ms = gate.overtaking.as_ref().map_or(0, |overtaking| overtaking.first_ms);
@@ -440,7 +443,8 @@ impl Subtask {
                 let (operator, positions) = source.snapshot();
                 captured.source(operator, positions);
             }
-            self.snapshots.last(captured, barrier, &self.events).await?;
+            let passed = self.progress.last_barrier.map(|barrier| barrier.id);
+            self.snapshots.last(captured, barrier, passed, &self.events).await?;
         }
         Ok(())
     }

@@ -169,7 +169,7 @@ impl HeadPlan {
                 Head::Source(opened.await?)
             }
             HeadPlan::Gate { reader, inputs, overtakable } => {
-                Head::Gate(GateHead::new(reader, inputs, overtakable))
+                Head::Gate(Box::new(GateHead::new(reader, inputs, overtakable)))
             }
             HeadPlan::Nothing => Head::Nothing,
         })

@@ -214,6 +214,7 @@ pub(crate) struct TestSink {
     log: Arc<Mutex<SinkLog>>,
     fail_commit: bool,
     write_pause: Duration,
+    commit_pause: Option<(RuntimeEnv, Duration)>,
 }
 
 struct TestWriter {
@@ -226,6 +227,7 @@ struct TestWriter {
 struct TestCommitter {
     log: Arc<Mutex<SinkLog>>,
     fail: bool,
+    pause: Option<(RuntimeEnv, Duration)>,
 }
 
 #[async_trait]
@@ -236,7 +238,8 @@ impl Sink for TestSink {
     }
 
     fn committer(&self) -> Option<Box<dyn Committer>> {
-        Some(Box::new(TestCommitter { log: self.log.clone(), fail: self.fail_commit }))
+        let (log, pause) = (self.log.clone(), self.commit_pause.clone());
+        Some(Box::new(TestCommitter { log, fail: self.fail_commit, pause }))
     }
 }
 
@@ -278,8 +281,11 @@ impl Committer for TestCommitter {
         if self.fail {
             return Err(ConnectorError::Unavailable("commit: the disk is full".to_string()));
         }
-        let mut log = self.log.lock();
         for Committable(name) in committables {
+            if let Some((env, pause)) = &self.pause {
+                env.clock.sleep(*pause).await;
+            }
+            let mut log = self.log.lock();
             if let Some(rows) = log.prepared.remove(name) {
                 log.visible.extend(rows);
                 log.commits.push(name.clone());
@@ -314,6 +320,8 @@ pub(crate) struct TestComponents {
     pub fail_commit: bool,
     /// what the writing of a batch takes
     pub write_pause: Duration,
+    /// what each commit takes, and by whose clock
+    pub commit_pause: Option<(RuntimeEnv, Duration)>,
     /// where checkpoints can be written to besides local files
     pub environment: weir_checkpoint::Environment,
 }
@@ -363,8 +371,9 @@ impl Components for TestComponents {
     }
 
     fn sink(&self, _spec: &SinkSpec) -> Result<Arc<dyn Sink>, ConnectorError> {
-        let (log, fail_commit, write_pause) = (self.log.clone(), self.fail_commit, self.write_pause);
-        Ok(Arc::new(TestSink { log, fail_commit, write_pause }))
+        let (fail_commit, write_pause) = (self.fail_commit, self.write_pause);
+        let (log, commit_pause) = (self.log.clone(), self.commit_pause.clone());
+        Ok(Arc::new(TestSink { log, fail_commit, write_pause, commit_pause }))
     }
 
     fn operator(

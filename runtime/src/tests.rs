@@ -3,6 +3,7 @@
 mod checkpoints;
 mod endings;
 mod flow;
+mod joins;
 mod operators;
 mod restores;
 mod savepoints;

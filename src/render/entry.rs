@@ -10,6 +10,9 @@ use weir_runtime::{EntryColumn, NamespaceKind, StateDescription, StateKind};
 /// Display columns that a cell of an entry may take.
 const CELL_WIDTH: usize = 26;
 
+/// Display columns of `2024-01-01 00:00:10`: narrower cells would cut windows.
+const TIMESTAMP_WIDTH: usize = 19;
+
 /// Part of an entry.
 pub struct Section {
     title: &'static str,
@@ -53,9 +56,15 @@ pub fn sections(state: &StateDescription, entries: &[Vec<String>]) -> Vec<Sectio
             in_key = false;
             close_key(&mut add, state, void, entries.len());
         }
-        let cells = entries.iter().map(|cells| on_one_line(cells.get(place).map_or("", String::as_str)));
         let (name, sql_type) = (column.name.clone(), column.sql_type.clone());
-        add(title, Some(Column { name, sql_type, cells: cells.collect() }));
+        // Milliseconds are shown where there are any.
+        let shown = |cell: &str| match sql_type.starts_with("TIMESTAMP") {
+            true => on_one_line(cell.strip_suffix(".000").unwrap_or(cell)),
+            false => on_one_line(cell),
+        };
+        let cells: Vec<String> =
+            entries.iter().map(|cells| shown(cells.get(place).map_or("", String::as_str))).collect();
+        add(title, Some(Column { name, sql_type, cells }));
     }
     if in_key {
         close_key(&mut add, state, void, entries.len());
@@ -88,7 +97,7 @@ fn none(what: &str, entries: usize) -> Column {
 
 /// The drawing, in lines of at most `width` display columns.
 pub fn draw(sections: &[Section], width: usize) -> Vec<String> {
-    let cells = [CELL_WIDTH, CELL_WIDTH / 2];
+    let cells = [CELL_WIDTH, TIMESTAMP_WIDTH];
     cells.iter().find_map(|cell| across(sections, width, *cell)).unwrap_or_else(|| down(sections, width))
 }
 
@@ -191,17 +200,14 @@ fn entry_count(sections: &[Section]) -> usize {
     sections.iter().flat_map(|section| &section.columns).map(|column| column.cells.len()).min().unwrap_or(0)
 }
 
-/// A line for each column; entries stand side by side, as many as fit.
+/// A line for each column, then the entries: `(1, K1, Window(10, 20)) -> (v1)`.
 fn down(sections: &[Section], room: usize) -> Vec<String> {
     let columns = || sections.iter().flat_map(|section| &section.columns);
     let title = sections.iter().map(|section| section.title.width()).max().unwrap_or(0);
-    let entries = entry_count(sections).min(2);
-    let kind = columns().map(|column| column.sql_type.width()).max().unwrap_or(0).min(24);
-    let cell = (19 * entries).saturating_sub(3).min(room / 3).checked_div(entries).unwrap_or(0);
-    let taken = title + kind + entries * (cell + 3) + 10;
+    let kind = columns().map(|column| column.sql_type.width()).max().unwrap_or(0).min(30);
+    let taken = title + kind + 10;
     let name = columns().map(|column| column.name.width()).max().unwrap_or(0).min(room.saturating_sub(taken));
-    let mut widths = vec![title, name, kind];
-    widths.extend(std::iter::repeat_n(cell, entries));
+    let widths = [title, name, kind];
     let rule = |ends: [char; 2], middle: char, line: char| {
         let parts: Vec<String> = widths.iter().map(|width| line.to_string().repeat(width + 2)).collect();
         format!("{}{}{}", ends[0], parts.join(&middle.to_string()), ends[1])
@@ -220,16 +226,34 @@ fn down(sections: &[Section], room: usize) -> Vec<String> {
             let (names, types) = (wrap(&column.name, name), wrap(&column.sql_type, kind));
             for part in 0..names.len().max(types.len()) {
                 let of = |lines: &[String]| lines.get(part).cloned().unwrap_or_default();
-                let first = |text: &str| if part == 0 { text.to_string() } else { String::new() };
-                let title = if place == 0 { first(section.title) } else { String::new() };
-                let mut cells = vec![title, of(&names), of(&types)];
-                cells.extend(column.cells[..entries].iter().map(|text| first(&cut(text, cell))));
+                let title = if place == 0 && part == 0 { section.title } else { "" };
+                let cells = [title.to_string(), of(&names), of(&types)];
                 let padded: Vec<String> =
-                    cells.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
+                    cells.iter().zip(widths).map(|(cell, width)| pad(cell, width)).collect();
                 lines.push(format!("│ {} │", padded.join(" │ ")));
             }
         }
     }
     lines.push(rule(['└', '┘'], '┴', '─'));
+    lines.extend((0..entry_count(sections)).flat_map(|entry| wrap(&entry_text(sections, entry), room)));
     lines
+}
+
+/// `(61, 198964, Window(2024-01-01 00:00:00, 2024-01-01 00:00:10)) -> (8, 48391331)`
+fn entry_text(sections: &[Section], entry: usize) -> String {
+    let Some((value, key)) = sections.split_last() else { return String::new() };
+    let cells = |section: &Section| -> Vec<String> {
+        let named = section.columns.iter().filter(|column| !column.name.is_empty());
+        named.map(|column| cut(&column.cells[entry], CELL_WIDTH)).collect()
+    };
+    let mut parts = Vec::new();
+    for section in key {
+        match (section.title, cells(section)) {
+            ("namespace", bounds) if !bounds.is_empty() => {
+                parts.push(format!("Window({})", bounds.join(", ")))
+            }
+            (_, cells) => parts.extend(cells),
+        }
+    }
+    format!("({}) -> ({})", parts.join(", "), cells(value).join(", "))
 }

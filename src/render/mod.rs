@@ -1,5 +1,6 @@
 //! How results look.
 
+mod checkpoint;
 mod entry;
 mod live;
 mod results;
@@ -7,7 +8,9 @@ mod state;
 mod tableau;
 mod text;
 
+pub use checkpoint::{bytes, checkpoint_report, millis, timestamp};
 pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
 pub use state::job_state;
 pub use tableau::Tableau;
+pub use text::cut;

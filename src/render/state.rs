@@ -1,25 +1,28 @@
 //! State as a person reads it: the operators of a job, and under each the tables of what it keeps.
 
 use super::entry;
-use super::text::{WIDTH, pad, wrap};
+use super::text::{INDENT, WIDTH, indented, pad, wrap};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 use weir_runtime::types::KeyGroupRange;
 use weir_runtime::{JobDescription, OperatorDescription, Redistribution, StateDescription, StateKind};
 
-/// What stands under an operator is indented so far.
-const INDENT: &str = "     ";
-
 /// A job with its operators, sources first, and their states.
 pub fn job_state(job: &JobDescription) -> String {
-    let mut text = format!("{}\n{} key groups\n", job.job, job.key_groups);
+    let mut text = String::new();
+    for line in wrap(&job.job, WIDTH) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{} key groups", job.key_groups);
     for (place, operator) in job.operators.iter().enumerate() {
-        operator_state(&mut text, job, place, operator);
+        operator_head(&mut text, job, place, operator);
+        operator_body(&mut text, operator);
     }
     text
 }
 
-fn operator_state(text: &mut String, job: &JobDescription, place: usize, operator: &OperatorDescription) {
+/// How rows reach the operator, what it is, and what bounds its state.
+pub fn operator_head(text: &mut String, job: &JobDescription, place: usize, operator: &OperatorDescription) {
     text.push_str(&inputs(job, place, operator));
     let number = format!("({})", place + 1);
     let subtasks = match operator.parallelism {
@@ -45,6 +48,9 @@ fn operator_state(text: &mut String, job: &JobDescription, place: usize, operato
         };
         indented(text, &sentence);
     }
+}
+
+fn operator_body(text: &mut String, operator: &OperatorDescription) {
     for state in &operator.keyed_states {
         text.push('\n');
         indented(text, &format!("column family {}", state.name));
@@ -56,6 +62,11 @@ fn operator_state(text: &mut String, job: &JobDescription, place: usize, operato
     if !operator.key_group_ranges.is_empty() {
         indented(text, &format!("key groups by subtask: {}", ranges(&operator.key_group_ranges)));
     }
+    operator_states(text, operator);
+}
+
+/// States that belong to no key.
+pub fn operator_states(text: &mut String, operator: &OperatorDescription) {
     if !operator.operator_states.is_empty() && !operator.keyed_states.is_empty() {
         text.push('\n');
     }
@@ -90,13 +101,8 @@ fn short(label: &str) -> &str {
     label.split_once('(').map_or(label, |(name, _)| name)
 }
 
-fn indented(text: &mut String, line: &str) {
-    for line in wrap(line, WIDTH - INDENT.len()) {
-        let _ = writeln!(text, "{INDENT}{line}");
-    }
-}
-
-fn kind_text(state: &StateDescription) -> String {
+/// What kind of state, and what its entries hang under.
+pub fn kind_text(state: &StateDescription) -> String {
     let state_of = |name: &str| name.rsplit_once('/').map_or(name, |(_, state)| state).to_string();
     let under = state.parent.as_deref().map(|parent| format!(" under each entry of {}", state_of(parent)));
     let kind = match state.kind {

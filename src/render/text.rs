@@ -5,6 +5,51 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Display columns of what is drawn for people, results of queries aside.
 pub const WIDTH: usize = 100;
 
+/// What stands under an operator is indented so far.
+pub const INDENT: &str = "     ";
+
+/// Adds a line, wrapped, under an operator.
+pub fn indented(text: &mut String, line: &str) {
+    for line in wrap(line, WIDTH - INDENT.len()) {
+        text.push_str(&format!("{INDENT}{line}\n"));
+    }
+}
+
+/// Adds a table without lines under an operator: columns two blanks apart, numbers on the right. The last column takes
+/// what room is left.
+pub fn grid(text: &mut String, titles: &[&str], rows: &[Vec<String>]) {
+    let widths: Vec<usize> = titles
+        .iter()
+        .enumerate()
+        .map(|(column, title)| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width());
+            cells.max().unwrap_or(0).max(title.width())
+        })
+        .collect();
+    let is_number = |cell: &str| cell.starts_with(|first: char| first.is_ascii_digit());
+    let numeric: Vec<bool> = (0..titles.len())
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).all(|cell| cell.is_empty() || is_number(cell))
+        })
+        .collect();
+    let mut line = |cells: &[&str]| {
+        let mut line = String::from(INDENT);
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            if column > 0 {
+                line.push_str("  ");
+            }
+            let gap = " ".repeat(width.saturating_sub(cell.width()));
+            line.push_str(&if numeric[column] { format!("{gap}{cell}") } else { format!("{cell}{gap}") });
+        }
+        text.push_str(cut(line.trim_end(), WIDTH).as_str());
+        text.push('\n');
+    };
+    line(titles);
+    for row in rows {
+        line(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
 /// `text` filled up with blanks to `width` display columns.
 pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{:1$}", "", width.saturating_sub(text.width()))

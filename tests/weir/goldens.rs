@@ -4,6 +4,7 @@ use crate::process::{lines_below, path, root, weir};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 const DATA: &str = "tests/goldens/nexmark-100k";
 
@@ -92,67 +93,21 @@ macro_rules! goldens {
     };
 }
 
-goldens!(check_append_only: q0 q1 q2 q11 q11_legacy q14 q21 q22);
-goldens!(check_updating: q15 q16 q17);
+goldens!(check_append_only: q0 q1 q2 q3 q5 q7 q8 q11 q11_legacy q13 q14 q20 q21 q22);
+goldens!(check_updating: q4 q9 q15 q16 q17 q18 q19);
 
-/// Processing-time windows do not fire at the end of a short bounded input.
+/// Processing-time windows do not fire at the end of a bounded input; a run that meets the end of a window by the
+/// clock prints it, so such a run is made again.
 #[test]
 fn q12() {
+    let window = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock past 1970").as_secs() / 10;
     for parallelism in [1, 2, 4] {
-        assert_eq!(run("q12", "json", parallelism), Vec::<String>::new());
-    }
-}
-
-fn number(row: &Value, column: &str) -> i64 {
-    row[column].as_i64().expect("a number")
-}
-
-fn parsed(rows: Vec<String>) -> Vec<Value> {
-    rows.iter().map(|row| serde_json::from_str(row).expect("a JSON row")).collect()
-}
-
-/// q5 joins its two halves; the join is made here, so that the halves are checked against the golden of the whole.
-#[test]
-fn q5_halves() {
-    for parallelism in [1, 2, 4] {
-        let counts = parsed(run("q5_counts", "json", parallelism));
-        let largest: BTreeMap<String, i64> = parsed(run("q5_max", "json", parallelism))
-            .iter()
-            .map(|row| (format!("{} {}", row["starttime"], row["endtime"]), number(row, "maxn")))
-            .collect();
-        let rows = counts
-            .iter()
-            .filter(|row| number(row, "num") >= largest[&format!("{} {}", row["starttime"], row["endtime"])])
-            .map(|row| format!("{{\"auction\":{},\"num\":{}}}", row["auction"], row["num"]))
-            .collect();
-        assert_eq!(digest(rows), expected("q5"), "q5 at parallelism {parallelism}");
-    }
-}
-
-/// q7 joins the highest bid of each window back to the bids: done here with the rows of q0.
-#[test]
-fn q7_half() {
-    let instant = |text: &Value| {
-        let text = text.as_str().expect("a timestamp");
-        chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").expect("a timestamp")
-    };
-    let bids = run("q0", "json", 1);
-    for parallelism in [1, 2, 4] {
-        let mut ends: BTreeMap<i64, Vec<chrono::NaiveDateTime>> = BTreeMap::new();
-        for row in parsed(run("q7_max", "json", parallelism)) {
-            ends.entry(number(&row, "maxprice")).or_default().push(instant(&row["dateTime"]));
-        }
-        let mut rows = Vec::new();
-        for text in &bids {
-            let bid: Value = serde_json::from_str(text).expect("a JSON row");
-            let time = instant(&bid["dateTime"]);
-            for end in ends.get(&number(&bid, "price")).into_iter().flatten() {
-                if time <= *end && time >= *end - chrono::TimeDelta::seconds(10) {
-                    rows.push(text.clone());
-                }
-            }
-        }
-        assert_eq!(digest(rows), expected("q7"), "q7 at parallelism {parallelism}");
+        let within_one_window = (0..5).find_map(|_| {
+            let started = window();
+            let rows = run("q12", "json", parallelism);
+            (window() == started).then_some(rows)
+        });
+        assert_eq!(within_one_window.expect("a run of less than ten seconds"), Vec::<String>::new());
     }
 }
 

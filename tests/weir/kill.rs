@@ -1,99 +1,47 @@
 //! Kill anywhere: a job whose process dies again and again, and goes on at another parallelism each time, writes what
 //! an undisturbed one writes. By SIGKILL at random moments, and at each failpoint.
 
+mod queries;
+
 use crate::process::{command, lines_below};
+use queries::{QUERIES, Query, tables};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use weir_types::FAILPOINTS;
 
-/// Kills of each query by SIGKILL.
-const KILLS: u64 = 20;
+/// Kills of each query by SIGKILL, at least.
+const KILLS: u64 = 14;
+/// Jobs at a time: they wait for the wall clock more than for a processor.
+const AT_A_TIME: usize = 3;
 
-/// Bids that come for a second or two, by the wall clock.
-const TABLES: &str = "
-CREATE TABLE bid (
-  auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, `dateTime` TIMESTAMP(3),
-  WATERMARK FOR `dateTime` AS `dateTime` - INTERVAL '0.1' SECOND
-) WITH ('connector' = 'nexmark', 'table' = 'bid', 'events' = '24000', 'rate' = '12000', 'throttle' = 'true');
-";
+/// State backends, each of which goes through all of it.
+const BACKENDS: &[&str] = &["hashmap"];
 
-struct Query {
-    name: &'static str,
-    columns: &'static str,
-    /// changes have to be written, too
-    updates: bool,
-    select: &'static str,
-}
+type Settings = &'static [(&'static str, &'static str)];
 
-const QUERIES: &[Query] = &[
-    Query {
-        name: "filter",
-        columns: "auction BIGINT, price BIGINT",
-        updates: false,
-        select: "SELECT auction, price FROM bid WHERE MOD(auction, 7) < 3",
-    },
-    Query {
-        name: "tumble",
-        columns: "auction BIGINT, n BIGINT, ws TIMESTAMP(3)",
-        updates: false,
-        select: "SELECT auction, COUNT(*), window_start
-                 FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '0.2' SECOND))
-                 GROUP BY auction, window_start, window_end",
-    },
-    Query {
-        name: "hop",
-        columns: "bidder BIGINT, top BIGINT, ws TIMESTAMP(3)",
-        updates: false,
-        select: "SELECT bidder, MAX(price), window_start
-                 FROM TABLE(HOP(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '0.1' SECOND, INTERVAL '0.4' SECOND))
-                 GROUP BY bidder, window_start, window_end",
-    },
-    Query {
-        name: "cumulate",
-        columns: "channel VARCHAR, n BIGINT, total BIGINT, we TIMESTAMP(3)",
-        updates: false,
-        select: "SELECT channel, COUNT(DISTINCT bidder), SUM(price), window_end
-                 FROM TABLE(CUMULATE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '0.1' SECOND, INTERVAL '0.5' SECOND))
-                 GROUP BY channel, window_start, window_end",
-    },
-    Query {
-        name: "session",
-        columns: "bidder BIGINT, n BIGINT, ws TIMESTAMP(3), we TIMESTAMP(3)",
-        updates: false,
-        select: "SELECT bidder, COUNT(*), window_start, window_end
-                 FROM TABLE(SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(`dateTime`), INTERVAL '0.3' SECOND))
-                 GROUP BY bidder, window_start, window_end",
-    },
-    Query {
-        name: "distinct",
-        columns: "auction BIGINT, n BIGINT, bidders BIGINT, least BIGINT",
-        updates: true,
-        select: "SELECT auction, COUNT(*), COUNT(DISTINCT bidder), MIN(price) FROM bid GROUP BY auction",
-    },
-    Query {
-        name: "words",
-        columns: "word VARCHAR, n BIGINT",
-        updates: true,
-        select: "SELECT channel, COUNT(*) FROM bid GROUP BY channel",
-    },
-    Query {
-        name: "union",
-        columns: "kind VARCHAR, auction BIGINT, n BIGINT, ws TIMESTAMP(3)",
-        updates: false,
-        select: "SELECT kind, auction, COUNT(*), window_start FROM TABLE(TUMBLE(TABLE both_kinds,
-                   DESCRIPTOR(`dateTime`), INTERVAL '0.25' SECOND))
-                 GROUP BY kind, auction, window_start, window_end",
-    },
+/// What the jobs are killed with, in turn.
+const VARIANTS: &[Settings] = &[
+    &[],
+    &[("execution.checkpointing.unaligned.enabled", "true")],
+    &[
+        ("execution.checkpointing.unaligned.enabled", "true"),
+        ("execution.checkpointing.aligned-checkpoint-timeout", "5 ms"),
+    ],
+    &[
+        ("execution.checkpointing.num-retained", "2"),
+        ("execution.checkpointing.max-concurrent-checkpoints", "2"),
+        ("execution.state-recovery.claim-mode", "CLAIM"),
+    ],
+    &[
+        ("execution.checkpointing.incremental", "false"),
+        ("execution.checkpointing.local-backup.enabled", "true"),
+    ],
 ];
-
-const VIEWS: &str = "
-CREATE VIEW both_kinds AS
-  SELECT 'dear' AS kind, auction, `dateTime` FROM bid WHERE price > 1000000
-  UNION ALL SELECT 'odd', auction, `dateTime` FROM bid WHERE MOD(bidder, 2) = 1;
-";
 
 /// xorshift64
 struct Random(u64);
@@ -110,8 +58,11 @@ impl Random {
 struct Case<'a> {
     query: &'a Query,
     folder: PathBuf,
+    backend: &'a str,
     /// more settings
-    settings: &'a [(&'a str, &'a str)],
+    settings: Settings,
+    /// rows come as time passes
+    throttle: bool,
 }
 
 /// How a process is disturbed.
@@ -136,9 +87,10 @@ impl Case<'_> {
     fn script(&self) -> String {
         let format = if self.query.updates { "debezium-json" } else { "json" };
         format!(
-            "{TABLES}{VIEWS} CREATE TABLE target ({}) WITH ('connector' = 'filesystem', 'path' = '{}',
+            "{} CREATE TABLE target ({}) WITH ('connector' = 'filesystem', 'path' = '{}',
                'format' = '{format}', 'sink.rolling-policy.file-size' = '20kb');
              INSERT INTO target {};",
+            tables(self.throttle),
             self.query.columns,
             self.path("target"),
             self.query.select
@@ -149,8 +101,10 @@ impl Case<'_> {
         let mut arguments = vec!["run".to_string(), "-".to_string()];
         let own = [
             ("parallelism.default", parallelism.to_string()),
+            ("state.backend.type", self.backend.to_string()),
             ("execution.checkpointing.interval", "30 ms".to_string()),
             ("execution.checkpointing.dir", self.path("checkpoints")),
+            ("execution.checkpointing.local-backup.dirs", self.path("copies")),
             ("execution.checkpointing.data-inline-threshold", "2 kb".to_string()),
             // the process is to die of what it is told to die of
             ("restart-strategy.type", "none".to_string()),
@@ -182,18 +136,32 @@ impl Case<'_> {
         let failpoint = if let Disturb::Failpoint(failpoint) = disturb { Some(failpoint) } else { None };
         let mut child = self.spawn(parallelism, from, failpoint);
         let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut first = String::new();
-        stderr.read_line(&mut first).expect("UTF-8");
-        let directory = first.trim().split_once(": ").map(|(_, directory)| directory.to_string());
+        let mut said = Vec::new();
+        let directory = loop {
+            let mut line = String::new();
+            if stderr.read_line(&mut line).expect("UTF-8") == 0 {
+                break None;
+            }
+            if let Some((_, directory)) =
+                line.trim().split_once("checkpoints of ").and_then(|(_, of)| of.split_once(": "))
+            {
+                break Some(directory.to_string());
+            }
+            said.push(line);
+        };
+        let mut had_one = false;
         if let Disturb::KillAfter(time) = disturb {
             pause(time);
+            had_one = complete(directory.clone()).is_some();
             child.kill().expect("it can be killed");
         }
         let status = child.wait().expect("it ends");
-        let said: Vec<String> = stderr.lines().map(|line| line.unwrap_or_default()).collect();
+        said.extend(stderr.lines().map(|line| line.unwrap_or_default()));
         let died = status.code().is_none();
-        assert!(died || status.success(), "{}: {status}: {first}{said:?}", self.query.name);
-        Attempt { finished: status.success(), directory }
+        assert!(died || status.success(), "{}: {status}: {said:?}", self.query.name);
+        // a job that has finished leaves no checkpoint, even if its process dies before it has said so
+        let too_late = had_one && complete(directory.clone()).is_none();
+        Attempt { finished: status.success() || too_late, directory }
     }
 
     /// Its rows; of changes what is left of them.
@@ -229,15 +197,14 @@ fn complete(directory: Option<String>) -> Option<String> {
     checkpoints.any(|entry| entry.path().join("_metadata").is_file()).then_some(directory)
 }
 
-fn case<'a>(query: &'a Query, folder: &Path, settings: &'a [(&'a str, &'a str)]) -> Case<'a> {
-    Case { query, folder: folder.to_path_buf(), settings }
-}
-
-fn undisturbed(query: &Query) -> BTreeMap<String, i64> {
+fn undisturbed(query: &'static Query) -> BTreeMap<String, i64> {
     let folder = tempfile::tempdir().expect("a directory");
-    let case = case(query, folder.path(), &[]);
+    let folder = folder.path().to_path_buf();
+    let case = Case { query, folder, backend: BACKENDS[0], settings: &[], throttle: false };
     assert!(case.attempt(1, None, Disturb::Not).finished);
-    case.rows()
+    let rows = case.rows();
+    assert!(rows.len() > 3, "{} writes something", query.name);
+    rows
 }
 
 fn first_difference(expected: &BTreeMap<String, i64>, found: &BTreeMap<String, i64>) -> String {
@@ -249,89 +216,114 @@ fn first_difference(expected: &BTreeMap<String, i64>, found: &BTreeMap<String, i
     different.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
-/// Kills a query at random moments until it has run to its end; the number of kills.
-fn killed_at_random(
-    query: &Query,
-    settings: &[(&str, &str)],
-    seed: u64,
-    expected: &BTreeMap<String, i64>,
-) -> u64 {
-    let mut random = Random(seed);
-    let mut kills = 0;
-    let mut round = 0;
-    while kills < KILLS {
-        let folder = tempfile::tempdir().expect("a directory");
-        let case = case(query, folder.path(), settings);
+impl Case<'_> {
+    /// Kills processes at random moments until one comes to its end; the number of kills.
+    fn killed_at_random(&self, random: &mut Random) -> u64 {
         let mut from: Option<String> = None;
-        round += 1;
-        // the last attempt is left alone, so that each round comes to its end
-        for attempt in 0.. {
-            let disturb = match attempt {
-                8 => Disturb::Not,
-                _ => Disturb::KillAfter(Duration::from_millis(20 + random.below(500))),
+        for kills in 0.. {
+            let disturb = match kills {
+                // this one is left alone, so that the job comes to its end
+                6 => Disturb::Not,
+                _ => Disturb::KillAfter(Duration::from_millis(5 + random.below(450))),
             };
-            let ran = case.attempt(1 + random.below(4), from.as_deref(), disturb);
+            let ran = self.attempt(1 + random.below(4), from.as_deref(), disturb);
             if ran.finished {
-                break;
+                return kills;
             }
-            kills += 1;
             from = complete(ran.directory).or(from);
         }
-        let found = case.rows();
+        unreachable!("an undisturbed process ends")
+    }
+
+    /// Lets one process after the other die at the failpoints, each at the next; how often which of them was met.
+    fn killed_at_failpoints(&self, seed: usize) -> BTreeMap<&'static str, u64> {
+        let mut met = BTreeMap::new();
+        let mut from: Option<String> = None;
+        for (place, failpoint) in FAILPOINTS.iter().enumerate() {
+            // some of them only a restored job comes by, and those once
+            let count = if failpoint.contains("restore") { 1 } else { 1 + (seed + place) % 5 };
+            let spec = format!("{failpoint}@{count}");
+            let parallelism = 1 + ((seed + place) % 3) as u64;
+            let ran = self.attempt(parallelism, from.as_deref(), Disturb::Failpoint(&spec));
+            if ran.finished {
+                return met;
+            }
+            *met.entry(*failpoint).or_insert(0) += 1;
+            from = complete(ran.directory).or(from);
+        }
+        assert!(self.attempt(2, from.as_deref(), Disturb::Not).finished);
+        met
+    }
+
+    fn assert_rows(&self, expected: &BTreeMap<String, i64>, context: &str) {
+        let found = self.rows();
+        let (name, backend, settings) = (self.query.name, self.backend, self.settings);
         assert!(
             found == *expected,
-            "{}, round {round}, seed {seed}\n{}",
-            query.name,
+            "{name}, {backend}, {settings:?}, {context}\n{}",
             first_difference(expected, &found)
         );
     }
-    kills
+}
+
+/// Does `work` for each query and backend, some at a time.
+fn for_each_query(work: impl Fn(usize, &'static Query, &'static str) + Sync) {
+    let cases = QUERIES.iter().flat_map(|query| BACKENDS.iter().map(move |backend| (query, *backend)));
+    let cases: Vec<_> = cases.collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some((index, (query, backend))) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            cases.get(index).map(|case| (index, case))
+        } {
+            work(index, query, backend);
+        }
+    };
+    std::thread::scope(|scope| (0..AT_A_TIME).for_each(|_| drop(scope.spawn(worker))));
+}
+
+/// Past the harness, which keeps what passing tests print to itself.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[test]
 fn a_killed_job_loses_and_doubles_nothing() {
-    let mut kills = 0;
-    for (index, query) in QUERIES.iter().enumerate() {
+    let total = AtomicU64::new(0);
+    for_each_query(|index, query, backend| {
         let expected = undisturbed(query);
-        assert!(expected.len() > 3, "{} writes something", query.name);
-        kills += killed_at_random(query, &[], 77 + index as u64, &expected);
-    }
-    println!("{kills} kills");
-}
-
-#[test]
-fn rows_that_barriers_overtook_survive_too() {
-    let unaligned = [("execution.checkpointing.unaligned.enabled", "true")];
-    for query in QUERIES.iter().filter(|query| ["tumble", "distinct"].contains(&query.name)) {
-        let expected = undisturbed(query);
-        killed_at_random(query, &unaligned, 5, &expected);
-    }
+        let mut random = Random(77 + index as u64);
+        let mut kills = 0;
+        for round in index.. {
+            let folder = tempfile::tempdir().expect("a directory");
+            let settings = VARIANTS[round % VARIANTS.len()];
+            let case = Case { query, folder: folder.path().to_path_buf(), backend, settings, throttle: true };
+            kills += case.killed_at_random(&mut random);
+            case.assert_rows(&expected, &format!("round {round}"));
+            if kills >= KILLS {
+                break;
+            }
+        }
+        total.fetch_add(kills, Ordering::Relaxed);
+    });
+    tell(&format!("{} processes of {} queries killed at random", total.into_inner(), QUERIES.len()));
 }
 
 #[test]
 fn a_job_that_dies_at_a_failpoint_loses_and_doubles_nothing() {
-    let mut died = BTreeMap::new();
-    for (index, query) in QUERIES.iter().enumerate() {
+    let all = Mutex::new(BTreeMap::new());
+    for_each_query(|index, query, backend| {
         let expected = undisturbed(query);
         let folder = tempfile::tempdir().expect("a directory");
-        let case = case(query, folder.path(), &[]);
-        let mut from: Option<String> = None;
-        for (place, failpoint) in FAILPOINTS.iter().enumerate() {
-            // some of them only a restored job comes by, and those once
-            let count = if failpoint.contains("restore") { 1 } else { 1 + (index + place) % 5 };
-            let spec = format!("{failpoint}@{count}");
-            let parallelism = 1 + ((index + place) % 3) as u64;
-            let ran = case.attempt(parallelism, from.as_deref(), Disturb::Failpoint(&spec));
-            if ran.finished {
-                break;
-            }
-            *died.entry(*failpoint).or_insert(0) += 1;
-            from = complete(ran.directory).or(from);
-        }
-        case.attempt(2, from.as_deref(), Disturb::Not);
-        let found = case.rows();
-        assert!(found == expected, "{}\n{}", query.name, first_difference(&expected, &found));
-    }
-    let missed: Vec<&&str> = FAILPOINTS.iter().filter(|failpoint| !died.contains_key(*failpoint)).collect();
+        let settings = VARIANTS[index % VARIANTS.len()];
+        let case = Case { query, folder: folder.path().to_path_buf(), backend, settings, throttle: true };
+        let met = case.killed_at_failpoints(index);
+        case.assert_rows(&expected, "failpoints");
+        let mut all = all.lock().expect("no panic");
+        met.into_iter().for_each(|(failpoint, count)| *all.entry(failpoint).or_insert(0) += count);
+    });
+    let all = all.into_inner().expect("no panic");
+    let missed: Vec<&&str> = FAILPOINTS.iter().filter(|failpoint| !all.contains_key(*failpoint)).collect();
     assert!(missed.is_empty(), "no process died at {missed:?}");
+    tell(&format!("{} processes died at failpoints: {all:?}", all.values().sum::<u64>()));
 }

@@ -1,5 +1,6 @@
 //! The binary seen from outside: SQL in, results out.
 
+mod checkpoint_fixture;
 mod cli;
 mod explain_checkpoint;
 mod goldens;
@@ -8,3 +9,4 @@ mod oracle;
 mod process;
 mod semantics;
 mod slt;
+mod wordcount;

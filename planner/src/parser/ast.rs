@@ -36,6 +36,13 @@ impl Statement {
     pub fn line(&self) -> u64 {
         self.line
     }
+
+    /// `EXPLAIN detail` of this statement; errors point to where this statement was written.
+    pub fn explained(&self, detail: ExplainDetail) -> Statement {
+        let statement = Box::new(self.kind.clone());
+        let kind = StatementKind::Explain(Explain { details: vec![detail], statement });
+        Statement { kind, ..self.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +85,24 @@ pub enum ClientCommand {
         id: String,
         /// `None`: that of the settings
         directory: Option<String>,
+    },
+    /// `EXPLAIN CHECKPOINT 'path'`
+    ExplainCheckpoint {
+        path: String,
+    },
+    /// `EXPLAIN CHECKPOINT FOR JOB 'id' [number]`
+    ExplainCheckpointOfJob {
+        id: String,
+        /// `None`: the newest
+        number: Option<u64>,
+    },
+    /// `SHOW CHECKPOINTS [FOR JOB 'id']`
+    ShowCheckpoints {
+        id: Option<String>,
+    },
+    /// `DROP CHECKPOINT 'path'`
+    DropCheckpoint {
+        path: String,
     },
 }
 

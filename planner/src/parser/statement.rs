@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::error::convert;
 use super::hints::Hints;
+use super::reserved::check_names;
 use super::script::{Script, is_blank};
 use crate::PlanError;
 use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query};
@@ -15,6 +16,7 @@ pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Stateme
         let mut parser = StatementParser::new(script, tokens);
         let mut kind = parser.statement()?;
         parser.expect_end()?;
+        check_names(&kind)?;
         hints.apply(&mut kind)?;
         Ok(kind)
     });
@@ -50,7 +52,12 @@ impl<'a> StatementParser<'a> {
             "SELECT" | "WITH" | "VALUES" => Ok(StatementKind::Query(self.query()?)),
             "CREATE" if self.words(&["CREATE", "SAVEPOINT"]) => self.create_savepoint(),
             "CREATE" => self.create(),
+            "DROP" if self.words(&["DROP", "CHECKPOINT"]) => {
+                let path = self.string()?.value;
+                Ok(StatementKind::Client(ClientCommand::DropCheckpoint { path }))
+            }
             "DROP" => self.drop_statement(),
+            "SHOW" if self.words(&["SHOW", "CHECKPOINTS"]) => self.show_checkpoints(),
             "ALTER" => self.alter(),
             "INSERT" => Ok(StatementKind::Insert(Box::new(self.insert()?))),
             "EXECUTE" => self.execute(),
@@ -186,18 +193,17 @@ impl<'a> StatementParser<'a> {
                 }
             }
         }
-        if details.contains(&ExplainDetail::Checkpoint)
-            && (self.peek_word("FOR")
-                || matches!(self.parser.peek_token_ref().token, Token::SingleQuotedString(_)))
-        {
-            return Err(PlanError::not_supported("EXPLAIN CHECKPOINT of a stored checkpoint").at(start));
-        }
         if details.contains(&ExplainDetail::Checkpoint) && details.len() > 1 {
             return Err(PlanError::invalid(
                 "EXPLAIN CHECKPOINT shows state and nothing else: take CHECKPOINT out of the \
                  list, or the others",
             )
             .at(start));
+        }
+        if details.contains(&ExplainDetail::Checkpoint)
+            && let Some(command) = self.stored_checkpoint()?
+        {
+            return Ok(StatementKind::Client(command));
         }
         let at = self.parser.peek_token().span;
         let statement = self.statement()?;
@@ -207,6 +213,39 @@ impl<'a> StatementParser<'a> {
             }
             _ => Err(PlanError::invalid("EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET").at(at)),
         }
+    }
+
+    /// `'path'` or `FOR JOB 'id' [number]` behind `EXPLAIN CHECKPOINT`; `None` for a statement.
+    fn stored_checkpoint(&mut self) -> Result<Option<ClientCommand>, PlanError> {
+        if matches!(self.parser.peek_token_ref().token, Token::SingleQuotedString(_)) {
+            return Ok(Some(ClientCommand::ExplainCheckpoint { path: self.string()?.value }));
+        }
+        if !self.words(&["FOR", "JOB"]) {
+            return Ok(None);
+        }
+        let id = self.string()?.value;
+        let number = match &self.parser.peek_token_ref().token {
+            Token::Number(digits, _) => Some(digits.parse::<u64>()),
+            _ => None,
+        };
+        let number = match number {
+            Some(Ok(number)) => {
+                self.parser.advance_token();
+                Some(number)
+            }
+            Some(Err(_)) => {
+                let at = self.parser.peek_token().span;
+                return Err(PlanError::invalid("the number of a checkpoint is a whole number").at(at));
+            }
+            None => None,
+        };
+        Ok(Some(ClientCommand::ExplainCheckpointOfJob { id, number }))
+    }
+
+    /// `SHOW CHECKPOINTS [FOR JOB 'id']`
+    fn show_checkpoints(&mut self) -> Result<StatementKind, PlanError> {
+        let id = if self.words(&["FOR", "JOB"]) { Some(self.string()?.value) } else { None };
+        Ok(StatementKind::Client(ClientCommand::ShowCheckpoints { id }))
     }
 
     fn explain_detail(&mut self) -> Option<ExplainDetail> {

@@ -62,7 +62,7 @@ struct Wish {
 #[derive(Debug)]
 struct Prepared {
     committables: Committables,
-    /// a savepoint has it on record, and whoever restores that will want to commit it
+    /// a savepoint has it on record, or a checkpoint that may be there; whoever restores that will want to commit it
     recorded: bool,
 }
 
@@ -146,12 +146,13 @@ impl CheckpointCoordinator {
                     );
                 }
             }
-            Event::TaskFinished { task, last } => {
-                self.task_finished(task, last.map(|last| *last), &mut actions)
+            Event::TaskFinished { task, last, passed } => {
+                self.give_up_unanswered(task, passed, &mut actions);
+                self.task_finished(task, last.map(|last| *last), &mut actions);
             }
             Event::Stored { checkpoint } => self.stored(checkpoint, now_ms, &mut actions),
-            Event::StoreFailed { checkpoint, reason } => {
-                self.store_failed(checkpoint, reason, now_ms, &mut actions);
+            Event::StoreFailed { checkpoint, reason, in_doubt } => {
+                self.store_failed(checkpoint, reason, in_doubt, now_ms, &mut actions);
             }
             Event::Committed => self.committing = None,
             Event::Savepoint { request, stop } => self.wishes.push_back(Wish { request, stop }),
@@ -199,6 +200,26 @@ impl CheckpointCoordinator {
         } else if let Some(handle) = last {
             let (handle, checkpoint) = (Box::new(handle), self.next_id);
             actions.push(Action::Discard { task, checkpoint, handle, outcome: Outcome::Duplicate });
+        }
+    }
+
+    /// A task has ended: it will not answer for barriers that it has let pass and not answered for, and its last
+    /// snapshot is a later one. As in Flink that is nobody's failure.
+    fn give_up_unanswered(&mut self, task: TaskId, passed: Option<CheckpointId>, actions: &mut Vec<Action>) {
+        let unanswered = |(id, pending): &(&CheckpointId, &PendingCheckpoint)| {
+            Some(**id) <= passed && pending.waiting().any(|waiting| waiting == task)
+        };
+        let lost: Vec<CheckpointId> = self.collecting.iter().filter(unanswered).map(|(id, _)| *id).collect();
+        for checkpoint in lost {
+            let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
+            let request = pending.request();
+            self.discard(pending, actions);
+            let reason = format!("task {} has ended without an answer", task.0);
+            let error = CheckpointError::Failed { checkpoint, reason };
+            match request {
+                Some(request) => self.savepoint_failed(request, error, actions),
+                None => actions.push(Action::Abandoned { checkpoint, error }),
+            }
         }
     }
 
@@ -334,6 +355,7 @@ impl CheckpointCoordinator {
         &mut self,
         checkpoint: CheckpointId,
         reason: String,
+        in_doubt: bool,
         now_ms: u64,
         actions: &mut Vec<Action>,
     ) {
@@ -346,8 +368,14 @@ impl CheckpointCoordinator {
             completed.handles.keys().copied().collect(),
             &BTreeMap::new(),
         );
+        if in_doubt {
+            // whoever finds it needs its files, and commits what it has on record
+            for prepared in self.prepared.range_mut(..=checkpoint).flat_map(|(_, list)| list) {
+                prepared.recorded = true;
+            }
+        }
         for (task, handle) in completed.handles {
-            if !completed.finished.contains(&task) {
+            if !in_doubt && !completed.finished.contains(&task) {
                 // all wait for an answer
                 let _ = pending.acknowledge(task, handle);
             }

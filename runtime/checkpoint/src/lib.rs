@@ -11,6 +11,7 @@
 //!
 //! This room deliberately does not know tasks, connectors or operators: it sees numbers and what they hand in.
 
+mod convert;
 mod coordinator;
 mod directory;
 mod error;
@@ -33,5 +34,7 @@ pub use directory::{Directory, Environment};
 pub use handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 pub use manifest::Manifest;
 pub use stored::StoredCheckpoint;
+
+pub use convert::{SavepointFormat, convert};
 
 pub use error::CheckpointError;

@@ -17,7 +17,7 @@ use crate::permit::Committables;
 use crate::snapshot::SourceSnapshot;
 use std::collections::BTreeMap;
 use weir_state::{SnapshotIndex, StateIndex};
-use weir_types::{CheckpointId, KeyGroupRange, OperatorId, SubtaskIndex};
+use weir_types::{CheckpointId, KeyGroupRange, OperatorId, StateNote, SubtaskIndex};
 
 /// The name of the manifest in a checkpoint's directory.
 pub const MANIFEST: &str = "_metadata";
@@ -75,10 +75,21 @@ pub struct OperatorRecord {
     /// as EXPLAIN shows it
     pub label: String,
     pub parallelism: u32,
-    /// places in [`JobRecord::operators`]
-    pub inputs: Vec<u32>,
+    pub inputs: Vec<InputRecord>,
+    /// what bounds its state, for people
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<StateNote>,
     /// the columns that it produces
     pub columns: Vec<ColumnRecord>,
+}
+
+/// Where rows of an operator come from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InputRecord {
+    /// a place in [`JobRecord::operators`]
+    pub operator: u32,
+    /// `forward`, `hash[k]`
+    pub exchange: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -143,6 +154,19 @@ pub struct KeyedManifest {
     /// files with names of their own, which the state backend made: RocksDB's
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<NamedFile>,
+    /// in a canonical savepoint the states' files, instead of segments
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canonical: Vec<CanonicalFile>,
+}
+
+/// A state in the canonical format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CanonicalFile {
+    /// place in [`KeyedManifest::states`]
+    pub state: u32,
+    /// place in [`Manifest::files`]
+    pub file: u32,
+    pub entries: u64,
 }
 
 /// A file of a state backend.

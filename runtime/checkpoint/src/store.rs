@@ -143,7 +143,8 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// [`CheckpointError`] of the directory; then there is no such checkpoint, and its snapshots are to be
-    /// discarded.
+    /// discarded. After [`CheckpointError::InDoubt`] somebody may find it, and neither its snapshots nor what it was to
+    /// commit may go.
     pub async fn store(
         &self,
         completed: &CompletedCheckpoint,
@@ -157,8 +158,9 @@ impl CheckpointStore {
             let written = directory.create(MANIFEST, encode(&record.manifest, &blobs)).await;
             if let Err(error) = written {
                 // it may be there all the same: a checkpoint whose files are about to go must not be
-                let _ = directory.delete(MANIFEST).await;
-                return Err(error);
+                let gone = directory.delete(MANIFEST).await;
+                let (checkpoint, reason) = (completed.id(), error.to_string());
+                return Err(gone.map_or(CheckpointError::InDoubt { checkpoint, reason }, |()| error));
             }
         }
         failpoint("after-manifest");
@@ -281,12 +283,10 @@ impl Garbage {
     /// [`CheckpointError::Storage`].
     pub async fn delete(self) -> Result<(), CheckpointError> {
         failpoint("before-delete");
-        let mut result = Ok(());
+        // the newest goes last: whoever goes on after this was cut short goes on from there. What is left needs its files
         for manifest in self.manifests {
-            result = result.and(manifest.delete(MANIFEST).await);
+            manifest.delete(MANIFEST).await?;
         }
-        // a manifest that is left needs the files
-        result?;
         let mut result = Ok(());
         for file in self.files {
             result = result.and(file.directory.delete(&file.name).await);

@@ -6,7 +6,7 @@ use crate::manifest::{FileRecord, KeyedManifest, MANIFEST, Manifest, Place, deco
 use crate::permit::CommitPermit;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use weir_state::{RestoredSnapshot, SegmentId};
+use weir_state::{RestoredSnapshot, SegmentId, read_canonical, snapshot_of_canonical};
 
 /// A checkpoint or savepoint in a directory.
 #[derive(Clone, Debug)]
@@ -100,6 +100,9 @@ impl StoredCheckpoint {
     /// # Errors
     /// As [`StoredCheckpoint::bytes`].
     pub async fn keyed(&self, keyed: &KeyedManifest) -> Result<RestoredSnapshot, CheckpointError> {
+        if !keyed.canonical.is_empty() {
+            return self.canonical(keyed).await;
+        }
         let mut of_file: BTreeMap<Option<u32>, Vec<(SegmentId, Place)>> = BTreeMap::new();
         for entry in keyed.segments.iter() {
             of_file.entry(entry.place.file).or_default().push((entry.segment.id, entry.place));
@@ -126,6 +129,19 @@ impl StoredCheckpoint {
             }
         }
         Ok(RestoredSnapshot::new(keyed.index(), segments, shown))
+    }
+
+    /// The same of a canonical savepoint, as if it had been segments.
+    async fn canonical(&self, keyed: &KeyedManifest) -> Result<RestoredSnapshot, CheckpointError> {
+        let mut states = Vec::with_capacity(keyed.canonical.len());
+        for canonical in &keyed.canonical {
+            let place = Place { file: Some(canonical.file), offset: 0, length: 0 };
+            let length = self.file(&place)?.map_or(0, |file| file.bytes);
+            let bytes = self.bytes(&Place { length, ..place }).await?;
+            states.push(read_canonical(&bytes, &self.show(&place))?);
+        }
+        let snapshot = snapshot_of_canonical(states)?;
+        snapshot.ok_or_else(|| self.corrupt("a canonical savepoint without states".to_string()))
     }
 
     fn file(&self, place: &Place) -> Result<Option<&FileRecord>, CheckpointError> {

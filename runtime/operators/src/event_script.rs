@@ -235,8 +235,12 @@ impl Harness {
     }
 
     pub(crate) fn batch(&mut self, batch: ChangelogBatch) {
+        self.batch_of_input(0, batch);
+    }
+
+    pub(crate) fn batch_of_input(&mut self, input: usize, batch: ChangelogBatch) {
         let mut output = Output::default();
-        self.operator.on_batch(0, batch, &mut self.context, &mut output).unwrap();
+        self.operator.on_batch(input, batch, &mut self.context, &mut output).unwrap();
         self.output.append(&mut output.elements);
     }
 

@@ -141,7 +141,7 @@ fn a_job_that_always_fails_gives_up() {
 }
 
 /// Runs a job in a directory until it is cancelled after `run_ms`; gives the directory of its checkpoints.
-fn cancelled(test: &TestComponents, seed: u64, graph: JobGraph, run_ms: u64) -> String {
+pub(super) fn cancelled(test: &TestComponents, seed: u64, graph: JobGraph, run_ms: u64) -> String {
     let simulation = Simulation::new(seed);
     let job = test.submit(simulation.env(), graph);
     let clock = simulation.env().clock;
@@ -153,14 +153,14 @@ fn cancelled(test: &TestComponents, seed: u64, graph: JobGraph, run_ms: u64) -> 
     })
 }
 
-fn in_directory(graph: &mut GraphBuilder, folder: &tempfile::TempDir) {
+pub(super) fn in_directory(graph: &mut GraphBuilder, folder: &tempfile::TempDir) {
     let settings = &mut graph.settings.checkpointing;
     settings.dir = folder.path().to_str().map(str::to_string);
     settings.retention = Retention::OnCancellation;
     settings.inline_bytes = 100;
 }
 
-fn from(graph: &mut GraphBuilder, path: &str) {
+pub(super) fn from(graph: &mut GraphBuilder, path: &str) {
     graph.settings.recovery.path = Some(path.to_string());
 }
 
@@ -288,7 +288,7 @@ fn rows_that_a_barrier_overtook_flow_again() {
 /// Behind a slow sink an aligned checkpoint takes as long as the rows before the barrier; an unaligned one does not.
 #[test]
 fn overtaking_makes_checkpoints_short() {
-    let duration_ms = |unaligned: bool| {
+    let longest = |unaligned: bool| {
         let test = slow(test(false, -1), 40);
         let graph = graph(2, |graph| {
             graph.settings.checkpointing.unaligned = unaligned;
@@ -298,10 +298,14 @@ fn overtaking_makes_checkpoints_short() {
         });
         test.run(5, graph).expect("the job ends well");
         assert_exactly_once(&test, "slow");
-        let durations = test.seen();
-        let durations = durations.iter().map(|checkpoint| checkpoint.manifest.statistics.duration_ms);
-        durations.max().expect("a checkpoint")
+        let seen = test.seen();
+        let statistics = seen.iter().map(|checkpoint| checkpoint.manifest.statistics.clone());
+        statistics.max_by_key(|statistics| statistics.duration_ms).expect("a checkpoint")
     };
-    let (aligned, unaligned) = (duration_ms(false), duration_ms(true));
-    assert!(unaligned * 3 < aligned, "{unaligned} ms unaligned, {aligned} ms aligned");
+    let (aligned, unaligned) = (longest(false), longest(true));
+    let (of_aligned, of_unaligned) = (aligned.duration_ms, unaligned.duration_ms);
+    assert!(
+        of_unaligned * 3 < of_aligned,
+        "{of_unaligned} ms unaligned, {of_aligned} ms aligned: {unaligned:#?}"
+    );
 }

@@ -117,7 +117,8 @@ impl KeyedStateBackend {
             && parent == then.parent.as_deref()
             && same_types(key_fields, &then.key_fields)
             && same_types(map_key_fields, &then.map_key_fields)
-            && same_types(value_fields, &then.value_fields);
+            && same_types(value_fields, &then.value_fields)
+            && same_names(value_fields, &then.value_fields);
         if same {
             return Ok(());
         }
@@ -320,6 +321,11 @@ fn relink(table: &mut crate::backend::Table) {
         links.append(slots.parent(slot, true), slot);
     }
     table.links = links;
+}
+
+/// Value columns are named by what they mean: `SUM(a)` does not go on as `SUM(b)`, whatever their types.
+fn same_names(now: &[SqlField], then: &[FieldIndex]) -> bool {
+    now.iter().map(|field| &field.name).eq(then.iter().map(|field| &field.name))
 }
 
 fn same_types(now: &[SqlField], then: &[FieldIndex]) -> bool {

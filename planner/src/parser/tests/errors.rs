@@ -133,7 +133,6 @@ fn what_is_wrong_is_said() {
         ("SHOW JARS", "not supported yet: SHOW JARS"),
         ("SHOW NOTHING", "expected TABLES, VIEWS"),
         ("STOP JOB 'a' WITH DRAIN", "STOP JOB .. WITH DRAIN needs a savepoint"),
-        ("EXPLAIN CHECKPOINT '/tmp/x'", "not supported yet: EXPLAIN CHECKPOINT of a stored checkpoint"),
         ("EXPLAIN SHOW TABLES", "EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET"),
         ("INSERT t SELECT 1", "expected INTO, found t"),
         ("INSERT INTO t", "expected SELECT, WITH or VALUES, but the statement ends"),

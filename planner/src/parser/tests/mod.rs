@@ -275,6 +275,12 @@ fn each_statement() {
             "explain [EstimatedCost, ChangelogMode, PlanAdvice, JsonExecutionPlan] insert t overwrite=false [] [] SELECT 1",
         ),
         ("EXPLAIN CHECKPOINT SELECT 1", "explain [Checkpoint] query SELECT 1"),
+        ("EXPLAIN CHECKPOINT '/c/chk-7'", r#"ExplainCheckpoint { path: "/c/chk-7" }"#),
+        ("EXPLAIN CHECKPOINT FOR JOB 'a' 7", r#"ExplainCheckpointOfJob { id: "a", number: Some(7) }"#),
+        ("EXPLAIN CHECKPOINT FOR JOB 'a'", r#"ExplainCheckpointOfJob { id: "a", number: None }"#),
+        ("SHOW CHECKPOINTS", "ShowCheckpoints { id: None }"),
+        ("SHOW CHECKPOINTS FOR JOB 'a'", r#"ShowCheckpoints { id: Some("a") }"#),
+        ("DROP CHECKPOINT '/c/chk-7'", r#"DropCheckpoint { path: "/c/chk-7" }"#),
         (
             "EXPLAIN STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             "explain [] set of insert a overwrite=false [] [] SELECT 1",

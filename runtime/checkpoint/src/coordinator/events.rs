@@ -36,6 +36,8 @@ pub enum Event {
     TaskFinished {
         task: TaskId,
         last: Option<Box<SubtaskHandle>>,
+        /// the newest checkpoint whose barrier it has let pass: what it gives as its last snapshot comes after that
+        passed: Option<CheckpointId>,
     },
     /// Storage has taken the checkpoint.
     Stored {
@@ -44,6 +46,8 @@ pub enum Event {
     StoreFailed {
         checkpoint: CheckpointId,
         reason: String,
+        /// the checkpoint may be there all the same
+        in_doubt: bool,
     },
     /// What the last permit covered is visible.
     Committed,

@@ -1,7 +1,7 @@
 //! A manifest from bytes. Bytes that cannot be what was written are errors with the file and the offset.
 
 use super::encode::{CHECKSUM_BYTES, HEADER_BYTES, MAGIC, PLAIN, VERSION, ZSTD};
-use super::{Manifest, Place};
+use super::{CanonicalFile, Manifest, Place};
 use crate::CheckpointError;
 use bytes::Bytes;
 use weir_types::key_hash;
@@ -119,6 +119,12 @@ fn check(manifest: &Manifest, blobs: u64) -> Result<(), String> {
             let Some(keyed) = &subtask.keyed else { continue };
             keyed.segments.check(keyed.states.len()).map_err(|what| format!("{}: {what}", operator.id))?;
             keyed.segments.iter().try_for_each(|segment| place(&segment.place))?;
+            let beyond = |canonical: &&CanonicalFile| {
+                u64::from(canonical.file) >= files || canonical.state as usize >= keyed.states.len()
+            };
+            if let Some(canonical) = keyed.canonical.iter().find(beyond) {
+                return Err(format!("{}: a state or file that is not there: {canonical:?}", operator.id));
+            }
             if let Some(named) = keyed.files.iter().find(|named| u64::from(named.file) >= files) {
                 return Err(format!(
                     "{}: file {} is the {}th of {files}",

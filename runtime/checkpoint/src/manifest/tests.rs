@@ -39,6 +39,7 @@ pub(crate) fn manifest(segments: u32) -> (Manifest, Vec<u8>) {
         states: vec![state("agg/acc"), state("agg/windows")],
         segments: table,
         files: vec![NamedFile { name: "000001.sst".into(), file: 1 }],
+        canonical: Vec::new(),
     };
     let blobs = b"operator state".to_vec();
     let subtask = SubtaskManifest {

@@ -149,6 +149,7 @@ impl Writer<'_> {
             max_parallelism: keyed.index.max_parallelism,
             states,
             segments,
+            canonical: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::calc::batch_of;
 use crate::window_table_function::timestamp_column;
 use crate::{OperatorContext, OperatorError, Output, Progress};
 use arrow::array::{ArrayRef, RecordBatch};
-use weir_state::Namespace;
+use weir_state::{Namespace, PinBuffer};
 use weir_types::{ChangelogBatch, WindowProperty};
 
 impl SessionAggregate {
@@ -86,7 +86,8 @@ impl SessionAggregate {
     ) -> Result<Option<RecordBatch>, OperatorError> {
         let (keys, table, void) = (self.states()?.keys, self.states()?.sessions.state, Namespace::Void);
         let mut rows = self.set.new_rows();
-        self.set.load(&context.keyed.rows(table, void), slots, &mut rows);
+        let mut pins = PinBuffer::default();
+        self.set.load(&context.keyed.rows(table, void), slots, &mut pins, &mut rows);
         if self.spec.input_retracts && (0..slots.len()).any(|row| rows.part(row, ROWS, 1)[0] == 0) {
             let present = (0..slots.len()).filter(|row| rows.part(*row, ROWS, 1)[0] != 0);
             let slots: Vec<u32> = present.map(|row| slots[row]).collect();

@@ -6,7 +6,7 @@ use crate::render::{bytes, checkpoint_report, cut, millis, print_table, timestam
 use crate::session::object_store_variables;
 use std::io::Write;
 use weir_runtime::{
-    CheckpointReport, Directory, FoundContents, ManifestKind, ProductionEnv, SavepointFormat,
+    CheckpointReport, Directory, Environment, FoundContents, ManifestKind, ProductionEnv, SavepointFormat,
     StoredCheckpoint, check_checkpoint, convert_savepoint, list_checkpoints, remove_checkpoint,
 };
 
@@ -14,10 +14,11 @@ use weir_runtime::{
 const JOB_WIDTH: usize = 32;
 
 pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
-    let (production, variables) = (ProductionEnv::default(), object_store_variables());
+    let production = ProductionEnv::default();
+    let environment = Environment::of_variables(object_store_variables());
     match command {
         CheckpointCommand::Ls { path, json } => {
-            let found = production.block_on(list_checkpoints(path, &variables))?;
+            let found = production.block_on(list_checkpoints(path, &environment))?;
             if *json {
                 return print_json(serde_json::to_string_pretty(&found));
             }
@@ -28,7 +29,7 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
         }
         CheckpointCommand::Show { path, samples, json } => {
             let report = production.block_on(async {
-                let stored = StoredCheckpoint::open(path, &variables).await?;
+                let stored = StoredCheckpoint::open(path, &environment).await?;
                 CheckpointReport::of(&stored, *samples).await
             })?;
             if *json {
@@ -38,7 +39,7 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
             Ok(())
         }
         CheckpointCommand::Fsck { path } => {
-            let checked = production.block_on(check_checkpoint(path, &variables))?;
+            let checked = production.block_on(check_checkpoint(path, &environment))?;
             let mut out = std::io::stdout().lock();
             for problem in &checked.problems {
                 writeln!(out, "{problem}")?;
@@ -55,7 +56,7 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
         }
         CheckpointCommand::Rm { paths } => {
             for path in paths {
-                let files = production.block_on(remove_checkpoint(path, &variables))?;
+                let files = production.block_on(remove_checkpoint(path, &environment))?;
                 writeln!(std::io::stdout().lock(), "{path}: removed, {files} files")?;
             }
             Ok(())
@@ -65,14 +66,15 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
 
 pub fn savepoint(command: &SavepointCommand) -> Result<(), Failure> {
     let SavepointCommand::Convert { from, to, format } = command;
-    let (production, variables) = (ProductionEnv::default(), object_store_variables());
+    let production = ProductionEnv::default();
+    let environment = Environment::of_variables(object_store_variables());
     let format = match format {
         FormatArgument::Canonical => SavepointFormat::Canonical,
         FormatArgument::Native => SavepointFormat::Native,
     };
     let (path, manifest) = production.block_on(async {
-        let stored = StoredCheckpoint::open(from, &variables).await?;
-        let target = Directory::open(to, &variables)?;
+        let stored = StoredCheckpoint::open(from, &environment).await?;
+        let target = Directory::open(to, &environment)?;
         let manifest = convert_savepoint(&stored, &target, format).await?;
         Ok::<_, weir_runtime::JobError>((target.show(""), manifest))
     })?;

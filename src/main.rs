@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    if let Err(failure) = arm_failpoint() {
+        eprintln!("error: {failure}");
+        return ExitCode::from(failure.exit_code());
+    }
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sql(arguments) => repl::sql(&arguments),
@@ -47,4 +51,11 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Tests have the process die where `WEIR_FAILPOINT` says; only their builds can.
+fn arm_failpoint() -> Result<(), Failure> {
+    let Ok(text) = std::env::var("WEIR_FAILPOINT") else { return Ok(()) };
+    let armed = weir_runtime::types::arm_failpoint(&text);
+    armed.map_err(|message| Failure::User(format!("WEIR_FAILPOINT: {message}")))
 }

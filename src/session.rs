@@ -12,7 +12,7 @@ use std::time::Duration;
 use weir_planner::{ClientCommand, Planned, Planner, SavepointStop, Statement, TextTable};
 use weir_runtime::types::text::{LocalDateTime, TimeZone, UnknownTimeZone, datetime};
 use weir_runtime::types::{JobGraph, OperatorSpec, RuntimeEnv};
-use weir_runtime::{Connectors, Engine, JobError, JobHandle, JobOutcome, ProductionEnv, Stop};
+use weir_runtime::{Connectors, Engine, Environment, JobError, JobHandle, JobOutcome, ProductionEnv, Stop};
 
 /// How often the progress line is drawn.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -121,7 +121,8 @@ impl Session {
         let env = production.env();
         let variables = object_store_variables();
         let connectors = Connectors::with_environment(variables.clone());
-        let engine = Engine::with_connectors(env.clone(), connectors).with_environment(variables);
+        let engine = Engine::with_connectors(env.clone(), connectors)
+            .with_environment(Environment::of_variables(variables));
         let mut planner = Planner::new(engine.connectors(), env.clone());
         for (key, value) in settings {
             planner.settings_mut().set(key, value).map_err(|error| Failure::User(error.to_string()))?;

@@ -50,10 +50,33 @@ impl Alignment {
 
     /// True while the channel has delivered a barrier for which it waits for the others.
     pub(crate) fn blocks(&self, channel: usize) -> bool {
+        #[cfg(test)]
+        if crate::sabotage::is(crate::sabotage::Sabotage::NoAlignment) {
+            return false;
+        }
         let waits = |pending: &Pending| {
             pending.barrier.mode != BarrierMode::AtLeastOnce && pending.delivered[channel]
         };
         self.pending.values().any(waits)
+    }
+
+    /// The newest barrier that any channel has delivered.
+    pub(crate) fn newest(&self) -> Option<Barrier> {
+        self.pending.values().next_back().map(|pending| pending.barrier)
+    }
+
+    pub(crate) fn has_delivered(&self, channel: usize, checkpoint: CheckpointId) -> bool {
+        self.pending.get(&checkpoint).is_some_and(|pending| pending.delivered[channel])
+    }
+
+    /// When the first barrier of `checkpoint` came.
+    pub(crate) fn first_ms(&self, checkpoint: CheckpointId) -> Option<u64> {
+        self.pending.get(&checkpoint).map(|pending| pending.first_ms)
+    }
+
+    /// Nobody waits for `checkpoint`, or for those before it.
+    pub(crate) fn forget_until(&mut self, checkpoint: CheckpointId) {
+        self.pending.retain(|id, _| *id > checkpoint);
     }
 
     pub(crate) fn is_flowing(&self) -> bool {

@@ -5,10 +5,13 @@ use crate::RuntimeError;
 use crate::alarm::Alarm;
 use crate::checkpoints::CheckpointHistory;
 use crate::commit::{Committers, commit};
+use crate::flag::Flag;
 use crate::job_event::{JobEvent, TaskOutcome};
-use crate::mailbox::{Mailbox, Trigger};
+use crate::mailbox::{Mail, Mailbox, Trigger};
 use crate::request::{Request, Requests};
 use crate::restore::{Restore, Unclaimed};
+#[cfg(test)]
+use crate::sabotage::{self, Sabotage};
 use crate::task::{TaskPlan, message_of};
 use futures::FutureExt;
 use std::collections::BTreeMap;
@@ -17,13 +20,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use weir_checkpoint::{
-    Action, CheckpointCoordinator, CheckpointStore, CommitPermit, Committables, CompletedCheckpoint, Event,
-    Garbage, Stored, SubtaskHandle, TaskId,
+    Action, CheckpointCoordinator, CheckpointError, CheckpointStore, CommitPermit, Committables,
+    CompletedCheckpoint, Event, Garbage, Stored, SubtaskHandle, TaskId,
 };
 use weir_connectors::Committable;
-use weir_types::{Barrier, BoxFuture, CheckpointId, CheckpointKind, JobError, RuntimeEnv};
+use weir_types::{
+    Barrier, BarrierMode, BoxFuture, CheckpointId, CheckpointKind, JobError, RuntimeEnv, failpoint,
+};
 
 /// Events that wait for a job; tasks wait when there are more.
 const JOB_EVENTS: usize = 256;
@@ -45,10 +50,10 @@ pub(crate) struct Attempt {
 pub(crate) struct Links {
     sender: mpsc::Sender<JobEvent>,
     receiver: mpsc::Receiver<JobEvent>,
-    /// true: tasks are to stop
-    stop: Arc<watch::Sender<bool>>,
-    /// true: tasks whose state has been restored may begin
-    start: Arc<watch::Sender<bool>>,
+    /// tasks are to stop
+    stop: Flag,
+    /// tasks whose state has been restored may begin
+    start: Flag,
 }
 
 #[derive(Default)]
@@ -63,7 +68,7 @@ pub(crate) struct AttemptState {
     ending: Option<Ending>,
     finished: bool,
     /// what tasks leave behind that are about to end
-    last: BTreeMap<TaskId, Box<SubtaskHandle>>,
+    last: BTreeMap<TaskId, (Box<SubtaskHandle>, Option<CheckpointId>)>,
 }
 
 enum Ending {
@@ -81,11 +86,11 @@ pub(crate) enum Ended {
 }
 
 /// Stops the tasks of an attempt whose manager goes, however it goes.
-struct StopOnDrop(Arc<watch::Sender<bool>>);
+struct StopOnDrop(Flag);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.send_replace(true);
+        self.0.raise();
     }
 }
 
@@ -101,9 +106,7 @@ enum Happening {
 impl Links {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(JOB_EVENTS);
-        let stop = Arc::new(watch::channel(false).0);
-        let start = Arc::new(watch::channel(false).0);
-        Links { sender, receiver, stop, start }
+        Links { sender, receiver, stop: Flag::default(), start: Flag::default() }
     }
 }
 
@@ -120,7 +123,7 @@ impl Attempt {
         self.state.opening = tasks.len();
         for task in tasks {
             let name = format!("task {}", task.task.0);
-            let (stop, start) = (self.links.stop.subscribe(), self.links.start.subscribe());
+            let (stop, start) = (self.links.stop.clone(), self.links.start.clone());
             let supervised = task.supervise(self.links.sender.clone(), stop, start);
             self.env.spawner.spawn(&name, Box::pin(supervised));
         }
@@ -141,9 +144,14 @@ impl Attempt {
                 self.fail(error.into());
                 return;
             }
-            if let Some(permit) = restore.permit() {
+            let permit = restore.permit();
+            #[cfg(test)]
+            let permit = permit.filter(|_| !sabotage::is(Sabotage::NoSecondCommit));
+            if let Some(permit) = permit {
+                failpoint("before-restore-commit");
                 let committed =
                     AssertUnwindSafe(commit(self.committers.clone(), permit)).catch_unwind().await;
+                failpoint("after-restore-commit");
                 let committed =
                     committed.unwrap_or_else(|panic| Err(JobError::internal(message_of(&*panic))));
                 if let Err(error) = committed {
@@ -152,7 +160,7 @@ impl Attempt {
                 }
             }
         }
-        self.links.start.send_replace(true);
+        self.links.start.raise();
     }
 
     /// Works on what comes until the attempt is over or `enough` says so.
@@ -204,6 +212,10 @@ impl Attempt {
             JobEvent::Prepared { covered_by, operator, committables } => {
                 let committables = committables.into_iter().map(|committable| committable.0).collect();
                 let committables = Committables { operator, committables };
+                #[cfg(test)]
+                if sabotage::is(Sabotage::CommitEarly) {
+                    self.commit(CommitPermit::for_sabotage(vec![committables.clone()]));
+                }
                 self.decide(Event::Prepared { covered_by, committables }, requests);
             }
             JobEvent::Acknowledged { task, checkpoint, handle } if !ending => {
@@ -213,14 +225,14 @@ impl Attempt {
                 self.decide(Event::Declined { task, checkpoint, reason }, requests);
             }
             JobEvent::Acknowledged { .. } | JobEvent::Declined { .. } => {}
-            JobEvent::Last { task, handle } => {
-                self.state.last.insert(task, handle);
+            JobEvent::Last { task, handle, passed } => {
+                self.state.last.insert(task, (handle, passed));
             }
             JobEvent::Ended { task, outcome } => self.task_ended(task, outcome, requests),
             JobEvent::Stored { checkpoint, stored } => self.stored(checkpoint, *stored, requests),
-            JobEvent::StoreFailed { checkpoint, reason } => {
+            JobEvent::StoreFailed { checkpoint, reason, in_doubt } => {
                 self.state.in_flight -= 1;
-                self.decide(Event::StoreFailed { checkpoint, reason }, requests);
+                self.decide(Event::StoreFailed { checkpoint, reason, in_doubt }, requests);
             }
             JobEvent::Committed { result } => {
                 self.state.in_flight -= 1;
@@ -237,8 +249,11 @@ impl Attempt {
         self.state.running -= 1;
         match outcome {
             TaskOutcome::Finished if self.state.ending.is_none() => {
-                let last = self.state.last.remove(&task);
-                self.decide(Event::TaskFinished { task, last }, requests);
+                let (last, passed) = match self.state.last.remove(&task) {
+                    Some((handle, passed)) => (Some(handle), passed),
+                    None => (None, None),
+                };
+                self.decide(Event::TaskFinished { task, last, passed }, requests);
             }
             TaskOutcome::Cancelled if self.state.ending.is_none() => self.stop(Ending::Cancelled),
             TaskOutcome::Finished | TaskOutcome::Cancelled => {}
@@ -277,12 +292,12 @@ impl Attempt {
         if !matches!(self.state.ending, Some(Ending::Failed(_))) {
             self.state.ending = Some(Ending::Failed(error));
         }
-        self.links.stop.send_replace(true);
+        self.links.stop.raise();
     }
 
     fn stop(&mut self, ending: Ending) {
         self.state.ending.get_or_insert(ending);
-        self.links.stop.send_replace(true);
+        self.links.stop.raise();
     }
 
     fn decide(&mut self, event: Event, requests: &mut Requests) {
@@ -305,9 +320,18 @@ impl Attempt {
                 _ if self.state.ending.is_some() => {}
                 Action::Trigger { barrier, tasks, stop } => {
                     self.announce(barrier, requests);
+                    let urgent = matches!(barrier.mode, BarrierMode::Unaligned { after_ms: 0 });
                     for task in tasks {
-                        self.mailboxes[task.0]
-                            .post(|mail| mail.triggers.push_back(Trigger { barrier, stop }));
+                        let ask = |mail: &mut Mail| mail.triggers.push_back(Trigger { barrier, stop });
+                        match urgent {
+                            true => self.mailboxes[task.0].post_urgently(ask),
+                            false => self.mailboxes[task.0].post(ask),
+                        }
+                    }
+                }
+                Action::Overtake { checkpoint, tasks } => {
+                    for task in tasks {
+                        self.mailboxes[task.0].post_urgently(|mail| mail.overtake = Some(checkpoint));
                     }
                 }
                 Action::Drain { barrier } => {
@@ -348,12 +372,12 @@ impl Attempt {
         let write = async move { store.store(&completed, triggered_at_ms).await };
         let write = AssertUnwindSafe(write).catch_unwind();
         self.ask("store", async move {
-            let reason = match write.await {
+            let (reason, in_doubt) = match write.await {
                 Ok(Ok(stored)) => return JobEvent::Stored { checkpoint: id, stored: Box::new(stored) },
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => message_of(&*panic),
+                Ok(Err(error)) => (error.to_string(), matches!(error, CheckpointError::InDoubt { .. })),
+                Err(panic) => (message_of(&*panic), true),
             };
-            JobEvent::StoreFailed { checkpoint: id, reason }
+            JobEvent::StoreFailed { checkpoint: id, reason, in_doubt }
         });
     }
 

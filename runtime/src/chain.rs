@@ -137,6 +137,11 @@ impl Chain {
         }
     }
 
+    /// Who reads the subtask's input.
+    pub(crate) fn root(&self) -> &OperatorId {
+        &self.nodes[0].id
+    }
+
     pub(crate) fn nodes_mut(&mut self) -> &mut [ChainNode] {
         &mut self.nodes
     }
@@ -164,6 +169,12 @@ impl Chain {
             self.batches_on_stack += 1;
             self.stack.push(Work::Batch { node: 0, input, batch });
         }
+    }
+
+    /// Gives `node` a batch that was on its way to it. What is pushed last is done first.
+    pub(crate) fn push_batch_to(&mut self, node: usize, input: usize, batch: ChangelogBatch) {
+        self.batches_on_stack += 1;
+        self.stack.push(Work::Batch { node, input, batch });
     }
 
     /// Gives the root a signal. What is pushed last is done first.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_checkpoint::{CommitPermit, Committables};
 use weir_connectors::{Committable, Committer};
-use weir_types::{Classify, JobError, OperatorId};
+use weir_types::{Classify, JobError, OperatorId, failpoint};
 
 /// The committers of a job's sinks.
 pub(crate) type Committers = BTreeMap<OperatorId, Arc<dyn Committer>>;
@@ -16,6 +16,7 @@ pub(crate) async fn commit(committers: Committers, permit: CommitPermit) -> Resu
         of_operator.entry(operator).or_default().extend(committables.into_iter().map(Committable));
     }
     for (operator, committables) in of_operator {
+        failpoint("before-commit");
         let Some(committer) = committers.get(&operator) else {
             return Err(JobError::internal(format!(
                 "{operator}: the sink has no committer for what it wrote"
@@ -23,6 +24,7 @@ pub(crate) async fn commit(committers: Committers, permit: CommitPermit) -> Resu
         };
         let committed = committer.commit(&committables).await;
         committed.map_err(|error| JobError::new(error.kind(), format!("{operator}: {error}")))?;
+        failpoint("after-commit");
     }
     Ok(())
 }

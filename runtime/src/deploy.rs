@@ -7,9 +7,10 @@ use crate::components::Components;
 use crate::edge::Edge;
 use crate::exchange::{ChannelSender, Gate, GateReader};
 use crate::handle::JobShared;
+use crate::in_flight::Dealer;
 use crate::mailbox::Mailbox;
 use crate::partition::{ExchangeWriter, HashRouting, Routing};
-use crate::plan::{ChainPlan, ExchangeKind, ExecutionPlan};
+use crate::plan::{ChainPlan, ExchangeKind, ExecutionPlan, kind_of};
 use crate::snapshot::Snapshots;
 use crate::task::{EdgePlan, HeadPlan, TaskPlan};
 use arrow::datatypes::SchemaRef;
@@ -20,7 +21,9 @@ use tokio::sync::mpsc;
 use weir_checkpoint::{CheckpointStore, TaskId};
 use weir_connectors::{ConnectorError, ReaderContext, Sink, Source, WriterContext};
 use weir_operators::OperatorContext;
-use weir_types::{ChangelogBatch, Classify, JobGraph, KeyGroupRange, OperatorSpec, RuntimeEnv, SubtaskIndex};
+use weir_types::{
+    ChangelogBatch, Classify, Input, JobGraph, KeyGroupRange, OperatorSpec, RuntimeEnv, SubtaskIndex,
+};
 
 /// A job that is ready to run.
 pub(crate) struct Deployment {
@@ -53,8 +56,8 @@ struct Builder<'a> {
     /// per chain, per subtask
     mailboxes: Vec<Vec<Arc<Mailbox>>>,
     gates: Vec<Vec<Arc<Gate>>>,
-    /// per chain: the input of each channel
-    inputs: Vec<Vec<usize>>,
+    /// per chain: the input of each channel, and whether barriers may overtake in it
+    inputs: Vec<Vec<(usize, bool)>>,
     /// per exchange, per subtask of the producer
     writers: Vec<Vec<Option<ExchangeWriter>>>,
 }
@@ -117,8 +120,10 @@ impl Builder<'_> {
         let settings = &self.graph.settings;
         for chain in &self.plan.chains {
             let subtasks = 0..chain.parallelism;
-            self.mailboxes.push(subtasks.clone().map(|_| Arc::default()).collect());
-            self.gates.push(subtasks.map(|_| Arc::new(Gate::new(settings.exchange_bytes))).collect());
+            let mailboxes: Vec<Arc<Mailbox>> = subtasks.map(|_| Arc::default()).collect();
+            let gate = |mailbox: &Arc<Mailbox>| Arc::new(Gate::new(settings.exchange_bytes, mailbox.clone()));
+            self.gates.push(mailboxes.iter().map(gate).collect());
+            self.mailboxes.push(mailboxes);
         }
         for exchange in &self.plan.exchanges {
             let (producers, consumers) =
@@ -135,7 +140,8 @@ impl Builder<'_> {
                 writers.push(Some(ExchangeWriter::new(senders, routing, settings.batch_rows)));
             }
             let channels = if exchange.kind == ExchangeKind::Forward { 1 } else { producers.len() };
-            self.inputs[exchange.consumer_chain].extend(std::iter::repeat_n(exchange.input, channels));
+            let channel = (exchange.input, overtakable(&exchange.kind));
+            self.inputs[exchange.consumer_chain].extend(std::iter::repeat_n(channel, channels));
             self.writers.push(writers);
         }
         Ok(())
@@ -215,7 +221,24 @@ impl Builder<'_> {
             periodic: self.graph.settings.checkpointing.interval_ms.is_some(),
         };
         let restore = None;
-        Ok(TaskPlan { task, head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore })
+        let dealers = chain.nodes.iter().map(|node| self.dealers(*node, chain.parallelism)).collect();
+        Ok(TaskPlan { task, head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, dealers })
+    }
+
+    /// How rows are dealt out among the subtasks of a node, by its inputs.
+    fn dealers(&self, node: usize, parallelism: u32) -> Vec<Dealer> {
+        let inputs = self.graph.nodes[node].inputs.iter();
+        let dealer = |input: &Input| {
+            let producer = &self.graph.nodes[input.node.0];
+            let producers = self.shared.operators[input.node.0].2.len() as u32;
+            Dealer {
+                kind: kind_of(&input.exchange, producer, producers, parallelism),
+                schema: producer.schema.clone(),
+                max_parallelism: self.graph.settings.max_parallelism,
+                parallelism,
+            }
+        };
+        inputs.map(dealer).collect()
     }
 
     /// The ways out of the chain at a node.
@@ -309,8 +332,18 @@ impl Builder<'_> {
             None if self.graph.nodes[root].inputs.is_empty() => HeadPlan::Nothing,
             None => {
                 let reader = GateReader::new(self.gates[index][place].clone());
-                HeadPlan::Gate { reader, inputs: self.inputs[index].clone() }
+                let (inputs, overtakable) = self.inputs[index].iter().copied().unzip();
+                HeadPlan::Gate { reader, inputs, overtakable }
             }
         }
+    }
+}
+
+/// Whether rows in a channel can be dealt out anew at another parallelism, so that a barrier may overtake them. Those
+/// of a pointwise channel belong to where they are, and those of a broadcast are everywhere.
+fn overtakable(kind: &ExchangeKind) -> bool {
+    match kind {
+        ExchangeKind::Hash(_) | ExchangeKind::RoundRobin | ExchangeKind::One => true,
+        ExchangeKind::Forward | ExchangeKind::Broadcast => false,
     }
 }

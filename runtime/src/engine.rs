@@ -4,6 +4,7 @@ use crate::checkpoints::CheckpointHistory;
 use crate::components::{BuiltIn, Components};
 use crate::deploy::{Surroundings, deploy};
 use crate::describe::{JobDescription, describe};
+use crate::flag::Flag;
 use crate::handle::{JobHandle, JobShared, ResultReceiver, Savepoints};
 use crate::inspect::{Catalog, WithCheckpoints};
 use crate::job::Job;
@@ -127,7 +128,7 @@ impl Engine {
         };
         let components = self.components();
         let first = deploy(&graph, &*components, surroundings)?;
-        let stop = Arc::new(watch::channel(false).0);
+        let stop = Flag::default();
         let (result_sender, result) = watch::channel(None);
         let (requests, request_receiver) = mpsc::channel(JOB_REQUESTS);
         let history = Arc::new(CheckpointHistory::default());
@@ -148,7 +149,7 @@ impl Engine {
             shared: shared.clone(),
             history: history.clone(),
             results: result_rows,
-            requests: Requests::new(request_receiver, stop.subscribe()),
+            requests: Requests::new(request_receiver, stop.clone()),
             #[cfg(test)]
             observer: self.observer.clone(),
         };

@@ -3,7 +3,8 @@
 //! A consumer has one [`Gate`] with a queue for each producer. Elements of one channel stay in order. A channel is
 //! bounded by the bytes of its batches: a sender waits while its queue holds `capacity_bytes` or more, so that a
 //! channel never holds more than that and one batch. Barriers, watermarks and ends never wait, so that a checkpoint
-//! cannot be held up by a full channel's sender; consecutive watermarks in a queue become one.
+//! cannot be held up by a full channel's sender; consecutive watermarks in a queue become one. A sender whose
+//! subtask is to let an overtaking barrier pass does not wait either.
 
 use crate::mailbox::Mailbox;
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use weir_types::{Barrier, ChangelogBatch, StreamElement};
+use weir_types::{Barrier, BarrierMode, ChangelogBatch, CheckpointId, StreamElement};
 
 /// Bytes that a batch takes besides its values: the arrays' own structures.
 const BATCH_OVERHEAD_BYTES: usize = 256;
@@ -20,6 +21,8 @@ const COLUMN_OVERHEAD_BYTES: usize = 128;
 /// The input of one subtask.
 pub(crate) struct Gate {
     capacity_bytes: usize,
+    /// of the subtask that reads it
+    consumer: Arc<Mailbox>,
     state: Mutex<GateState>,
 }
 
@@ -33,6 +36,8 @@ struct GateState {
 struct Channel {
     queue: VecDeque<(StreamElement, usize)>,
     bytes: usize,
+    /// its end has been sent
+    ended: bool,
     /// a sender that waits for room
     sender: Option<Waker>,
     producer: Arc<Mailbox>,
@@ -43,16 +48,22 @@ struct Channel {
 pub(crate) struct Closed;
 
 impl Gate {
-    pub(crate) fn new(capacity_bytes: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: usize, consumer: Arc<Mailbox>) -> Self {
         let state = GateState { channels: Vec::new(), consumer: None, closed: false };
-        Gate { capacity_bytes: capacity_bytes.max(1), state: Mutex::new(state) }
+        Gate { capacity_bytes: capacity_bytes.max(1), consumer, state: Mutex::new(state) }
     }
 
     /// Adds a channel; `producer` hears when the gate closes.
     pub(crate) fn connect(gate: &Arc<Gate>, producer: Arc<Mailbox>) -> ChannelSender {
         let mut state = gate.state.lock();
         let channel = state.channels.len();
-        state.channels.push(Channel { queue: VecDeque::new(), bytes: 0, sender: None, producer });
+        state.channels.push(Channel {
+            queue: VecDeque::new(),
+            bytes: 0,
+            ended: false,
+            sender: None,
+            producer,
+        });
         ChannelSender { gate: gate.clone(), channel }
     }
 }
@@ -84,11 +95,23 @@ impl ChannelSender {
             return Poll::Ready(Err(Closed));
         }
         let channel = &mut state.channels[self.channel];
-        if bytes > 0 && channel.bytes >= self.gate.capacity_bytes {
+        if bytes > 0 && channel.bytes >= self.gate.capacity_bytes && !channel.producer.hurries() {
             channel.sender = Some(cx.waker().clone());
-            return Poll::Pending;
+            channel.producer.register(cx);
+            // it may have been told to hurry before it could be woken
+            if !channel.producer.hurries() {
+                return Poll::Pending;
+            }
         }
+        let overtakes = match slot {
+            Some(StreamElement::Barrier(barrier)) => match barrier.mode {
+                BarrierMode::Unaligned { after_ms } => Some(after_ms == 0),
+                BarrierMode::Aligned | BarrierMode::AtLeastOnce => None,
+            },
+            _ => None,
+        };
         if let Some(element) = slot.take() {
+            channel.ended |= matches!(element, StreamElement::EndOfInput);
             channel.bytes += bytes;
             match (channel.queue.back_mut(), element) {
                 (Some((StreamElement::Watermark(last), _)), StreamElement::Watermark(next)) => *last = next,
@@ -99,6 +122,11 @@ impl ChannelSender {
         drop(state);
         if let Some(consumer) = consumer {
             consumer.wake();
+        }
+        match overtakes {
+            Some(true) => self.gate.consumer.post_urgently(|mail| mail.announced = true),
+            Some(false) => self.gate.consumer.post(|mail| mail.announced = true),
+            None => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -160,6 +188,50 @@ impl GateReader {
         }
         state.consumer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// The newest barrier that stands in any queue and may overtake.
+    pub(crate) fn newest_overtaker(&self) -> Option<Barrier> {
+        let state = self.gate.state.lock();
+        let elements = state.channels.iter().flat_map(|channel| &channel.queue);
+        let barriers = elements.filter_map(|(element, _)| match element {
+            StreamElement::Barrier(barrier) if matches!(barrier.mode, BarrierMode::Unaligned { .. }) => {
+                Some(*barrier)
+            }
+            _ => None,
+        });
+        barriers.max_by_key(|barrier| barrier.id)
+    }
+
+    /// Takes the barrier of `checkpoint` out of the queue of `channel`, and copies the batches before it; before the
+    /// end of the channel if that comes first. `None` if neither is there.
+    pub(crate) fn overtake(
+        &mut self,
+        channel: usize,
+        checkpoint: CheckpointId,
+    ) -> Option<Vec<ChangelogBatch>> {
+        let mut state = self.gate.state.lock();
+        let queue = &mut state.channels[channel].queue;
+        let ends = |element: &StreamElement| match element {
+            StreamElement::Barrier(barrier) => barrier.id == checkpoint,
+            StreamElement::EndOfInput => true,
+            _ => false,
+        };
+        let place = queue.iter().position(|(element, _)| ends(element))?;
+        if matches!(queue[place].0, StreamElement::Barrier(_)) {
+            queue.remove(place);
+        }
+        let before = queue.iter().take(place).filter_map(|(element, _)| match element {
+            StreamElement::Batch(batch) => Some(batch.clone()),
+            _ => None,
+        });
+        Some(before.collect())
+    }
+
+    /// True if every channel has sent its end, whether it has been read or not.
+    pub(crate) fn all_end(&self) -> bool {
+        let state = self.gate.state.lock();
+        state.channels.iter().all(|channel| channel.ended)
     }
 
     /// True if nothing but the end is left in a channel: time and idleness before it say nothing more.

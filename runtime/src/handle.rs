@@ -1,6 +1,7 @@
 //! What the one who submitted a job holds.
 
 use crate::checkpoints::{CheckpointHistory, CheckpointOverview};
+use crate::flag::Flag;
 use crate::mailbox::Mailbox;
 use crate::plan::ExecutionPlan;
 use crate::request::Request;
@@ -21,7 +22,7 @@ pub struct JobHandle {
     pub(crate) history: Arc<CheckpointHistory>,
     pub(crate) savepoints: Savepoints,
     pub(crate) checkpoint_directory: Option<String>,
-    pub(crate) stop: Arc<watch::Sender<bool>>,
+    pub(crate) stop: Flag,
     pub(crate) result: watch::Receiver<Option<Result<JobSummary, JobError>>>,
     pub(crate) results: Option<ResultReceiver>,
 }
@@ -148,15 +149,13 @@ impl JobHandle {
     /// Stops all tasks without waiting for their input to end. Output that no checkpoint covers is removed. Does
     /// nothing to a job that has ended.
     pub fn cancel(&self) {
-        self.stop.send_replace(true);
+        self.stop.raise();
     }
 
     /// Something that cancels the job from elsewhere: a signal handler.
     pub fn canceller(&self) -> impl Fn() + Send + Sync + Clone + 'static {
         let stop = self.stop.clone();
-        move || {
-            stop.send_replace(true);
-        }
+        move || stop.raise()
     }
 
     /// Waits for the end: the summary, or the first error of any task. Can be called again.

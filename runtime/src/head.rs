@@ -3,6 +3,7 @@
 use crate::RuntimeError;
 use crate::alignment::{Aligned, Alignment};
 use crate::exchange::GateReader;
+use crate::overtaking::Overtaking;
 use crate::valve::{Combined, WatermarkValve};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use weir_types::{Barrier, OperatorId, SplitId};
 
 pub(crate) enum Head {
     Source(SourceHead),
-    Gate(GateHead),
+    Gate(Box<GateHead>),
     /// The root makes its rows itself at the end of its absent input: VALUES.
     Nothing,
 }
@@ -68,19 +69,25 @@ pub(crate) struct GateHead {
     pub reader: GateReader,
     /// per channel: which input of the root it belongs to
     pub inputs: Vec<usize>,
+    /// per channel: barriers may overtake what is in it
+    pub(crate) overtakable: Vec<bool>,
     valve: WatermarkValve,
-    alignment: Alignment,
-    ended: Vec<bool>,
+    pub(crate) alignment: Alignment,
+    pub(crate) ended: Vec<bool>,
+    /// a snapshot that has been taken and waits for what it overtook
+    pub(crate) overtaking: Option<Overtaking>,
     /// asked for by the coordinator; they count once all channels have ended and no barrier can come through them
-    requested: VecDeque<Barrier>,
+    pub(crate) requested: VecDeque<Barrier>,
 }
 
 impl GateHead {
-    pub(crate) fn new(reader: GateReader, inputs: Vec<usize>) -> Self {
+    pub(crate) fn new(reader: GateReader, inputs: Vec<usize>, overtakable: Vec<bool>) -> Self {
         let channels = reader.channels();
         GateHead {
             reader,
             inputs,
+            overtakable,
+            overtaking: None,
             valve: WatermarkValve::new(channels),
             alignment: Alignment::default(),
             ended: vec![false; channels],
@@ -110,7 +117,7 @@ impl GateHead {
         }
     }
 
-    fn block(&mut self) {
+    pub(crate) fn block(&mut self) {
         let alignment = &self.alignment;
         self.reader.block(|channel| alignment.blocks(channel));
     }

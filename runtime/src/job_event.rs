@@ -34,6 +34,8 @@ pub(crate) enum JobEvent {
     Last {
         task: TaskId,
         handle: Box<SubtaskHandle>,
+        /// the newest checkpoint whose barrier it has let pass
+        passed: Option<CheckpointId>,
     },
     /// The last word of a task.
     Ended {
@@ -47,6 +49,7 @@ pub(crate) enum JobEvent {
     StoreFailed {
         checkpoint: CheckpointId,
         reason: String,
+        in_doubt: bool,
     },
     Committed {
         result: Result<(), JobError>,

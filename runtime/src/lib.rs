@@ -45,8 +45,11 @@ mod alignment;
 mod chain;
 mod edge;
 mod exchange;
+mod flag;
 mod head;
+mod in_flight;
 mod mailbox;
+mod overtaking;
 mod partition;
 mod subtask;
 mod valve;
@@ -87,6 +90,8 @@ pub use weir_types::{
 /// The shared vocabulary, for those who depend on this room alone.
 pub use weir_types as types;
 
+#[cfg(test)]
+mod sabotage;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -12,6 +12,8 @@ use weir_types::{Barrier, CheckpointId, OperatorId};
 pub(crate) struct Mailbox {
     /// true while there may be something: the reader asks between batches, which must cost nothing
     pending: AtomicBool,
+    /// a barrier wants to overtake: the subtask's sends do not wait for room until it has looked at its mail
+    hurry: AtomicBool,
     state: Mutex<MailboxState>,
 }
 
@@ -26,6 +28,10 @@ struct MailboxState {
 pub(crate) struct Mail {
     /// checkpoints that were asked for since the last look
     pub triggers: VecDeque<Trigger>,
+    /// a barrier stands in a queue of the subtask that may overtake what is before it
+    pub announced: bool,
+    /// barriers of this checkpoint overtake from now on
+    pub overtake: Option<CheckpointId>,
     /// a source goes on after a barrier that stopped it
     pub resume: bool,
     /// the input ends here, and the last snapshot belongs to this barrier
@@ -59,6 +65,27 @@ impl Mailbox {
         }
     }
 
+    /// The same, and has the subtask come to a point where a barrier can pass as soon as it can.
+    pub(crate) fn post_urgently(&self, write: impl FnOnce(&mut Mail)) {
+        self.hurry.store(true, Ordering::Release);
+        self.post(write);
+    }
+
+    /// True while sends of the subtask are not to wait.
+    pub(crate) fn hurries(&self) -> bool {
+        self.hurry.load(Ordering::Acquire)
+    }
+
+    /// While a barrier is being sent that overtakes, nothing that goes before it waits for room.
+    pub(crate) fn set_hurry(&self, hurry: bool) {
+        self.hurry.store(hurry, Ordering::Release);
+    }
+
+    /// Has whoever waits woken by the next mail.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.state.lock().waker = Some(cx.waker().clone());
+    }
+
     /// Tells the subtask that a reader of one of its outputs has gone.
     pub(crate) fn output_closed(&self) {
         self.post(|mail| mail.output_closed = true);
@@ -72,6 +99,7 @@ impl Mailbox {
         }
         let mut state = self.state.lock();
         self.pending.store(false, Ordering::Release);
+        self.hurry.store(false, Ordering::Release);
         Some(std::mem::take(&mut state.mail))
     }
 

@@ -159,7 +159,7 @@ impl HashRouting {
     }
 
     /// The target of each row.
-    fn targets(&self, batch: &ChangelogBatch) -> Result<Vec<u16>, KeyError> {
+    pub(crate) fn targets(&self, batch: &ChangelogBatch) -> Result<Vec<u16>, KeyError> {
         let rows = batch.rows();
         let columns: Vec<ArrayRef> = self.columns.iter().map(|column| rows.column(*column).clone()).collect();
         let keys = self.encoder.encode(&columns, rows.num_rows())?;

@@ -87,7 +87,7 @@ fn is_chained(exchange: &Exchange, producer: u32, consumer: u32) -> bool {
     producer == consumer && (consumer == 1 || *exchange == Exchange::Forward)
 }
 
-fn kind_of(exchange: &Exchange, producer: &OperatorNode, from: u32, to: u32) -> ExchangeKind {
+pub(crate) fn kind_of(exchange: &Exchange, producer: &OperatorNode, from: u32, to: u32) -> ExchangeKind {
     match exchange {
         _ if to == 1 => ExchangeKind::One,
         Exchange::Forward if from == to => ExchangeKind::Forward,

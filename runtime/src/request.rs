@@ -1,10 +1,13 @@
 //! What somebody wants of a running job: savepoints, and that it stops.
 
+use crate::flag::{Flag, Raised};
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use weir_checkpoint::{CheckpointError, Directory, RequestId, Stop};
-use weir_types::{BoxFuture, CheckpointId, JobError};
+use weir_types::{CheckpointId, JobError};
 
 /// A wish for a savepoint.
 pub(crate) struct Request {
@@ -18,8 +21,8 @@ pub(crate) struct Request {
 /// The wishes of a job, open and to come; they outlive its attempts.
 pub(crate) struct Requests {
     receiver: mpsc::Receiver<Request>,
-    stop: watch::Receiver<bool>,
-    stopped: Option<BoxFuture<()>>,
+    stop: Flag,
+    stopped: Raised,
     open: BTreeMap<RequestId, Open>,
     /// granted in the order of their coming
     waiting: VecDeque<RequestId>,
@@ -33,8 +36,9 @@ struct Open {
 }
 
 impl Requests {
-    pub(crate) fn new(receiver: mpsc::Receiver<Request>, stop: watch::Receiver<bool>) -> Self {
-        Requests { receiver, stop, stopped: None, open: BTreeMap::new(), waiting: VecDeque::new(), next: 0 }
+    pub(crate) fn new(receiver: mpsc::Receiver<Request>, stop: Flag) -> Self {
+        let stopped = stop.raised();
+        Requests { receiver, stop, stopped, open: BTreeMap::new(), waiting: VecDeque::new(), next: 0 }
     }
 
     /// The next wish; `None`: the job is to stop. While `quiet`, nothing comes.
@@ -42,9 +46,7 @@ impl Requests {
         if quiet {
             return Poll::Pending;
         }
-        let stopped = self.stopped.get_or_insert_with(|| stopped(self.stop.clone()));
-        if stopped.as_mut().poll(cx).is_ready() {
-            self.stopped = None;
+        if Pin::new(&mut self.stopped).poll(cx).is_ready() {
             return Poll::Ready(None);
         }
         match self.receiver.poll_recv(cx) {
@@ -55,8 +57,8 @@ impl Requests {
     }
 
     /// Completes when the job is to stop.
-    pub(crate) fn stopped(&self) -> BoxFuture<()> {
-        stopped(self.stop.clone())
+    pub(crate) fn stopped(&self) -> Raised {
+        self.stop.raised()
     }
 
     /// Takes note of a wish.
@@ -109,11 +111,4 @@ impl Requests {
                 open.request.answer.send(Err(JobError::unavailable(format!("take a savepoint: {reason}"))));
         }
     }
-}
-
-fn stopped(mut stop: watch::Receiver<bool>) -> BoxFuture<()> {
-    Box::pin(async move {
-        // an engine that is gone stops its jobs
-        let _ = stop.wait_for(|stop| *stop).await;
-    })
 }

@@ -1,6 +1,7 @@
 //! From a checkpoint to a job that goes on where it was, at whatever parallelism.
 
 use crate::RuntimeError;
+use crate::in_flight::{self, Dealer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use weir_checkpoint::{CheckpointError, CommitPermit, StoredCheckpoint};
 use weir_connectors::SplitState;
 use weir_operators::OperatorContext;
 use weir_state::OperatorStateBackend;
-use weir_types::{JobGraph, KeyGroupRange, OperatorId, RecoverySettings, SplitId};
+use weir_types::{
+    ChangelogBatch, JobGraph, KeyGroupRange, OperatorId, RecoverySettings, SplitId, SubtaskIndex,
+};
 
 /// The checkpoint that an attempt at a job begins with.
 #[derive(Clone)]
@@ -94,6 +97,10 @@ impl Restore {
 
     /// How far the source `operator` had been read; `None` if the checkpoint does not know it.
     pub(crate) fn positions(&self, operator: &OperatorId) -> Option<Positions> {
+        #[cfg(test)]
+        if crate::sabotage::is(crate::sabotage::Sabotage::ForgetPositions) {
+            return None;
+        }
         let subtasks = &self.stored.manifest.operator(operator)?.subtasks;
         let mut positions = Positions::default();
         let mut known = false;
@@ -136,6 +143,35 @@ impl Restore {
         context.operator_state =
             OperatorStateBackend::restore(&states, context.subtask.0, context.parallelism, &file)?;
         Ok(())
+    }
+}
+
+impl Restore {
+    /// The rows that were on their way to `operator` and belong to `subtask`, by the operator's input.
+    pub(crate) async fn in_flight(
+        &self,
+        operator: &OperatorId,
+        dealers: &[Dealer],
+        subtask: SubtaskIndex,
+    ) -> Result<Vec<(usize, ChangelogBatch)>, CheckpointError> {
+        let Some(kept) = self.stored.manifest.operator(operator) else { return Ok(Vec::new()) };
+        let mut rows = Vec::new();
+        let mut place = 0;
+        for in_flight in kept.subtasks.iter().flat_map(|subtask| &subtask.in_flight) {
+            let input = in_flight.input as usize;
+            let file = self.stored.show(&in_flight.place);
+            let Some(dealer) = dealers.get(input) else {
+                let what =
+                    format!("rows on their way to input {input} of {operator}, which has no such input");
+                return Err(CheckpointError::Location(format!("cannot restore {file}: {what}")));
+            };
+            let bytes = self.stored.bytes(&in_flight.place).await?;
+            for batch in in_flight::decode(&bytes, &dealer.schema, &file)? {
+                rows.extend(dealer.own(subtask.0, place, batch)?.map(|batch| (input, batch)));
+                place += 1;
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::RuntimeError;
 use crate::chain::{Chain, Role};
+use crate::in_flight;
 use crate::job_event::{Acknowledgement, JobEvent};
 use crate::subtask::now_ms;
 use futures::FutureExt;
@@ -12,7 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use weir_checkpoint::manifest::SnapshotStatistics;
 use weir_checkpoint::{CheckpointStore, OperatorSnapshot, SourceSnapshot, SubtaskSnapshot, TaskId};
 use weir_state::SnapshotMode;
-use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, RuntimeEnv, SubtaskIndex};
+use weir_types::{
+    Barrier, ChangelogBatch, CheckpointId, CheckpointKind, ErrorKind, OperatorId, RuntimeEnv, SubtaskIndex,
+    failpoint,
+};
 
 /// What the synchronous part took: the state of all operators of a chain at one moment.
 pub(crate) struct Captured {
@@ -82,6 +86,32 @@ impl Chain {
 }
 
 impl Captured {
+    /// Adds what was on its way to an operator, by its inputs.
+    pub(crate) fn in_flight(
+        &mut self,
+        operator: &OperatorId,
+        batches: Vec<(usize, ChangelogBatch)>,
+    ) -> Result<(), RuntimeError> {
+        #[cfg(test)]
+        if crate::sabotage::is(crate::sabotage::Sabotage::ForgetOvertaken) {
+            return Ok(());
+        }
+        let mut of_input: BTreeMap<usize, Vec<ChangelogBatch>> = BTreeMap::new();
+        for (input, batch) in batches {
+            of_input.entry(input).or_default().push(batch);
+        }
+        for (input, batches) in of_input {
+            let bytes = in_flight::encode(&batches).map_err(|error| RuntimeError::Exchange {
+                operator: operator.to_string(),
+                kind: ErrorKind::Internal,
+                message: error.to_string(),
+            })?;
+            let entry = self.operators.entry(operator.clone()).or_default();
+            entry.in_flight.push((input as u32, bytes));
+        }
+        Ok(())
+    }
+
     /// Adds how far the subtask's source has read.
     pub(crate) fn source(&mut self, operator: OperatorId, positions: SourceSnapshot) {
         self.operators.entry(operator).or_default().source = Some(positions);
@@ -99,6 +129,8 @@ impl Snapshots {
     ) -> Acknowledgement {
         let (sent, done) = oneshot::channel();
         let (this, task, checkpoint) = (self.clone(), self.task, barrier.id);
+        #[cfg(test)]
+        let env = self.env.clone();
         let work =
             AssertUnwindSafe(async move { this.upload(captured, barrier, times).await }).catch_unwind();
         let answer = async move {
@@ -110,8 +142,14 @@ impl Snapshots {
                     JobEvent::Declined { task, checkpoint, reason }
                 }
             };
+            failpoint("before-acknowledge");
+            #[cfg(test)]
+            if crate::sabotage::acknowledgement_is_lost(&env) {
+                return;
+            }
             // a job that has gone needs no answer
             let _ = events.send(event).await;
+            failpoint("after-acknowledge");
             drop(sent);
         };
         self.env.spawner.spawn("snapshot", Box::pin(answer));
@@ -131,7 +169,9 @@ impl Snapshots {
             operators: captured.operators,
             times,
         };
+        failpoint("before-upload");
         let mut handle = Box::new(self.store.upload(barrier, self.task, snapshot).await?);
+        failpoint("after-upload");
         let now_ms = now_ms(&self.env);
         handle.times.async_ms = now_ms.saturating_sub(started_ms);
         handle.times.duration_ms = now_ms.saturating_sub(barrier.triggered_ms);
@@ -143,18 +183,20 @@ impl Snapshots {
         self.periodic
     }
 
-    /// Writes what a task leaves behind that has come to its end.
+    /// Writes what a task leaves behind that has come to its end; `passed` is the newest checkpoint whose barrier it has
+    /// let pass.
     pub(crate) async fn last(
         &self,
         captured: Captured,
         barrier: Barrier,
+        passed: Option<CheckpointId>,
         events: &mpsc::Sender<JobEvent>,
     ) -> Result<(), RuntimeError> {
         let mut handle = self.upload(captured, barrier, SnapshotStatistics::default()).await?;
         let (state_bytes, new_bytes) = (handle.times.state_bytes, handle.times.new_bytes);
         handle.times = SnapshotStatistics { state_bytes, new_bytes, ..SnapshotStatistics::default() };
         // without a job nobody needs it
-        let _ = events.send(JobEvent::Last { task: self.task, handle }).await;
+        let _ = events.send(JobEvent::Last { task: self.task, handle, passed }).await;
         Ok(())
     }
 }

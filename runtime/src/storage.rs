@@ -4,6 +4,7 @@ use crate::RuntimeError;
 use crate::attempt::Ended;
 use crate::describe::exchange_text;
 use crate::plan::ExecutionPlan;
+use std::path::Path;
 use weir_checkpoint::manifest::{ColumnRecord, InputRecord, JobRecord, OperatorRecord};
 use weir_checkpoint::{CheckpointStore, Directory, Environment, StoreConfig};
 use weir_types::{CheckpointMode, CheckpointSettings, JobError, JobGraph, Retention, SqlType, StorageKind};
@@ -25,7 +26,11 @@ pub(crate) fn open(
             let root = Directory::open(dir, environment).map_err(|error| {
                 RuntimeError::Settings(format!("setting 'execution.checkpointing.dir': {error}"))
             })?;
-            Some(if settings.create_subdir { root.join(job_id) } else { root })
+            let directory = if settings.create_subdir { root.join(job_id) } else { root };
+            Some(match &settings.local_backup {
+                Some(local) => directory.mirrored(&Path::new(local).join(job_id)),
+                None => directory,
+            })
         }
         None => None,
     };
@@ -49,6 +54,12 @@ fn check(settings: &CheckpointSettings) -> Result<(), RuntimeError> {
     if settings.storage == Some(StorageKind::Files) && settings.dir.is_none() {
         return fail(
             "'execution.checkpointing.storage' is 'filesystem', and 'execution.checkpointing.dir' is not set: set it",
+        );
+    }
+    if settings.local_backup.as_deref() == Some("") {
+        return fail(
+            "'execution.checkpointing.local-backup.enabled' needs a directory: set \
+             'execution.checkpointing.local-backup.dirs'",
         );
     }
     if settings.unaligned && settings.mode == CheckpointMode::AtLeastOnce {

@@ -12,7 +12,7 @@ use crate::edge::{Edge, Prepared};
 use crate::head::Head;
 use crate::job_event::{Acknowledgement, JobEvent};
 use crate::mailbox::{Mail, Mailbox, Trigger};
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Captured, Snapshots};
 use crate::valve::Combined;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use weir_checkpoint::manifest::SnapshotStatistics;
 use weir_connectors::SourceEvent;
-use weir_types::{Barrier, CheckpointId, RuntimeEnv, StreamElement};
+use weir_types::{Barrier, CheckpointId, RuntimeEnv, StreamElement, failpoint};
 
 /// Steps of a chain after which a task lets others run: some milliseconds of work.
 const STEPS_PER_TURN: u32 = 16;
@@ -54,6 +54,10 @@ pub(crate) struct Progress {
     /// input ends here, and the last snapshot is for this barrier
     drain: Option<Barrier>,
     input_ended: bool,
+    /// the newest checkpoint whose barriers may overtake though it began as an aligned one
+    overtake: Option<CheckpointId>,
+    /// what was taken when a barrier overtook
+    overtook: Option<(Captured, SnapshotStatistics)>,
     /// when expired state is looked for next, on the monotonic clock
     next_sweep: Duration,
 }
@@ -178,10 +182,20 @@ impl Subtask {
         while let Head::Gate(gate) = &mut self.head
             && let Some((channel, barrier)) = gate.reader.take_barrier()
         {
-            gate.barrier(channel, barrier, self.progress.last_barrier, now_ms(&self.env));
-            self.snapshot_if_aligned().await?;
+            self.on_barrier(channel, barrier).await?;
         }
         Ok(())
+    }
+
+    async fn on_barrier(&mut self, channel: usize, barrier: Barrier) -> Result<(), RuntimeError> {
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
+        if gate.overtaken_arrived(channel, Some(barrier)) {
+            self.finish_overtaking()
+        } else {
+            gate.barrier(channel, barrier, self.progress.last_barrier, now_ms(&self.env));
+            self.snapshot_if_aligned().await?;
+            self.overtake().await
+        }
     }
 
     async fn on_mail(&mut self, mail: Mail) -> Result<(), RuntimeError> {
@@ -198,12 +212,17 @@ impl Subtask {
         for (operator, checkpoints) in &mail.rewrites {
             self.chain.rewrite(operator, checkpoints);
         }
+        self.progress.overtake = self.progress.overtake.max(mail.overtake);
+        if mail.announced || mail.overtake.is_some() {
+            self.overtake().await?;
+        }
         self.progress.stopped &= !mail.resume;
         self.progress.drain = self.progress.drain.or(mail.drain);
         for Trigger { barrier, stop } in mail.triggers {
             if let Head::Gate(gate) = &mut self.head {
                 gate.request(barrier);
                 self.snapshot_if_aligned().await?;
+                self.overtake().await?;
                 continue;
             }
             self.checkpoint(Aligned { barrier, first_ms: now_ms(&self.env) }, 0).await?;
@@ -267,7 +286,10 @@ impl Subtask {
     async fn on_element(&mut self, channel: usize, element: StreamElement) -> Result<(), RuntimeError> {
         let Head::Gate(gate) = &mut self.head else { return Ok(()) };
         match element {
-            StreamElement::Batch(batch) => self.chain.push_batch(gate.inputs[channel], batch),
+            StreamElement::Batch(batch) => {
+                gate.copy_overtaken(channel, &batch);
+                self.chain.push_batch(gate.inputs[channel], batch);
+            }
             StreamElement::Watermark(watermark) => {
                 let combined = gate.valve().watermark(channel, watermark);
                 self.push_combined(combined);
@@ -276,15 +298,14 @@ impl Subtask {
                 let combined = gate.valve().idle(channel, idle);
                 self.push_combined(combined);
             }
-            StreamElement::Barrier(barrier) => {
-                gate.barrier(channel, barrier, self.progress.last_barrier, now_ms(&self.env));
-                self.snapshot_if_aligned().await?;
-            }
+            StreamElement::Barrier(barrier) => self.on_barrier(channel, barrier).await?,
             StreamElement::EndOfInput => {
+                gate.overtaken_arrived(channel, None);
                 let combined = gate.end(channel);
                 let all_ended = gate.all_ended();
                 // others may have waited for this channel's barrier
                 self.snapshot_if_aligned().await?;
+                self.finish_overtaking()?;
                 if all_ended {
                     self.chain.push_signal(Signal::EndOfInput);
                 }
@@ -316,18 +337,63 @@ impl Subtask {
         Ok(())
     }
 
-    /// Takes the cheap part of a snapshot, forwards the barrier, and leaves the rest to a task of its own.
+    /// Takes the snapshot of a barrier that has come or been asked for.
     async fn checkpoint(&mut self, aligned: Aligned, alignment_bytes: usize) -> Result<(), RuntimeError> {
         let Aligned { barrier, first_ms } = aligned;
         if self.progress.last_barrier.is_some_and(|last| barrier.id <= last.id) {
             return Ok(());
         }
+        // what an older one overtook is of no use any more
+        self.progress.overtook = None;
+        let (captured, mut times) = self.pass(barrier, first_ms).await?;
+        times.alignment_bytes = alignment_bytes as u64;
+        self.acknowledge(captured, barrier, times);
+        Ok(())
+    }
+
+    /// Lets a barrier overtake that may.
+    async fn overtake(&mut self) -> Result<(), RuntimeError> {
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
+        gate.catch_up_overtaking();
+        self.finish_overtaking()?;
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
+        let (last, allowed) = (self.progress.last_barrier, self.progress.overtake);
+        let Some(barrier) = gate.begin_overtaking(last, allowed, now_ms(&self.env)) else { return Ok(()) };
+        let first_ms = gate.overtaking.as_ref().map_or(0, |overtaking| overtaking.first_ms);
+        // nothing that goes before the barrier waits for room
+        self.mailbox.set_hurry(true);
+        let passed = self.pass(barrier, first_ms).await;
+        self.mailbox.set_hurry(false);
+        let (captured, times) = passed?;
+        self.progress.overtook = Some((captured, SnapshotStatistics { unaligned: true, ..times }));
+        self.finish_overtaking()
+    }
+
+    /// Acknowledges the snapshot of a barrier that overtook, once all that it overtook has been seen.
+    fn finish_overtaking(&mut self) -> Result<(), RuntimeError> {
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
+        let Some(overtaken) = gate.take_overtaken() else { return Ok(()) };
+        let Some((mut captured, mut times)) = self.progress.overtook.take() else { return Ok(()) };
+        times.alignment_ms = now_ms(&self.env).saturating_sub(overtaken.first_ms);
+        captured.in_flight(self.chain.root(), overtaken.batches)?;
+        self.acknowledge(captured, overtaken.barrier, times);
+        Ok(())
+    }
+
+    /// Takes the cheap part of a snapshot and forwards the barrier.
+    async fn pass(
+        &mut self,
+        barrier: Barrier,
+        first_ms: u64,
+    ) -> Result<(Captured, SnapshotStatistics), RuntimeError> {
         let started_ms = now_ms(&self.env);
+        failpoint("before-snapshot");
         let mut captured = self.chain.snapshot(barrier)?;
         if let Head::Source(source) = &self.head {
             let (operator, positions) = source.snapshot();
             captured.source(operator, positions);
         }
+        failpoint("after-snapshot");
         self.progress.last_barrier = Some(barrier);
         for sinks in [false, true] {
             for index in 0..self.edges.len() {
@@ -341,14 +407,17 @@ impl Subtask {
         let times = SnapshotStatistics {
             start_delay_ms: first_ms.saturating_sub(barrier.triggered_ms),
             alignment_ms: started_ms.saturating_sub(first_ms),
-            alignment_bytes: alignment_bytes as u64,
             sync_ms: now_ms(&self.env).saturating_sub(started_ms),
             ..SnapshotStatistics::default()
         };
+        Ok((captured, times))
+    }
+
+    /// Leaves the rest of a snapshot to a task of its own.
+    fn acknowledge(&mut self, captured: Captured, barrier: Barrier, times: SnapshotStatistics) {
         let acknowledgement = self.snapshots.acknowledge(captured, barrier, times, self.events.clone());
         self.progress.acknowledgements.retain(Acknowledgement::is_pending);
         self.progress.acknowledgements.push(acknowledgement);
-        Ok(())
     }
 
     async fn close(mut self) -> Result<(), RuntimeError> {
@@ -374,7 +443,8 @@ impl Subtask {
                 let (operator, positions) = source.snapshot();
                 captured.source(operator, positions);
             }
-            self.snapshots.last(captured, barrier, &self.events).await?;
+            let passed = self.progress.last_barrier.map(|barrier| barrier.id);
+            self.snapshots.last(captured, barrier, passed, &self.events).await?;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use crate::RuntimeError;
 use crate::chain::{Chain, ChainNode, Role};
 use crate::edge::Edge;
 use crate::exchange::GateReader;
+use crate::flag::Flag;
 use crate::head::{GateHead, Head, SourceHead};
+use crate::in_flight::Dealer;
 use crate::job_event::{JobEvent, TaskOutcome};
 use crate::mailbox::Mailbox;
 use crate::restore::{Restore, Unclaimed};
@@ -18,10 +20,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use weir_checkpoint::TaskId;
 use weir_connectors::{ReaderContext, Sink, Source, SplitState, WriterContext};
-use weir_types::{OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
+use weir_types::{ChangelogBatch, OperatorId, OperatorMetrics, RuntimeEnv, SplitId};
 
 /// A subtask before it runs.
 pub(crate) struct TaskPlan {
@@ -35,6 +37,8 @@ pub(crate) struct TaskPlan {
     pub snapshots: Snapshots,
     /// what its operators begin with
     pub restore: Option<Restore>,
+    /// by node of the chain and input: which of the rows that were on their way belong here
+    pub dealers: Vec<Vec<Dealer>>,
 }
 
 pub(crate) enum HeadPlan {
@@ -49,6 +53,7 @@ pub(crate) enum HeadPlan {
     Gate {
         reader: GateReader,
         inputs: Vec<usize>,
+        overtakable: Vec<bool>,
     },
     Nothing,
 }
@@ -66,17 +71,12 @@ pub(crate) enum EdgePlan {
 
 impl TaskPlan {
     /// Runs until the input ends, `stop` says so, or something fails; tells the job which.
-    pub(crate) async fn supervise(
-        self,
-        events: mpsc::Sender<JobEvent>,
-        mut stop: watch::Receiver<bool>,
-        start: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn supervise(self, events: mpsc::Sender<JobEvent>, stop: Flag, start: Flag) {
         let task = self.task;
         let current = Arc::new(AtomicUsize::new(0));
         let labels = self.labels();
         let run = AssertUnwindSafe(self.run(events.clone(), current.clone(), start)).catch_unwind();
-        let outcome = match select(pin!(stop.wait_for(|stop| *stop)), pin!(run)).await {
+        let outcome = match select(stop.raised(), pin!(run)).await {
             Either::Left(_) => TaskOutcome::Cancelled,
             Either::Right((Ok(Ok(())), _)) => TaskOutcome::Finished,
             Either::Right((Ok(Err(error)), _)) => TaskOutcome::Failed(error),
@@ -107,16 +107,19 @@ impl TaskPlan {
         mut self,
         events: mpsc::Sender<JobEvent>,
         current: Arc<AtomicUsize>,
-        mut start: watch::Receiver<bool>,
+        start: Flag,
     ) -> Result<(), RuntimeError> {
-        self.restore().await?;
+        let in_flight = self.restore().await?;
         let TaskPlan { head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, .. } = self;
         let mut chain = Chain::new(nodes, edges.len(), current);
         chain.open()?;
+        for (node, input, batch) in in_flight.into_iter().rev() {
+            chain.push_batch_to(node, input, batch);
+        }
         let unclaimed = restore.map_or_else(Vec::new, |_| chain.unclaimed());
         // without a job the task is about to be cancelled
         let _ = events.send(JobEvent::Opened { unclaimed }).await;
-        let _ = start.wait_for(|start| *start).await;
+        start.raised().await;
         let head = head.open().await?;
         let mut open = Vec::with_capacity(edges.len());
         for (place, edge) in edges.into_iter().enumerate() {
@@ -128,15 +131,19 @@ impl TaskPlan {
         Subtask { head, chain, edges, mailbox, events, env, batch_timeout, snapshots, progress }.run().await
     }
 
-    /// Gives the operators the state that they begin with.
-    async fn restore(&mut self) -> Result<(), RuntimeError> {
-        let Some(restore) = &self.restore else { return Ok(()) };
-        for node in &mut self.nodes {
+    /// Gives the operators the state that they begin with; the rows that were on their way to them, by node and
+    /// input.
+    async fn restore(&mut self) -> Result<Vec<(usize, usize, ChangelogBatch)>, RuntimeError> {
+        let Some(restore) = &self.restore else { return Ok(Vec::new()) };
+        let mut in_flight = Vec::new();
+        for (place, (node, dealers)) in self.nodes.iter_mut().zip(&self.dealers).enumerate() {
             if let Role::Operator(role) = &mut node.role {
                 restore.fill(&node.id, &mut role.context).await?;
             }
+            let rows = restore.in_flight(&node.id, dealers, self.snapshots.subtask).await?;
+            in_flight.extend(rows.into_iter().map(|(input, batch)| (place, input, batch)));
         }
-        Ok(())
+        Ok(in_flight)
     }
 }
 
@@ -161,7 +168,9 @@ impl HeadPlan {
                 let opened = SourceHead::open(operator, label, &*source, context, splits, finished);
                 Head::Source(opened.await?)
             }
-            HeadPlan::Gate { reader, inputs } => Head::Gate(GateHead::new(reader, inputs)),
+            HeadPlan::Gate { reader, inputs, overtakable } => {
+                Head::Gate(Box::new(GateHead::new(reader, inputs, overtakable)))
+            }
             HeadPlan::Nothing => Head::Nothing,
         })
     }

@@ -203,6 +203,8 @@ pub(crate) struct SinkLog {
     pub commits: Vec<String>,
     pub aborts: Vec<String>,
     pub flushes: usize,
+    /// commits of what was committed before
+    pub repeated: usize,
     /// by committable
     pub prepared: BTreeMap<String, Vec<(i64, i64)>>,
     pub next: usize,
@@ -211,32 +213,42 @@ pub(crate) struct SinkLog {
 pub(crate) struct TestSink {
     log: Arc<Mutex<SinkLog>>,
     fail_commit: bool,
+    write_pause: Duration,
+    commit_pause: Option<(RuntimeEnv, Duration)>,
 }
 
 struct TestWriter {
     log: Arc<Mutex<SinkLog>>,
     rows: Vec<(i64, i64)>,
+    env: RuntimeEnv,
+    pause: Duration,
 }
 
 struct TestCommitter {
     log: Arc<Mutex<SinkLog>>,
     fail: bool,
+    pause: Option<(RuntimeEnv, Duration)>,
 }
 
 #[async_trait]
 impl Sink for TestSink {
-    async fn writer(&self, _context: WriterContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-        Ok(Box::new(TestWriter { log: self.log.clone(), rows: Vec::new() }))
+    async fn writer(&self, context: WriterContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        let (log, pause) = (self.log.clone(), self.write_pause);
+        Ok(Box::new(TestWriter { log, rows: Vec::new(), env: context.env, pause }))
     }
 
     fn committer(&self) -> Option<Box<dyn Committer>> {
-        Some(Box::new(TestCommitter { log: self.log.clone(), fail: self.fail_commit }))
+        let (log, pause) = (self.log.clone(), self.commit_pause.clone());
+        Some(Box::new(TestCommitter { log, fail: self.fail_commit, pause }))
     }
 }
 
 #[async_trait]
 impl SinkWriter for TestWriter {
     async fn write(&mut self, batch: &ChangelogBatch) -> Result<(), ConnectorError> {
+        if !self.pause.is_zero() {
+            self.env.clock.sleep(self.pause).await;
+        }
         self.rows.extend(rows_of(batch));
         Ok(())
     }
@@ -269,17 +281,28 @@ impl Committer for TestCommitter {
         if self.fail {
             return Err(ConnectorError::Unavailable("commit: the disk is full".to_string()));
         }
-        let mut log = self.log.lock();
         for Committable(name) in committables {
-            let rows = log.prepared.remove(name).expect("prepared and not committed before");
-            log.visible.extend(rows);
-            log.commits.push(name.clone());
+            if let Some((env, pause)) = &self.pause {
+                env.clock.sleep(*pause).await;
+            }
+            let mut log = self.log.lock();
+            if let Some(rows) = log.prepared.remove(name) {
+                log.visible.extend(rows);
+                log.commits.push(name.clone());
+            } else {
+                assert!(log.commits.contains(name), "{name} was never prepared, or was aborted");
+                log.repeated += 1;
+            }
         }
         Ok(())
     }
 
     async fn abort(&self, committables: &[Committable]) -> Result<(), ConnectorError> {
-        self.log.lock().aborts.extend(committables.iter().map(|committable| committable.0.clone()));
+        let mut log = self.log.lock();
+        for Committable(name) in committables {
+            log.prepared.remove(name);
+            log.aborts.push(name.clone());
+        }
         Ok(())
     }
 }
@@ -295,6 +318,12 @@ pub(crate) struct TestComponents {
     /// all that were complete
     pub checkpoints: Arc<Mutex<Vec<StoredCheckpoint>>>,
     pub fail_commit: bool,
+    /// what the writing of a batch takes
+    pub write_pause: Duration,
+    /// what each commit takes, and by whose clock
+    pub commit_pause: Option<(RuntimeEnv, Duration)>,
+    /// where checkpoints can be written to besides local files
+    pub environment: weir_checkpoint::Environment,
 }
 
 impl TestComponents {
@@ -313,10 +342,14 @@ impl TestComponents {
     }
 
     pub(crate) fn submit(&self, env: RuntimeEnv, graph: JobGraph) -> JobHandle {
+        self.try_submit(env, graph).expect("a job that can run")
+    }
+
+    pub(crate) fn try_submit(&self, env: RuntimeEnv, graph: JobGraph) -> Result<JobHandle, crate::JobError> {
         let engine = Engine::with_components(env, Arc::new(Connectors::new()), Arc::new(self.clone()));
         let seen = self.checkpoints.clone();
         let observer = Arc::new(move |checkpoint: &StoredCheckpoint| seen.lock().push(checkpoint.clone()));
-        engine.with_observer(observer).submit(graph).expect("a job that can run")
+        engine.with_observer(observer).with_environment(self.environment.clone()).submit(graph)
     }
 
     /// The checkpoints that were complete, in their order.
@@ -338,7 +371,9 @@ impl Components for TestComponents {
     }
 
     fn sink(&self, _spec: &SinkSpec) -> Result<Arc<dyn Sink>, ConnectorError> {
-        Ok(Arc::new(TestSink { log: self.log.clone(), fail_commit: self.fail_commit }))
+        let (fail_commit, write_pause) = (self.fail_commit, self.write_pause);
+        let (log, commit_pause) = (self.log.clone(), self.commit_pause.clone());
+        Ok(Arc::new(TestSink { log, fail_commit, write_pause, commit_pause }))
     }
 
     fn operator(

@@ -3,4 +3,9 @@
 mod checkpoints;
 mod endings;
 mod flow;
+mod joins;
 mod operators;
+mod restores;
+mod savepoints;
+mod store;
+mod worlds;

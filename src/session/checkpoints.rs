@@ -6,7 +6,8 @@ use crate::render::{bytes, checkpoint_report, millis, timestamp};
 use std::io::Write;
 use weir_planner::TextTable;
 use weir_runtime::{
-    CheckpointEntry, CheckpointReport, CheckpointStatus, StoredCheckpoint, remove_checkpoint,
+    CheckpointEntry, CheckpointOverview, CheckpointReport, CheckpointStatus, RestoreEntry, StoredCheckpoint,
+    remove_checkpoint,
 };
 
 /// Entries of each state that are shown.
@@ -66,6 +67,7 @@ impl Session {
             "duration",
             "new size",
             "full size",
+            "buffered",
             "in-flight",
             "path",
         ];
@@ -74,7 +76,14 @@ impl Session {
             overview.history.iter().map(|entry| row(job, entry)).collect::<Vec<_>>()
         });
         let rows = rows.map(|row| row.into_iter().map(Some).collect()).collect();
-        self.print_rows(&TextTable { columns: columns.map(str::to_string).to_vec(), rows })
+        self.print_rows(&TextTable { columns: columns.map(str::to_string).to_vec(), rows })?;
+        if !self.json {
+            let mut out = std::io::stdout().lock();
+            for job in jobs {
+                writeln!(out, "{}", counts(job.handle.job_id(), &job.handle.checkpoints()))?;
+            }
+        }
+        Ok(())
     }
 
     /// `DROP CHECKPOINT 'path'`
@@ -88,21 +97,46 @@ impl Session {
     }
 }
 
+/// How many checkpoints a job has had, and which was the latest of each kind.
+fn counts(job: &str, overview: &CheckpointOverview) -> String {
+    let CheckpointOverview { triggered, in_progress, completed, failed, restored, .. } = overview;
+    let mut text = format!(
+        "{job}: {triggered} triggered, {in_progress} in progress, {completed} completed, {failed} failed, \
+         {restored} restored"
+    );
+    let latest = [
+        ("completed", &overview.latest_completed),
+        ("failed", &overview.latest_failed),
+        ("savepoint", &overview.latest_savepoint),
+    ];
+    for (what, entry) in latest {
+        if let Some(entry) = entry {
+            text += &format!("; latest {what} {} at {}", entry.id, timestamp(entry.triggered_at_ms));
+        }
+    }
+    if let Some(restore) = &overview.latest_restore {
+        let RestoreEntry { id, path, restored_at_ms } = restore;
+        text += &format!("; latest restore of {id} from {path} at {}", timestamp(*restored_at_ms));
+    }
+    text
+}
+
 fn row(job: &BackgroundJob, entry: &CheckpointEntry) -> Vec<String> {
     let none = || "-".to_string();
     let kind = if entry.savepoint { "SAVEPOINT" } else { "CHECKPOINT" };
     let mut row = vec![job.handle.job_id().to_string(), entry.id.to_string(), kind.to_string()];
     let (status, rest) = match &entry.status {
-        CheckpointStatus::InProgress => ("IN_PROGRESS", [none(), none(), none(), none(), none()]),
+        CheckpointStatus::InProgress => ("IN_PROGRESS", [none(), none(), none(), none(), none(), none()]),
         CheckpointStatus::Failed { duration_ms, reason } => {
-            ("FAILED", [millis(*duration_ms), none(), none(), none(), reason.clone()])
+            ("FAILED", [millis(*duration_ms), none(), none(), none(), none(), reason.clone()])
         }
         CheckpointStatus::Completed { duration_ms, path, manifest } => {
             let sizes = &manifest.statistics;
             let path = path.clone().unwrap_or_else(|| "in memory".to_string());
-            let of = [sizes.new_bytes, sizes.state_bytes, sizes.in_flight_bytes].map(bytes);
-            let [new, full, in_flight] = of;
-            ("COMPLETED", [millis(*duration_ms), new, full, in_flight, path])
+            let buffered = sizes.tasks.iter().map(|task| task.times.alignment_bytes).sum();
+            let of = [sizes.new_bytes, sizes.state_bytes, buffered, sizes.in_flight_bytes].map(bytes);
+            let [new, full, buffered, in_flight] = of;
+            ("COMPLETED", [millis(*duration_ms), new, full, buffered, in_flight, path])
         }
     };
     row.push(status.to_string());

@@ -62,7 +62,7 @@ struct Wish {
 #[derive(Debug)]
 struct Prepared {
     committables: Committables,
-    /// a savepoint has it on record, and whoever restores that will want to commit it
+    /// a savepoint has it on record, or a checkpoint that may be there; whoever restores that will want to commit it
     recorded: bool,
 }
 
@@ -103,7 +103,8 @@ impl CheckpointCoordinator {
         let expiries =
             self.collecting.values().map(|pending| pending.triggered_ms() + self.config.timeout_ms);
         let trigger = self.next_trigger_ms.filter(|_| self.may_trigger());
-        expiries.chain(trigger).min()
+        let overtaking = self.collecting.values().filter_map(PendingCheckpoint::overtakes_ms);
+        expiries.chain(overtaking).chain(trigger).min()
     }
 
     /// True while storage or a committer has been asked and has not answered: a job that fails waits for this before
@@ -145,17 +146,19 @@ impl CheckpointCoordinator {
                     );
                 }
             }
-            Event::TaskFinished { task, last } => {
-                self.task_finished(task, last.map(|last| *last), &mut actions)
+            Event::TaskFinished { task, last, passed } => {
+                self.give_up_unanswered(task, passed, &mut actions);
+                self.task_finished(task, last.map(|last| *last), &mut actions);
             }
             Event::Stored { checkpoint } => self.stored(checkpoint, now_ms, &mut actions),
-            Event::StoreFailed { checkpoint, reason } => {
-                self.store_failed(checkpoint, reason, now_ms, &mut actions);
+            Event::StoreFailed { checkpoint, reason, in_doubt } => {
+                self.store_failed(checkpoint, reason, in_doubt, now_ms, &mut actions);
             }
             Event::Committed => self.committing = None,
             Event::Savepoint { request, stop } => self.wishes.push_back(Wish { request, stop }),
         }
         if !self.ended {
+            self.overtake(now_ms, &mut actions);
             self.expire(now_ms, &mut actions);
             self.complete(now_ms, &mut actions);
             self.trigger(now_ms, &mut actions);
@@ -200,6 +203,26 @@ impl CheckpointCoordinator {
         }
     }
 
+    /// A task has ended: it will not answer for barriers that it has let pass and not answered for, and its last
+    /// snapshot is a later one. As in Flink that is nobody's failure.
+    fn give_up_unanswered(&mut self, task: TaskId, passed: Option<CheckpointId>, actions: &mut Vec<Action>) {
+        let unanswered = |(id, pending): &(&CheckpointId, &PendingCheckpoint)| {
+            Some(**id) <= passed && pending.waiting().any(|waiting| waiting == task)
+        };
+        let lost: Vec<CheckpointId> = self.collecting.iter().filter(unanswered).map(|(id, _)| *id).collect();
+        for checkpoint in lost {
+            let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
+            let request = pending.request();
+            self.discard(pending, actions);
+            let reason = format!("task {} has ended without an answer", task.0);
+            let error = CheckpointError::Failed { checkpoint, reason };
+            match request {
+                Some(request) => self.savepoint_failed(request, error, actions),
+                None => actions.push(Action::Abandoned { checkpoint, error }),
+            }
+        }
+    }
+
     /// A checkpoint does not come about.
     fn failed(
         &mut self,
@@ -229,6 +252,17 @@ impl CheckpointCoordinator {
         for (task, handle) in pending.into_answers() {
             let handle = Box::new(handle);
             actions.push(Action::Discard { task, checkpoint, handle, outcome: Outcome::Stale });
+        }
+    }
+
+    /// A checkpoint that takes long is not to wait for alignment any more.
+    fn overtake(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        for (checkpoint, pending) in &mut self.collecting {
+            if pending.overtakes_ms().is_some_and(|at| now_ms >= at) {
+                pending.set_overtaking();
+                let tasks = pending.waiting().collect();
+                actions.push(Action::Overtake { checkpoint: *checkpoint, tasks });
+            }
         }
     }
 
@@ -321,6 +355,7 @@ impl CheckpointCoordinator {
         &mut self,
         checkpoint: CheckpointId,
         reason: String,
+        in_doubt: bool,
         now_ms: u64,
         actions: &mut Vec<Action>,
     ) {
@@ -333,8 +368,14 @@ impl CheckpointCoordinator {
             completed.handles.keys().copied().collect(),
             &BTreeMap::new(),
         );
+        if in_doubt {
+            // whoever finds it needs its files, and commits what it has on record
+            for prepared in self.prepared.range_mut(..=checkpoint).flat_map(|(_, list)| list) {
+                prepared.recorded = true;
+            }
+        }
         for (task, handle) in completed.handles {
-            if !completed.finished.contains(&task) {
+            if !in_doubt && !completed.finished.contains(&task) {
                 // all wait for an answer
                 let _ = pending.acknowledge(task, handle);
             }

@@ -1,6 +1,7 @@
 //! A directory of checkpoints: local, or below a prefix of an object store.
 
 mod local;
+mod mirror;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -10,14 +11,46 @@ pub(crate) use writer::FileWriter;
 
 use crate::CheckpointError;
 use bytes::Bytes;
+use mirror::Mirror;
 use object_store::ObjectStore;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_types::CheckpointId;
 
-/// Variables that configure object stores: `AWS_*`, `GOOGLE_*`, `AZURE_*`, as the clouds' own tools read them.
-pub type Environment = BTreeMap<String, String>;
+/// What it takes to open a URL.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    stores: BTreeMap<String, Arc<dyn ObjectStore>>,
+}
+
+impl Environment {
+    /// Nothing but local files, and stores that need no configuration.
+    pub fn new() -> Self {
+        Environment::default()
+    }
+
+    /// Variables that configure object stores: `AWS_*`, `GOOGLE_*`, `AZURE_*`, as the clouds' own tools read them.
+    pub fn of_variables(variables: BTreeMap<String, String>) -> Self {
+        Environment { variables, ..Environment::default() }
+    }
+
+    /// The same, and a store for URLs that begin with `base`, such as `test://bucket`.
+    pub fn with_store(mut self, base: &str, store: Arc<dyn ObjectStore>) -> Self {
+        self.stores.insert(base.to_string(), store);
+        self
+    }
+
+    /// The store of a URL that was given, with its base and the path in it.
+    fn store(&self, url: &str) -> Option<(Arc<dyn ObjectStore>, &str, String)> {
+        self.stores.iter().find_map(|(base, store)| {
+            let path = url.strip_prefix(base.as_str())?;
+            (path.is_empty() || path.starts_with('/'))
+                .then(|| (store.clone(), base.as_str(), path.trim_matches('/').to_string()))
+        })
+    }
+}
 
 /// A directory. Files below it are named by relative paths, in which `..` goes up.
 #[derive(Clone, Debug)]
@@ -25,6 +58,8 @@ pub struct Directory {
     store: Store,
     /// no `/` at its ends: `data/checkpoints`
     path: String,
+    /// second copies of the files of this directory and of those around it
+    mirror: Option<Mirror>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +76,9 @@ impl Directory {
     /// [`CheckpointError::Location`] for what is none of them.
     pub fn open(url: &str, environment: &Environment) -> Result<Directory, CheckpointError> {
         let fail = |reason: String| CheckpointError::Location(format!("cannot open '{url}': {reason}"));
+        if let Some((store, base, path)) = environment.store(url) {
+            return Ok(Directory { store: Store::Objects(store, base.into()), path, mirror: None });
+        }
         let local = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
                 Some(rest.strip_prefix("localhost").unwrap_or(rest))
@@ -49,20 +87,21 @@ impl Directory {
             None => Some(url.strip_prefix("file:").unwrap_or(url)),
         };
         let Some(local) = local else {
-            let (store, base, path) = objects::open(url, environment).map_err(fail)?;
-            return Ok(Directory { store: Store::Objects(store, base.into()), path });
+            let (store, base, path) = objects::open(url, &environment.variables).map_err(fail)?;
+            return Ok(Directory { store: Store::Objects(store, base.into()), path, mirror: None });
         };
         if local.is_empty() {
             return Err(fail("the path is empty".to_string()));
         }
         let absolute = std::path::absolute(local).map_err(|error| fail(error.to_string()))?;
         let text = absolute.to_str().ok_or_else(|| fail("it is not UTF-8".to_string()))?;
-        Ok(Directory { store: Store::Local, path: text.trim_matches('/').to_string() })
+        Ok(Directory { store: Store::Local, path: text.trim_matches('/').to_string(), mirror: None })
     }
 
     /// A prefix of any store; `base` is shown before paths.
     pub fn of_store(store: Arc<dyn ObjectStore>, base: &str, prefix: &str) -> Directory {
-        Directory { store: Store::Objects(store, base.into()), path: prefix.trim_matches('/').to_string() }
+        let path = prefix.trim_matches('/').to_string();
+        Directory { store: Store::Objects(store, base.into()), path, mirror: None }
     }
 
     /// A name for a checkpoint that is in memory only. There are no files in it.
@@ -94,7 +133,21 @@ impl Directory {
 
     /// The directory at `relative`; it need not exist.
     pub fn join(&self, relative: &str) -> Directory {
-        Directory { store: self.store.clone(), path: self.resolve(relative) }
+        Directory { path: self.resolve(relative), ..self.clone() }
+    }
+
+    /// The same directory, with second copies of files of state below `root` on this machine, which are read first. One
+    /// whose files are on this machine needs none.
+    pub fn mirrored(self, root: &Path) -> Directory {
+        let mirror = (!self.is_local()).then(|| Mirror::new(root, &self.path));
+        Directory { mirror, ..self }
+    }
+
+    /// Deletes all second copies.
+    pub async fn clear_mirror(&self) {
+        if let Some(mirror) = &self.mirror {
+            mirror.clear().await;
+        }
     }
 
     /// The name of a file as people write it: an absolute path or a URL.
@@ -138,7 +191,13 @@ impl Directory {
         let (path, from) = (self.resolve(relative), PathBuf::from(from));
         let copied = match &self.store {
             Store::Local => local::blocking(move || local::copy(&from, &local::absolute(&path))).await,
-            Store::Objects(store, _) => objects::upload(store, &path, from).await,
+            Store::Objects(store, _) => {
+                let uploaded = objects::upload(store, &path, from.clone()).await;
+                if let (Some(mirror), Ok(_)) = (&self.mirror, &uploaded) {
+                    mirror.take(&path, &from).await;
+                }
+                uploaded
+            }
         };
         copied.map_err(|error| self.error("write", relative, error))
     }
@@ -149,6 +208,11 @@ impl Directory {
     /// [`CheckpointError::Missing`] and [`CheckpointError::Storage`].
     pub async fn download(&self, relative: &str, to: &Path) -> Result<u64, CheckpointError> {
         let (path, to) = (self.resolve(relative), PathBuf::from(to));
+        if let Some(mirror) = &self.mirror
+            && let Some(bytes) = mirror.download(&path, &to).await
+        {
+            return Ok(bytes);
+        }
         let copied = match &self.store {
             Store::Local => local::blocking(move || local::copy(&local::absolute(&path), &to)).await,
             Store::Objects(store, _) => objects::download(store, &path, to).await,
@@ -183,6 +247,11 @@ impl Directory {
             return Ok(Bytes::new());
         }
         let path = self.resolve(relative);
+        if let Some(mirror) = &self.mirror
+            && let Some(bytes) = mirror.read_range(&path, offset, length).await
+        {
+            return Ok(bytes);
+        }
         let read = match &self.store {
             Store::Local => {
                 local::blocking(move || local::read_range(&local::absolute(&path), offset, length)).await
@@ -223,6 +292,9 @@ impl Directory {
     /// [`CheckpointError::Storage`].
     pub async fn delete(&self, relative: &str) -> Result<(), CheckpointError> {
         let path = self.resolve(relative);
+        if let Some(mirror) = &self.mirror {
+            mirror.delete(&path).await;
+        }
         let deleted = match &self.store {
             Store::Local => local::blocking(move || local::delete(&local::absolute(&path))).await,
             Store::Objects(store, _) => objects::delete(store, &path).await,

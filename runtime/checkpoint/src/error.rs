@@ -13,6 +13,9 @@ pub enum CheckpointError {
     /// Storage did not do as asked.
     #[error("{what}: {reason}")]
     Storage { what: String, reason: String },
+    /// The manifest was to be written, that failed, and so did taking it away: the checkpoint may be there.
+    #[error("it is in doubt whether checkpoint {checkpoint} is complete: {reason}")]
+    InDoubt { checkpoint: CheckpointId, reason: String },
     /// A directory that cannot be one of checkpoints.
     #[error("{0}")]
     Location(String),
@@ -32,6 +35,7 @@ impl Classify for CheckpointError {
         match self {
             CheckpointError::Expired { .. }
             | CheckpointError::Failed { .. }
+            | CheckpointError::InDoubt { .. }
             | CheckpointError::Storage { .. } => ErrorKind::Unavailable,
             CheckpointError::Location(_) => ErrorKind::UserInput,
             CheckpointError::Missing { .. }

@@ -4,7 +4,7 @@ use crate::directory::Directory;
 use crate::manifest::SnapshotStatistics;
 use crate::snapshot::SourceSnapshot;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_state::{SegmentId, SnapshotIndex};
 use weir_types::{OperatorId, SubtaskIndex};
@@ -82,10 +82,10 @@ pub struct SubtaskHandle {
 impl SubtaskHandle {
     /// The files that the snapshot consists of, each once.
     pub(crate) fn distinct_files(&self) -> Vec<Arc<StoredFile>> {
+        let mut seen: BTreeSet<*const StoredFile> = BTreeSet::new();
         let files = self.operators.values().flat_map(OperatorHandle::files);
-        let by_place: BTreeMap<*const StoredFile, &Arc<StoredFile>> =
-            files.map(|file| (Arc::as_ptr(file), file)).collect();
-        by_place.into_values().cloned().collect()
+        // in the order of their first use, which is the same in every run
+        files.filter(|file| seen.insert(Arc::as_ptr(file))).cloned().collect()
     }
 }
 

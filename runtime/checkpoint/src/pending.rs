@@ -4,7 +4,7 @@ use crate::handle::SubtaskHandle;
 use crate::permit::Committables;
 use crate::snapshot::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
-use weir_types::{Barrier, CheckpointId};
+use weir_types::{Barrier, BarrierMode, CheckpointId};
 
 /// Names a wish for a savepoint, so that whoever has it hears what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub struct PendingCheckpoint {
     barrier: Barrier,
     request: Option<RequestId>,
     triggered_ms: u64,
+    /// its barriers overtake, or never will
+    overtaking: bool,
     waiting: BTreeSet<TaskId>,
     handles: BTreeMap<TaskId, SubtaskHandle>,
     finished: BTreeSet<TaskId>,
@@ -59,6 +61,7 @@ impl PendingCheckpoint {
             barrier,
             request,
             triggered_ms,
+            overtaking: !matches!(barrier.mode, BarrierMode::Unaligned { after_ms: 1.. }),
             waiting: running,
             handles: last.collect(),
             finished: finished.keys().copied().collect(),
@@ -75,6 +78,18 @@ impl PendingCheckpoint {
 
     pub(crate) fn triggered_ms(&self) -> u64 {
         self.triggered_ms
+    }
+
+    /// When its barriers are to overtake that have not until now.
+    pub(crate) fn overtakes_ms(&self) -> Option<u64> {
+        match self.barrier.mode {
+            BarrierMode::Unaligned { after_ms } if !self.overtaking => Some(self.triggered_ms + after_ms),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn set_overtaking(&mut self) {
+        self.overtaking = true;
     }
 
     /// Takes the answer of a task, or gives it back if the task has answered before or need not.

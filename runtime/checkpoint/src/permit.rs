@@ -23,6 +23,12 @@ impl CommitPermit {
         CommitPermit { checkpoint, committables }
     }
 
+    /// A right that nobody has: for tests that break the protocol and want to be caught.
+    #[cfg(feature = "sabotage")]
+    pub fn for_sabotage(committables: Vec<Committables>) -> Self {
+        CommitPermit { checkpoint: None, committables }
+    }
+
     /// The checkpoint that is complete; `None` at the end of a job without checkpoints.
     pub fn checkpoint(&self) -> Option<CheckpointId> {
         self.checkpoint

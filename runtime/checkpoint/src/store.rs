@@ -26,7 +26,7 @@ use references::References;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_state::SegmentId;
-use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, SubtaskIndex};
+use weir_types::{Barrier, CheckpointId, CheckpointKind, OperatorId, SubtaskIndex, failpoint};
 
 /// How a [`CheckpointStore`] keeps checkpoints.
 #[derive(Clone, Debug)]
@@ -104,6 +104,8 @@ pub struct Garbage {
     files: Vec<Arc<StoredFile>>,
     /// removed if they are empty then
     directories: Vec<Directory>,
+    /// of this one, second copies go
+    mirrored: Option<Directory>,
 }
 
 impl CheckpointStore {
@@ -141,7 +143,8 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// [`CheckpointError`] of the directory; then there is no such checkpoint, and its snapshots are to be
-    /// discarded.
+    /// discarded. After [`CheckpointError::InDoubt`] somebody may find it, and neither its snapshots nor what it was to
+    /// commit may go.
     pub async fn store(
         &self,
         completed: &CompletedCheckpoint,
@@ -150,14 +153,17 @@ impl CheckpointStore {
         let directory = self.directory_of(completed.barrier);
         let record = record::record(&self.job, completed, triggered_at_ms, directory.as_ref());
         let blobs = Bytes::from(record.blobs);
+        failpoint("before-manifest");
         if let Some(directory) = &directory {
             let written = directory.create(MANIFEST, encode(&record.manifest, &blobs)).await;
             if let Err(error) = written {
                 // it may be there all the same: a checkpoint whose files are about to go must not be
-                let _ = directory.delete(MANIFEST).await;
-                return Err(error);
+                let gone = directory.delete(MANIFEST).await;
+                let (checkpoint, reason) = (completed.id(), error.to_string());
+                return Err(gone.map_or(CheckpointError::InDoubt { checkpoint, reason }, |()| error));
             }
         }
+        failpoint("after-manifest");
         let place = directory.clone().unwrap_or_else(|| Directory::nowhere(completed.id()));
         let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
         Ok(self.keep(completed, stored, directory, record.files))
@@ -226,6 +232,7 @@ impl CheckpointStore {
         for written in std::mem::take(&mut state.uploads).into_values() {
             garbage.files.extend(state.references.release(&written));
         }
+        garbage.mirrored = self.config.directory.clone();
         if let Some(directory) = &self.config.directory
             && !keep
         {
@@ -275,18 +282,20 @@ impl Garbage {
     /// # Errors
     /// [`CheckpointError::Storage`].
     pub async fn delete(self) -> Result<(), CheckpointError> {
-        let mut result = Ok(());
+        failpoint("before-delete");
+        // the newest goes last: whoever goes on after this was cut short goes on from there. What is left needs its files
         for manifest in self.manifests {
-            result = result.and(manifest.delete(MANIFEST).await);
+            manifest.delete(MANIFEST).await?;
         }
-        // a manifest that is left needs the files
-        result?;
         let mut result = Ok(());
         for file in self.files {
             result = result.and(file.directory.delete(&file.name).await);
         }
         for directory in self.directories {
             directory.remove_if_empty().await;
+        }
+        if let Some(mirrored) = self.mirrored {
+            mirrored.clear_mirror().await;
         }
         result
     }

@@ -128,6 +128,7 @@ impl Source for GeneratorSource {
             generator: Arc::clone(&self.generator),
             start: None,
             last_batch: None,
+            round: 0,
             context,
             shares,
         }))
@@ -143,6 +144,8 @@ struct GeneratorReader {
     start: Option<(Duration, u64)>,
     /// when the last batch was handed out
     last_batch: Option<Duration>,
+    /// rows of the table below it were due when a batch went out, and need not gather any more
+    round: u64,
 }
 
 impl GeneratorReader {
@@ -160,7 +163,10 @@ impl GeneratorReader {
             let full = due >= self.context.batch_rows as u64;
             // The first rows after a pause go out at once, later ones gather until the batch's time is over.
             let gathered = self.last_batch.is_none_or(|last| now >= last + batch_time);
-            if due > 0 && (full || gathered) {
+            // the other shares of a reader go along with the first
+            let along = share.next_row() < self.round;
+            if due > 0 && (full || gathered || along) {
+                self.round = self.round.max(due_row);
                 return due;
             }
             let row_due = start + rate.time_of(share.next_row() - first_row);
@@ -168,6 +174,20 @@ impl GeneratorReader {
             let wake = row_due.max(batch_due).saturating_sub(now);
             clock.sleep(wake.max(Duration::from_micros(100))).await;
         }
+    }
+}
+
+/// Rows by which a share may get ahead of the others of its reader.
+const LEAD_ROWS: u64 = 64;
+
+impl GeneratorReader {
+    /// Rows that a share may hand out before it is the turn of another. After a restore with fewer subtasks a reader has
+    /// several; what one of them holds back must not be late when it comes, for there is one watermark for all.
+    fn lead(&self, index: usize) -> u64 {
+        let share = self.shares[index];
+        let others = self.shares.iter().enumerate().filter(|(other, _)| *other != index);
+        let next = others.map(|(_, other)| other.next_row()).min();
+        next.map_or(u64::MAX, |next| next.saturating_sub(share.next_row()) / share.of + LEAD_ROWS)
     }
 }
 
@@ -187,7 +207,7 @@ impl SourceReader for GeneratorReader {
             return Ok(SourceEvent::SplitFinished(share.split()));
         }
         let due = self.await_due(share).await;
-        let count = left.min(due).min(self.context.batch_rows.max(1) as u64);
+        let count = left.min(due).min(self.lead(index)).min(self.context.batch_rows.max(1) as u64);
         let rows = self.generator.generate(share.next_row(), share.of, count as usize, &self.context.env)?;
         self.shares[index].done += count;
         if self.generator.rate().is_some() {

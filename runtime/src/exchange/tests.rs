@@ -11,7 +11,7 @@ fn batch(values: std::ops::Range<i64>) -> StreamElement {
 }
 
 fn gate(capacity_bytes: usize, channels: usize) -> (Vec<ChannelSender>, GateReader, Vec<Arc<Mailbox>>) {
-    let gate = Arc::new(Gate::new(capacity_bytes));
+    let gate = Arc::new(Gate::new(capacity_bytes, Arc::default()));
     let mailboxes: Vec<Arc<Mailbox>> = (0..channels).map(|_| Arc::default()).collect();
     let senders = mailboxes.iter().map(|mailbox| Gate::connect(&gate, mailbox.clone())).collect();
     (senders, GateReader::new(gate), mailboxes)

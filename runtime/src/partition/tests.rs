@@ -23,7 +23,7 @@ fn batch(keys: std::ops::Range<i64>, kinds: Option<RowKind>) -> ChangelogBatch {
 }
 
 fn writer(targets: usize, batch_rows: usize, routing: Routing) -> (ExchangeWriter, Vec<GateReader>) {
-    let gates: Vec<Arc<Gate>> = (0..targets).map(|_| Arc::new(Gate::new(1 << 30))).collect();
+    let gates: Vec<Arc<Gate>> = (0..targets).map(|_| Arc::new(Gate::new(1 << 30, Arc::default()))).collect();
     let senders = gates.iter().map(|gate| Gate::connect(gate, Arc::default())).collect();
     (ExchangeWriter::new(senders, routing, batch_rows), gates.into_iter().map(GateReader::new).collect())
 }

@@ -41,7 +41,8 @@ pub struct CheckpointSettings {
     pub write_buffer_bytes: u64,
     /// the most that a subtask's state may be if it is kept in memory
     pub memory_state_bytes: u64,
-    /// `local-backup.enabled` and `local-backup.dirs`: where copies of state are kept for a fast restart
+    /// `local-backup.enabled` and `local-backup.dirs`: where copies of state are kept for a fast restart; empty if
+    /// there is to be one and nobody said where
     pub local_backup: Option<String>,
 }
 

@@ -16,6 +16,7 @@ mod checkpointing;
 mod element;
 mod env;
 mod error;
+mod failpoint;
 mod identifiers;
 mod job_graph;
 mod key_codec;
@@ -59,5 +60,6 @@ pub use table::{ColumnKind, ConnectorCatalog, OptionError, TableCapabilities, Ta
 
 pub use env::{BoxFuture, Clock, RandomSource, RuntimeEnv, Spawner};
 pub use error::{Classify, ErrorKind, JobError};
+pub use failpoint::{FAILPOINTS, arm_failpoint, failpoint};
 pub use metrics::{OperatorMetrics, OperatorMetricsSnapshot};
 pub use quantity::{parse_bytes, parse_duration_ms};

@@ -127,6 +127,23 @@ fn ids_do_not_depend_on_what_stands_around() {
     assert_eq!(all.len(), count, "ids are distinct");
 }
 
+/// State would go to the other of two operators if one of them had its name for being the first.
+#[test]
+fn ids_do_not_depend_on_what_comes_first() {
+    let named = |sql: &str| {
+        let job = Script::new().job(sql);
+        let named = job.nodes.iter().map(|node| (node.label.clone(), node.id.to_string()));
+        named
+            .filter(|(label, _)| label.starts_with("GroupAggregate"))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (count, sum) =
+        ("SELECT a, COUNT(*) AS n FROM t GROUP BY a", "SELECT a, SUM(b) AS n FROM t GROUP BY a");
+    let one_way = named(&format!("{count} UNION ALL {sum}"));
+    assert_eq!(one_way.len(), 2, "{one_way:?}");
+    assert_eq!(one_way, named(&format!("{sum} UNION ALL {count}")));
+}
+
 #[test]
 fn state_without_a_bound_is_warned_of() {
     let mut script = Script::new();

@@ -36,6 +36,8 @@ pub enum Event {
     TaskFinished {
         task: TaskId,
         last: Option<Box<SubtaskHandle>>,
+        /// the newest checkpoint whose barrier it has let pass: what it gives as its last snapshot comes after that
+        passed: Option<CheckpointId>,
     },
     /// Storage has taken the checkpoint.
     Stored {
@@ -44,6 +46,8 @@ pub enum Event {
     StoreFailed {
         checkpoint: CheckpointId,
         reason: String,
+        /// the checkpoint may be there all the same
+        in_doubt: bool,
     },
     /// What the last permit covered is visible.
     Committed,
@@ -74,6 +78,11 @@ pub enum Action {
         barrier: Barrier,
         tasks: Vec<TaskId>,
         stop: bool,
+    },
+    /// Tell these tasks, which have not answered, that barriers of this checkpoint overtake from now on.
+    Overtake {
+        checkpoint: CheckpointId,
+        tasks: Vec<TaskId>,
     },
     /// Tell all tasks that input ends here, and that their last snapshots belong to this barrier.
     Drain {

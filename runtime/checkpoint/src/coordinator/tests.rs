@@ -37,11 +37,11 @@ fn prepared(covered_by: u64, name: &str) -> Event {
 }
 
 fn finished(task: usize) -> Event {
-    Event::TaskFinished { task: TaskId(task), last: Some(Box::new(handle(task))) }
+    Event::TaskFinished { task: TaskId(task), last: Some(Box::new(handle(task))), passed: None }
 }
 
 fn finished_without_snapshot(task: usize) -> Event {
-    Event::TaskFinished { task: TaskId(task), last: None }
+    Event::TaskFinished { task: TaskId(task), last: None, passed: None }
 }
 
 fn stored(checkpoint: u64) -> Event {
@@ -58,6 +58,9 @@ fn say(actions: Vec<Action>) -> Vec<String> {
             let tasks: Vec<usize> = tasks.iter().map(|task| task.0).collect();
             let savepoint = if barrier.kind == CheckpointKind::Savepoint { "savepoint " } else { "" };
             format!("trigger {savepoint}{} at {tasks:?}{}", barrier.id, if stop { " and stop" } else { "" })
+        }
+        Action::Overtake { checkpoint, tasks } => {
+            format!("overtake for {checkpoint} at {:?}", tasks.iter().map(|task| task.0).collect::<Vec<_>>())
         }
         Action::Drain { barrier } => format!("drain for {}", barrier.id),
         Action::Resume => "resume".to_string(),
@@ -115,6 +118,55 @@ fn a_checkpoint_is_complete_when_all_have_answered_and_storage_has_it() {
     );
 }
 
+/// What a task leaves behind is later than a barrier that it has let pass: the two do not make one checkpoint.
+#[test]
+fn a_last_snapshot_is_no_answer_to_what_came_before_it() {
+    let passed = |task: usize, checkpoint: u64| Event::TaskFinished {
+        task: TaskId(task),
+        last: Some(Box::new(handle(task))),
+        passed: Some(CheckpointId(checkpoint)),
+    };
+    script(
+        coordinator(CoordinatorConfig { max_concurrent: 2, ..config() }, 2),
+        vec![
+            (100, Event::Tick, &["trigger 1 at [0, 1]"]),
+            (110, ack(0, 1), &[]),
+            (200, Event::Tick, &["trigger 2 at [0, 1]"]),
+            (
+                210,
+                passed(1, 1),
+                &[
+                    "discard 0 of 1: Stale",
+                    "abandoned: checkpoint 1 failed: task 1 has ended without an answer",
+                ],
+            ),
+            (220, ack(0, 2), &["store 2 finished [1]"]),
+        ],
+    );
+}
+
+/// Somebody may find a checkpoint whose manifest was perhaps written: its files stay, and nothing of it is aborted.
+#[test]
+fn a_checkpoint_in_doubt_keeps_what_it_needs() {
+    for in_doubt in [false, true] {
+        let failed = Event::StoreFailed { checkpoint: CheckpointId(1), reason: "lost".into(), in_doubt };
+        let expected: &[&str] = match in_doubt {
+            true => &["abandoned: checkpoint 1 failed: lost"],
+            false => &["discard 0 of 1: Stale", "abandoned: checkpoint 1 failed: lost"],
+        };
+        let end = script(
+            coordinator(CoordinatorConfig { tolerable_failures: 9, ..config() }, 1),
+            vec![
+                (100, Event::Tick, &["trigger 1 at [0]"]),
+                (110, prepared(1, "a"), &[]),
+                (110, ack(0, 1), &["store 1 finished []"]),
+                (120, failed, expected),
+            ],
+        );
+        assert_eq!(end.into_uncommitted().is_empty(), in_doubt);
+    }
+}
+
 #[test]
 fn answers_that_nobody_waits_for_are_discarded() {
     script(
@@ -170,8 +222,11 @@ fn what_was_prepared_outlives_its_checkpoint() {
 
 #[test]
 fn failures_beyond_what_is_tolerated_fail_the_job() {
-    let failed =
-        |checkpoint| Event::StoreFailed { checkpoint: CheckpointId(checkpoint), reason: "full".into() };
+    let failed = |checkpoint| Event::StoreFailed {
+        checkpoint: CheckpointId(checkpoint),
+        reason: "full".into(),
+        in_doubt: false,
+    };
     let end = script(
         coordinator(CoordinatorConfig { tolerable_failures: 1, ..config() }, 1),
         vec![
@@ -410,7 +465,7 @@ fn a_job_drains_into_a_savepoint_of_finished_tasks() {
         ],
     );
     let two = CoordinatorConfig { max_concurrent: 2, ..config() };
-    let failed = Event::StoreFailed { checkpoint: CheckpointId(2), reason: "full".into() };
+    let failed = Event::StoreFailed { checkpoint: CheckpointId(2), reason: "full".into(), in_doubt: false };
     script(
         coordinator(two, 1),
         vec![
@@ -429,4 +484,23 @@ fn a_job_drains_into_a_savepoint_of_finished_tasks() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_checkpoint_that_takes_long_overtakes() {
+    let config = CoordinatorConfig { mode: BarrierMode::Unaligned { after_ms: 30 }, ..config() };
+    let mut late = coordinator(config.clone(), 2);
+    assert_eq!(say(late.step(Event::Tick, 100)), ["trigger 1 at [0, 1]"]);
+    assert_eq!(late.next_deadline(), Some(130));
+    script(
+        late,
+        vec![
+            (110, ack(0, 1), &[]),
+            (130, Event::Tick, &["overtake for 1 at [1]"]),
+            (140, Event::Tick, &[]),
+            (150, ack(1, 1), &["store 1 finished []"]),
+        ],
+    );
+    let at_once = CoordinatorConfig { mode: BarrierMode::Unaligned { after_ms: 0 }, ..config };
+    script(coordinator(at_once, 1), vec![(100, Event::Tick, &["trigger 1 at [0]"]), (130, Event::Tick, &[])]);
 }

@@ -62,6 +62,16 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, FileError> {
     Ok(bytes)
 }
 
+/// The same contents under another name, without copying them where the file system can.
+pub(super) fn link(from: &Path, to: &Path) -> Result<u64, FileError> {
+    make_parent(to)?;
+    match std::fs::hard_link(from, to) {
+        Ok(()) => size(to),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error.into()),
+        Err(_) => copy(from, to),
+    }
+}
+
 pub(super) fn read(path: &Path) -> Result<Bytes, FileError> {
     Ok(Bytes::from(std::fs::read(path)?))
 }

@@ -1,10 +1,11 @@
 //! Objects of a store.
 
-use super::{Environment, FileError};
+use super::FileError;
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ const CONCURRENT_PARTS: usize = 4;
 /// The store of `url`, `s3://bucket`, and the path in it.
 pub(super) fn open(
     url: &str,
-    environment: &Environment,
+    variables: &BTreeMap<String, String>,
 ) -> Result<(Arc<dyn ObjectStore>, String, String), String> {
     let parsed = url::Url::parse(url).map_err(|error| error.to_string())?;
     let prefix = match parsed.scheme() {
@@ -30,7 +31,7 @@ pub(super) fn open(
             ));
         }
     };
-    let options = environment.iter().filter(|(key, _)| key.starts_with(prefix));
+    let options = variables.iter().filter(|(key, _)| key.starts_with(prefix));
     let options = options.map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
     let (store, path) = object_store::parse_url_opts(&parsed, options).map_err(|error| error.to_string())?;
     let base = url.find("://").map_or(url, |scheme| {

@@ -1,5 +1,6 @@
 use super::*;
 use futures::executor::block_on;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 fn both() -> Vec<(Directory, Option<tempfile::TempDir>)> {
@@ -95,12 +96,48 @@ fn places_are_shown_as_people_write_them() {
         let error = open(url).expect_err("refused").to_string();
         assert!(error.contains(reason), "{error}");
     }
-    let environment: Environment =
-        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
-            .into_iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect();
+    let variables = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .collect();
+    let environment = Environment::of_variables(variables);
     let bucket = Directory::open("s3://bucket/some/prefix", &environment).expect("it opens");
     assert_eq!(bucket.join("job").show("chk-1/_metadata"), "s3://bucket/some/prefix/job/chk-1/_metadata");
     assert!(!bucket.is_local());
+    let environment = environment.with_store("test://x", Arc::new(InMemory::new()));
+    assert_eq!(Directory::open("test://x/a/", &environment).expect("it opens").show("b"), "test://x/a/b");
+    assert!(Directory::open("test://xy/a", &environment).is_err());
+}
+
+/// Copies are read first, and nothing depends on them.
+#[test]
+fn second_copies_serve_when_they_are_whole() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let plain = Directory::of_store(objects, "mem://b", "jobs/7");
+    let mirrored = plain.clone().mirrored(folder.path());
+    let local = folder.path().join("from.sst");
+    std::fs::write(&local, b"sst").expect("written");
+    block_on(async {
+        let chk = mirrored.join("chk-1");
+        chk.create("_metadata", Bytes::from_static(b"meta")).await.expect("created");
+        let mut writer = chk.writer("../shared/1-0", 100).await.expect("begun");
+        writer.write(b"pages").await.expect("written");
+        assert_eq!(writer.finish().await, Ok(5));
+        chk.upload("../shared/a.sst", &local).await.expect("uploaded");
+        drop(chk.writer("../shared/dropped", 100).await.expect("begun"));
+        let mut copies: Vec<_> =
+            std::fs::read_dir(folder.path().join("shared")).expect("there").flatten().collect();
+        copies.sort_by_key(|copy| copy.file_name());
+        assert_eq!(copies.iter().map(|copy| copy.file_name()).collect::<Vec<_>>(), ["1-0", "a.sst"]);
+        plain.delete("shared/1-0").await.expect("deleted");
+        assert_eq!(&mirrored.read_range("shared/1-0", 1, 3).await.expect("the copy")[..], b"age");
+        std::fs::write(folder.path().join("shared/a.sst"), b"").expect("cut");
+        assert_eq!(&mirrored.read_range("shared/a.sst", 0, 3).await.expect("the file")[..], b"sst");
+        mirrored.delete("shared/a.sst").await.expect("deleted");
+        assert!(!folder.path().join("shared/a.sst").exists());
+        mirrored.clear_mirror().await;
+        assert_eq!(&chk.read("_metadata").await.expect("the file")[..], b"meta");
+        assert!(mirrored.read_range("shared/1-0", 0, 1).await.is_err(), "neither file nor copy");
+    });
 }

@@ -19,6 +19,8 @@ pub(crate) struct FileWriter {
     buffer_bytes: usize,
     written: u64,
     target: Target,
+    /// the second copy
+    copy: Option<LocalFile>,
 }
 
 enum Target {
@@ -49,6 +51,14 @@ impl Directory {
         buffer_bytes: usize,
     ) -> Result<FileWriter, CheckpointError> {
         let path = self.resolve(relative);
+        let copy = match self.mirror.as_ref().and_then(|mirror| mirror.copy(&path)) {
+            Some(path) => {
+                let begun = path.clone();
+                let file = local::blocking(move || local::begin(&begun)).await.ok();
+                file.map(|file| LocalFile { path, file: Some(file) })
+            }
+            None => None,
+        };
         let (target, buffer_bytes) = match &self.store {
             Store::Local => {
                 let path = local::absolute(&path);
@@ -63,7 +73,7 @@ impl Directory {
             }
         };
         let (directory, name) = (self.clone(), relative.to_string());
-        Ok(FileWriter { directory, name, buffer: Vec::new(), buffer_bytes, written: 0, target })
+        Ok(FileWriter { directory, name, buffer: Vec::new(), buffer_bytes, written: 0, target, copy })
     }
 }
 
@@ -78,10 +88,15 @@ impl FileWriter {
     pub(crate) async fn finish(mut self) -> Result<u64, CheckpointError> {
         if let Target::Objects { store, path, upload: None } = &self.target {
             // small enough for one request
+            let (store, path) = (store.clone(), path.clone());
             let contents = std::mem::take(&mut self.buffer);
-            let created = objects::create(store, path, contents.into()).await;
+            self.write_copy(&contents);
+            let created = objects::create(&store, &path, contents.into()).await;
             return match created {
-                Ok(()) => Ok(self.written),
+                Ok(()) => {
+                    self.keep_copy();
+                    Ok(self.written)
+                }
                 Err(error) => Err(self.directory.error("write", &self.name, error)),
             };
         }
@@ -99,11 +114,28 @@ impl FileWriter {
             },
         };
         finished.map_err(|error| self.directory.error("write", &self.name, error))?;
+        self.keep_copy();
         Ok(self.written)
+    }
+
+    /// A copy that cannot be written goes; the file is what counts.
+    fn write_copy(&mut self, bytes: &[u8]) {
+        let written =
+            self.copy.as_mut().and_then(|copy| copy.file.as_mut()).map(|file| file.write_all(bytes));
+        if matches!(written, Some(Err(_))) {
+            self.copy = None;
+        }
+    }
+
+    fn keep_copy(&mut self) {
+        if let Some(copy) = &mut self.copy {
+            copy.file = None;
+        }
     }
 
     async fn flush(&mut self) -> Result<(), CheckpointError> {
         let bytes = std::mem::take(&mut self.buffer);
+        self.write_copy(&bytes);
         let written = match &mut self.target {
             Target::Local(local) => {
                 let file = local.file.take();

@@ -25,7 +25,7 @@ struct Writer<'a> {
     blobs: Vec<u8>,
     files: Vec<Arc<StoredFile>>,
     records: Vec<FileRecord>,
-    places: BTreeMap<String, u32>,
+    places: BTreeMap<*const StoredFile, u32>,
 }
 
 pub(super) fn record(
@@ -116,18 +116,17 @@ impl Writer<'_> {
     }
 
     fn file(&mut self, file: &Arc<StoredFile>) -> u32 {
-        let path = file.path();
-        if let Some(place) = self.places.get(&path) {
+        if let Some(place) = self.places.get(&Arc::as_ptr(file)) {
             return *place;
         }
         let place = self.files.len() as u32;
         let relative = match self.directory {
             Some(directory) => file.directory.relative_to(directory, &file.name),
-            None => path.clone(),
+            None => file.path(),
         };
         self.records.push(FileRecord { path: relative, bytes: file.bytes });
         self.files.push(file.clone());
-        self.places.insert(path, place);
+        self.places.insert(Arc::as_ptr(file), place);
         place
     }
 

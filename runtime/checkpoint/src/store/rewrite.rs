@@ -1,8 +1,9 @@
 //! Which old segments are worth writing anew, so that their files can go.
 
-use crate::handle::Location;
+use crate::handle::{Location, StoredFile};
 use crate::pending::CompletedCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use weir_types::{CheckpointId, OperatorId, SubtaskIndex};
 
 /// Files of one operator's subtask above which the emptiest are joined, as far as that costs no more than the
@@ -33,15 +34,20 @@ pub(super) fn advice(completed: &CompletedCheckpoint, new_bytes: u64) -> Vec<Rew
         let handle = handle.1;
         for (operator, kept) in &handle.operators {
             let Some(keyed) = &kept.keyed else { continue };
-            let mut files: BTreeMap<&str, Use> = BTreeMap::new();
+            let mut files: Vec<Use> = Vec::new();
+            let mut places: BTreeMap<*const StoredFile, usize> = BTreeMap::new();
             for (id, location) in &keyed.segments {
                 let Location::File { file, length, .. } = location else { continue };
-                let used = files.entry(&file.name).or_default();
+                let place = *places.entry(Arc::as_ptr(file)).or_insert(files.len());
+                if place == files.len() {
+                    files.push(Use::default());
+                }
+                let used = &mut files[place];
                 used.live += length;
                 used.bytes = file.bytes;
                 used.checkpoints.insert(id.checkpoint);
             }
-            let checkpoints = worth(files.into_values().collect(), new_bytes);
+            let checkpoints = worth(files, new_bytes);
             if !checkpoints.is_empty() {
                 let (operator, subtask) = (operator.clone(), handle.subtask);
                 rewrites.push(Rewrite { operator, subtask, checkpoints });

@@ -77,6 +77,37 @@ fn shares_of_one_reader_advance_together() {
     });
 }
 
+/// They do so at a rate, too, and however long the reader has not been asked.
+#[test]
+fn shares_of_one_reader_advance_together_at_a_rate() {
+    let clock = Arc::new(SteppedClock::default());
+    let env = env_with(Arc::clone(&clock) as _);
+    block_on(async {
+        let source = source(Some(20_000), Some(Rate { rows: 10_000, seconds: 1 }));
+        let splits = initial_splits(&source, 4).await;
+        let context = ReaderContext { env, ..reader_context(8192) };
+        let mut reader = source.reader(context, splits).await.unwrap();
+        let (mut highest, mut seen, mut slept) = (0, 0, false);
+        loop {
+            let rows = match reader.next().await.unwrap() {
+                SourceEvent::Rows { batch, .. } => batch,
+                SourceEvent::SplitFinished(_) => continue,
+                SourceEvent::EndOfInput => break,
+            };
+            for number in rows.rows().column(0).as_primitive::<Int64Type>().values() {
+                assert!(highest - number < 600, "{number} after {highest}");
+                highest = highest.max(*number);
+                seen += 1;
+            }
+            if seen > 64 && !std::mem::replace(&mut slept, true) {
+                clock.sleep(Duration::from_millis(700)).await;
+            }
+        }
+        assert_eq!(seen, 20_000);
+        assert!(clock.monotonic() < Duration::from_millis(2200), "{:?}", clock.monotonic());
+    });
+}
+
 #[test]
 fn a_snapshot_resumes_after_the_last_batch() {
     block_on(async {

@@ -44,7 +44,8 @@ impl Settings {
             inline_bytes: self.bytes(&key("data-inline-threshold")),
             write_buffer_bytes: self.bytes(&key("write-buffer-size")),
             memory_state_bytes: self.bytes(&key("max-state-size-in-memory")),
-            local_backup: text("local-backup.dirs").filter(|_| boolean("local-backup.enabled")),
+            local_backup: boolean("local-backup.enabled")
+                .then(|| text("local-backup.dirs").unwrap_or_default()),
         }
     }
 

@@ -1,13 +1,8 @@
 //! Settings of checkpoints, of the state that a job begins with, and of restarts.
 
 use super::super::SettingDefinition;
-use super::super::SettingSupport::NotBuilt;
 use super::super::SettingType::{Boolean, Bytes, Choice, Duration, Integer, Number, Text};
 use super::{only_default, or_old, setting, unset};
-
-const fn not_yet(definition: SettingDefinition) -> SettingDefinition {
-    SettingDefinition { support: NotBuilt, ..definition }
-}
 
 pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
     unset(
@@ -45,7 +40,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         "0",
         "checkpoints in a row that may fail before the job does",
     ),
-    not_yet(or_old(
+    or_old(
         setting(
             "execution.checkpointing.unaligned.enabled",
             Boolean,
@@ -53,8 +48,8 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "barriers overtake rows, which become part of the checkpoint",
         ),
         &["execution.checkpointing.unaligned"],
-    )),
-    not_yet(or_old(
+    ),
+    or_old(
         setting(
             "execution.checkpointing.aligned-checkpoint-timeout",
             Duration,
@@ -62,7 +57,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "how long an unaligned checkpoint first tries to do without overtaking",
         ),
         &["execution.checkpointing.alignment-timeout"],
-    )),
+    ),
     or_old(
         only_default(
             "execution.checkpointing.checkpoints-after-tasks-finish",
@@ -154,7 +149,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         "5 mb",
         "with storage `jobmanager`, a checkpoint fails if a subtask of an operator keeps more; Weir's own",
     ),
-    not_yet(or_old(
+    or_old(
         setting(
             "execution.checkpointing.local-backup.enabled",
             Boolean,
@@ -162,11 +157,11 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "a second copy of state is kept on this machine, for restarts without the network",
         ),
         &["state.backend.local-recovery"],
-    )),
-    not_yet(or_old(
+    ),
+    or_old(
         unset("execution.checkpointing.local-backup.dirs", Text, "directory of these copies"),
         &["taskmanager.state.local.root-dirs"],
-    )),
+    ),
     // What a job begins with.
     or_old(
         unset(

@@ -1,0 +1,214 @@
+//! What checkpoints cost, and what they bring back.
+//!
+//! ```text
+//! cargo bench --bench checkpoints                                          all cases on the heap
+//! cargo bench --bench checkpoints -- throughput_1m changes_10m restore --backend rocksdb --runs 2
+//! ```
+//!
+//! Each run is a process of the binary that was built with it. `throughput` counts and sums by a random key and a
+//! changelog goes to a blackhole, without checkpoints and with one a second; `changes` fills a table of groups and then
+//! changes one of a hundred of them each second; `restore` fills one with texts, kills the process, and waits for the
+//! first row of the next.
+
+mod process;
+mod report;
+
+use process::{Job, Times};
+use report::{Checkpoint, mib};
+use std::time::Duration;
+
+const MILLION: u64 = 1_000_000;
+
+#[derive(Clone, Copy)]
+enum Case {
+    /// random keys, rows of a run
+    Throughput { keys: u64, rows: u64 },
+    /// groups of which one in a hundred changes between two checkpoints
+    Changes { keys: u64, spread: bool },
+    /// groups, each with a text of 200 characters
+    Restore { keys: u64 },
+}
+
+const CASES: [(&str, Case); 7] = [
+    ("throughput_1m", Case::Throughput { keys: MILLION, rows: 80 * MILLION }),
+    ("throughput_10m", Case::Throughput { keys: 10 * MILLION, rows: 80 * MILLION }),
+    ("changes_1m", Case::Changes { keys: MILLION, spread: true }),
+    ("changes_10m", Case::Changes { keys: 10 * MILLION, spread: true }),
+    ("changes_1m_together", Case::Changes { keys: MILLION, spread: false }),
+    ("changes_10m_together", Case::Changes { keys: 10 * MILLION, spread: false }),
+    ("restore", Case::Restore { keys: 4_500_000 }),
+];
+
+struct Options {
+    cases: Vec<String>,
+    backend: String,
+    runs: u32,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { cases: Vec::new(), backend: "hashmap".to_string(), runs: 3 };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        match argument.as_str() {
+            // cargo passes it
+            "--bench" => {}
+            "--backend" => options.backend = value()?,
+            "--runs" => {
+                let text = value()?;
+                options.runs = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+            }
+            case if CASES.iter().any(|(name, _)| *name == case) => options.cases.push(case.to_string()),
+            other => {
+                let names: Vec<&str> = CASES.iter().map(|(name, _)| *name).collect();
+                return Err(format!("'{other}' is none of {names:?}, --backend or --runs"));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// A table of datagen with the numbers from 0 on.
+fn numbers(name: &str, rows: Option<u64>, rows_per_second: u64, more: &str) -> String {
+    let end = rows.map_or(i64::MAX as u64, |rows| rows - 1);
+    let bound = rows.map_or(String::new(), |rows| format!("'number-of-rows' = '{rows}', "));
+    format!(
+        "CREATE TABLE {name} (id BIGINT{more}) WITH ('connector' = 'datagen', {bound}
+           'rows-per-second' = '{rows_per_second}', 'fields.id.kind' = 'sequence',
+           'fields.id.start' = '0', 'fields.id.end' = '{end}');\n"
+    )
+}
+
+const UNTHROTTLED: u64 = 2_000_000_000;
+
+fn throughput(name: &str, keys: u64, rows: u64, options: &Options) -> Result<(), String> {
+    let sql = format!(
+        "CREATE TABLE src (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '{rows}',
+           'rows-per-second' = '{UNTHROTTLED}', 'fields.k.min' = '0', 'fields.k.max' = '{}',
+           'fields.v.min' = '0', 'fields.v.max' = '1000000');
+         CREATE TABLE snk (k BIGINT, c BIGINT, s BIGINT) WITH ('connector' = 'blackhole');
+         INSERT INTO snk SELECT k, COUNT(*), SUM(v) FROM src GROUP BY k;",
+        keys - 1
+    );
+    let mut best: [Option<Times>; 2] = [None, None];
+    // turn by turn, so that what else the machine does meets both
+    for _ in 0..options.runs {
+        for (place, with) in [false, true].into_iter().enumerate() {
+            let job = Job::new(&options.backend, with)?;
+            let times = job.run(&sql)?;
+            best[place] = Some(best[place].map_or(times, |best| best.least(times)));
+        }
+    }
+    let [Some(without), Some(with)] = best else { return Err("no runs".to_string()) };
+    let speed = |time: Duration| rows as f64 / time.as_secs_f64() / 1e6;
+    println!(
+        "{name:<22} {:<8} {:>6.2} M rows/s without, {:>6.2} with a checkpoint a second: {:.2}; by CPU time {:.2}",
+        options.backend,
+        speed(without.wall),
+        speed(with.wall),
+        without.wall.as_secs_f64() / with.wall.as_secs_f64(),
+        without.cpu.as_secs_f64() / with.cpu.as_secs_f64(),
+    );
+    Ok(())
+}
+
+fn changes(name: &str, keys: u64, spread: bool, options: &Options) -> Result<(), String> {
+    let changed = keys / 100;
+    // 7919 is prime to them all: each of the changed keys comes once a second
+    let key = match spread {
+        true => format!("MOD(id * 7919, {changed}) * 100"),
+        false => format!("MOD(id * 7919, {changed})"),
+    };
+    let sql = format!(
+        "{}{}CREATE TABLE snk (k BIGINT, c BIGINT, s BIGINT) WITH ('connector' = 'blackhole');
+         INSERT INTO snk SELECT k, COUNT(*), SUM(id)
+         FROM (SELECT id AS k, id FROM fill UNION ALL SELECT {key} AS k, id FROM change) GROUP BY k;",
+        numbers("fill", Some(keys), UNTHROTTLED, ""),
+        numbers("change", None, changed, ""),
+    );
+    let job = Job::new(&options.backend, true)?;
+    let mut running = job.start(&sql, None)?;
+    // filled, and then some
+    let wanted = if keys > MILLION { 14 } else { 8 };
+    running.wait_for_checkpoint(wanted)?;
+    running.kill()?;
+    let checkpoints = report::checkpoints(running.directory())?;
+    let full = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).max().unwrap_or(0);
+    let filled = |checkpoint: &&Checkpoint| checkpoint.state_bytes * 20 > full * 19;
+    // the one that ends the filling is not one of those that are meant
+    let quiet: Vec<&Checkpoint> = checkpoints.iter().filter(filled).skip(2).collect();
+    let mut new: Vec<u64> = quiet.iter().map(|checkpoint| checkpoint.new_bytes).collect();
+    let mut durations: Vec<u64> = quiet.iter().map(|checkpoint| checkpoint.duration_ms).collect();
+    let median = |numbers: &mut Vec<u64>| {
+        numbers.sort_unstable();
+        numbers.get(numbers.len() / 2).copied().unwrap_or(0)
+    };
+    let (new, duration_ms) = (median(&mut new), median(&mut durations));
+    let last = quiet.last().ok_or("too few checkpoints")?;
+    println!(
+        "{name:<22} {:<8} state {}, new {} a checkpoint ({:.1} % of it), {duration_ms} ms; \
+         synchronous part {} ms at most",
+        options.backend,
+        mib(full),
+        mib(new),
+        new as f64 * 100.0 / full as f64,
+        report::longest_sync_ms(&last.path)?,
+    );
+    Ok(())
+}
+
+fn restore(name: &str, keys: u64, options: &Options) -> Result<(), String> {
+    // the groups of `fill` are not shown, but that is known only behind the aggregation
+    let sql = format!(
+        "{}{}CREATE TABLE snk (k BIGINT, c BIGINT) WITH ('connector' = 'print');
+         INSERT INTO snk SELECT k, c FROM (
+           SELECT k, COUNT(*) AS c, MAX(s) AS s, MAX(kind) AS kind FROM (
+             SELECT id AS k, s, 0 AS kind FROM fill UNION ALL SELECT -1 - id, '', 1 FROM tick) GROUP BY k)
+         WHERE kind = 1;",
+        numbers("fill", Some(keys), UNTHROTTLED, ", s AS REPEAT(CAST(id AS VARCHAR), 28)"),
+        numbers("tick", None, 10, ""),
+    );
+    let job = Job::new(&options.backend, true)?;
+    let mut running = job.start(&sql, None)?;
+    let fresh = running.until_first_row()?;
+    let directory = running.directory().to_string();
+    let full = report::wait_until_quiet(&mut running, keys)?;
+    running.kill()?;
+    let mut least = Duration::MAX;
+    for _ in 0..options.runs {
+        let mut restored = job.start(&sql, Some(&directory))?;
+        least = least.min(restored.until_first_row()?);
+        restored.kill()?;
+    }
+    println!(
+        "{name:<22} {:<8} {} restored, first row after {:.2} s ({:.2} s without a checkpoint)",
+        options.backend,
+        mib(full),
+        least.as_secs_f64(),
+        fresh.as_secs_f64(),
+    );
+    Ok(())
+}
+
+fn run() -> Result<(), String> {
+    let options = options()?;
+    let wanted = |name: &str| options.cases.is_empty() || options.cases.iter().any(|case| case == name);
+    for (name, case) in CASES.iter().filter(|(name, _)| wanted(name)) {
+        match *case {
+            Case::Throughput { keys, rows } => throughput(name, keys, rows, &options)?,
+            Case::Changes { keys, spread } => changes(name, keys, spread, &options)?,
+            Case::Restore { keys } => restore(name, keys, &options)?,
+        }
+    }
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -10,6 +10,9 @@ use weir_runtime::{EntryColumn, NamespaceKind, StateDescription, StateKind};
 /// Display columns that a cell of an entry may take.
 const CELL_WIDTH: usize = 26;
 
+/// Display columns of `2024-01-01 00:00:10`: narrower cells would cut windows.
+const TIMESTAMP_WIDTH: usize = 19;
+
 /// Part of an entry.
 pub struct Section {
     title: &'static str,
@@ -94,7 +97,7 @@ fn none(what: &str, entries: usize) -> Column {
 
 /// The drawing, in lines of at most `width` display columns.
 pub fn draw(sections: &[Section], width: usize) -> Vec<String> {
-    let cells = [CELL_WIDTH, CELL_WIDTH / 2];
+    let cells = [CELL_WIDTH, TIMESTAMP_WIDTH];
     cells.iter().find_map(|cell| across(sections, width, *cell)).unwrap_or_else(|| down(sections, width))
 }
 

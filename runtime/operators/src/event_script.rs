@@ -16,7 +16,7 @@
 //! `WEIR_UPDATE_EXPECTED=1` rewrites what is expected. Each script runs with several sizes of batches, and
 //! all must give the same rows in the same order.
 
-use crate::{Operator, OperatorContext, Output, OutputElement, Progress};
+use crate::{Operator, OperatorContext, OperatorError, Output, OutputElement, Progress};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -195,13 +195,13 @@ impl Harness {
     }
 
     pub(crate) fn snapshot(&mut self) -> Saved {
-        self.operator.snapshot(&mut self.context).unwrap();
+        self.call(|operator, context, _| operator.snapshot(context));
         self.checkpoints += 1;
-        let mut snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
-        let segments = std::iter::from_fn(|| snapshot.next_segment());
-        let segments = segments.map(|segment| (segment.id, segment.bytes)).collect();
-        let keyed = RestoredSnapshot::new(snapshot.finish(), segments, "a test");
-        Saved { keyed, operator: self.context.operator_state.snapshot() }
+        let snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
+        Saved {
+            keyed: snapshot.fetched(std::path::Path::new(""), "a test").unwrap(),
+            operator: self.context.operator_state.snapshot(),
+        }
     }
 
     /// Goes on with a new operator from a snapshot of this one.
@@ -216,34 +216,43 @@ impl Harness {
 
     /// Gives a watermark and asks for at most `steps` further parts of what follows; true if that is all.
     pub(crate) fn watermark_in_part(&mut self, watermark: Watermark, steps: usize) -> bool {
-        let mut output = Output::default();
-        let mut progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
+        let mut progress =
+            self.call(|operator, context, output| operator.on_watermark(watermark, context, output));
         for _ in 0..steps {
             if progress == Progress::More {
-                progress = self.operator.resume(&mut self.context, &mut output).unwrap();
+                progress = self.call(|operator, context, output| operator.resume(context, output));
             }
         }
-        self.output.append(&mut output.elements);
         progress == Progress::Done
     }
 
-    fn finish(&mut self, mut progress: Progress, mut output: Output) {
-        while progress == Progress::More {
-            progress = self.operator.resume(&mut self.context, &mut output).unwrap();
-        }
+    /// Calls the operator as a driver does.
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn Operator, &mut OperatorContext, &mut Output) -> Result<T, OperatorError>,
+    ) -> T {
+        let mut output = Output::default();
+        self.context.before_call();
+        let result = call(&mut *self.operator, &mut self.context, &mut output).unwrap();
+        self.context.after_call().unwrap();
         self.output.append(&mut output.elements);
+        result
+    }
+
+    fn finish(&mut self, mut progress: Progress) {
+        while progress == Progress::More {
+            progress = self.call(|operator, context, output| operator.resume(context, output));
+        }
     }
 
     pub(crate) fn batch(&mut self, batch: ChangelogBatch) {
-        let mut output = Output::default();
-        self.operator.on_batch(0, batch, &mut self.context, &mut output).unwrap();
-        self.output.append(&mut output.elements);
+        self.call(|operator, context, output| operator.on_batch(0, batch, context, output));
     }
 
     pub(crate) fn watermark(&mut self, watermark: Watermark) {
-        let mut output = Output::default();
-        let progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
-        self.finish(progress, output);
+        let progress =
+            self.call(|operator, context, output| operator.on_watermark(watermark, context, output));
+        self.finish(progress);
     }
 
     /// Sets the clock, and runs the timers that are due.
@@ -251,9 +260,9 @@ impl Harness {
         self.clock.0.store(now_ms, Ordering::Relaxed);
         self.context.keyed.set_time(now_ms);
         if self.operator.next_processing_timer(&self.context).is_some_and(|timer| timer <= now_ms) {
-            let mut output = Output::default();
-            let progress = self.operator.on_processing_time(now_ms, &mut self.context, &mut output).unwrap();
-            self.finish(progress, output);
+            let progress =
+                self.call(|operator, context, output| operator.on_processing_time(now_ms, context, output));
+            self.finish(progress);
         }
     }
 
@@ -262,9 +271,8 @@ impl Harness {
     }
 
     pub(crate) fn end(&mut self) {
-        let mut output = Output::default();
-        let progress = self.operator.on_end_of_input(&mut self.context, &mut output).unwrap();
-        self.finish(progress, output);
+        let progress = self.call(|operator, context, output| operator.on_end_of_input(context, output));
+        self.finish(progress);
     }
 
     /// What was emitted so far, as lines.

@@ -263,6 +263,7 @@ impl WindowAggregate {
                 count_word,
                 all_new,
             )?;
+            keyed.trim();
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::arguments::ExplainArguments;
 use crate::failure::Failure;
 use crate::script;
 use crate::session::Session;
+use weir_planner::ExplainDetail;
 
 pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     let variables = script::variables(&arguments.session)?;
@@ -19,15 +20,15 @@ pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     if texts.is_empty() {
         return Err(Failure::User("nothing to explain: name a file, or give a statement with -e".into()));
     }
+    let detail = match (arguments.checkpoint, arguments.json) {
+        (true, _) => ExplainDetail::Checkpoint,
+        (false, true) => ExplainDetail::JsonExecutionPlan,
+        (false, false) => ExplainDetail::ChangelogMode,
+    };
     for text in texts {
         for statement in session.planner().parse(&text)? {
             if statement.is_query_or_insert() {
-                let details = match (arguments.checkpoint, arguments.json) {
-                    (true, _) => "EXPLAIN CHECKPOINT",
-                    (false, true) => "EXPLAIN JSON_EXECUTION_PLAN",
-                    (false, false) => "EXPLAIN CHANGELOG_MODE",
-                };
-                session.execute_script(&format!("{details} {};", statement.text()))?;
+                session.execute(&statement.explained(detail))?;
             } else {
                 session.execute(&statement)?;
             }

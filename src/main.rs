@@ -6,6 +6,7 @@ mod arguments;
 mod checkpoint_command;
 mod explain;
 mod failure;
+mod memory;
 mod progress;
 mod render;
 mod repl;
@@ -20,6 +21,7 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -5,6 +5,7 @@ use crate::{ExplainDetail, PlanError};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::ast;
+use sqlparser::tokenizer::Span;
 use std::sync::Arc;
 use weir_types::JobGraph;
 
@@ -33,7 +34,8 @@ pub enum JobRoot {
     Collect { query: BoundQuery },
     /// Written to a table. `values` has one entry for each persisted column of the table (physical and non-virtual
     /// metadata columns, in declared order): [`CatalogTable::persisted_columns`].
-    Sink { table: Arc<CatalogTable>, overwrite: bool, query: BoundQuery, values: Vec<SinkValue> },
+    /// `place` is where the statement names the table.
+    Sink { table: Arc<CatalogTable>, place: Span, overwrite: bool, query: BoundQuery, values: Vec<SinkValue> },
 }
 
 /// A job, and what its author should know before running it.

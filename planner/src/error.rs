@@ -50,11 +50,13 @@ pub struct PlanError {
     pub position: Option<Position>,
     /// the script that `position` points into
     source: Option<Arc<str>>,
+    /// it is about the hint behind `position`
+    in_hint: bool,
 }
 
 impl PlanError {
     pub fn new(kind: PlanErrorKind, message: impl Into<String>) -> Self {
-        PlanError { kind, message: message.into(), position: None, source: None }
+        PlanError { kind, message: message.into(), position: None, source: None, in_hint: false }
     }
 
     pub fn syntax(message: impl Into<String>) -> Self {
@@ -99,9 +101,21 @@ impl PlanError {
         self
     }
 
+    /// For an error about the hint of a table, whose name is all that has a place: the error points at the hint, or at
+    /// the option in it that the message names, as soon as its text is known.
+    pub fn in_hint(mut self) -> Self {
+        self.in_hint = true;
+        self
+    }
+
     /// Lets [`PlanError::render`] show the line.
     pub fn with_source(mut self, source: &Arc<str>) -> Self {
-        self.source.get_or_insert_with(|| source.clone());
+        if self.source.is_none() {
+            if let Some(position) = self.position.filter(|_| self.in_hint) {
+                self.position = hint_position(source, position, &self.message).or(self.position);
+            }
+            self.source = Some(source.clone());
+        }
         self
     }
 
@@ -157,6 +171,26 @@ impl Classify for PlanError {
             _ => ErrorKind::UserInput,
         }
     }
+}
+
+/// Where in `source` the hint behind `name` is, or a string of it that `message` quotes.
+fn hint_position(source: &str, name: Position, message: &str) -> Option<Position> {
+    let line = usize::try_from(name.line).ok()?.checked_sub(1)?;
+    let before: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
+    let in_line = usize::try_from(name.column).ok()?.checked_sub(1)?;
+    let place = before + source[before..].char_indices().nth(in_line)?.0;
+    let start = place + source[place..].find("/*+")?;
+    let end = start + source[start..].find("*/")? + 2;
+    let hint = &source[start..end];
+    let quoted = message.split('\'').skip(1).step_by(2).map(|word| format!("'{word}'"));
+    let found = quoted.filter_map(|word| Some((start + hint.find(&word)?, word))).next();
+    let (place, text) = found.unwrap_or_else(|| (start, hint.lines().next().unwrap_or_default().to_string()));
+    let line_start = source[..place].rfind('\n').map_or(0, |newline| newline + 1);
+    Some(Position {
+        line: source[..place].matches('\n').count() as u64 + 1,
+        column: source[line_start..place].chars().count() as u64 + 1,
+        length: text.chars().count().max(1) as u64,
+    })
 }
 
 /// `, did you mean 'x'?` with the known name that is most like `name`; empty if none is much like it.

@@ -131,7 +131,7 @@ fn entries_hold_what_the_rows_say() {
     let sources = format!("SELECT COUNT(*) FROM CHECKPOINT('{CHECKPOINT}', 'sources');");
     assert!(number(&sources) > 0);
     let watermarks =
-        rows(&format!("SELECT DISTINCT watermark FROM CHECKPOINT('{CHECKPOINT}', 'watermarks');"));
+        rows(&format!("SELECT DISTINCT `watermark` FROM CHECKPOINT('{CHECKPOINT}', 'watermarks');"));
     assert!(!watermarks.is_empty());
 }
 

@@ -45,13 +45,15 @@ fn the_state_of_every_query_is_told() {
         }
         let tables = folder.join("generator.sql");
         let files = [tables.to_str().expect("UTF-8"), file.to_str().expect("UTF-8")];
-        let run = weir(&["explain", "--checkpoint", files[0], files[1]]).succeeded();
+        let data = format!("DATA={}", path("tests/goldens/nexmark-100k").display());
+        let run = weir(&["explain", "--checkpoint", "-D", &data, files[0], files[1]]).succeeded();
         for line in run.stdout.lines() {
             assert!(line.chars().count() <= 100, "{name}: {line}");
         }
         assert!(!run.stdout.contains("keeps entries,"), "{name}: nobody says what bounds it\n{}", run.stdout);
         let families = run.stdout.matches("column family ").count();
-        let json = weir(&["explain", "--checkpoint", "--json", files[0], files[1]]).succeeded().stdout;
+        let json =
+            weir(&["explain", "--checkpoint", "--json", "-D", &data, files[0], files[1]]).succeeded().stdout;
         let json: serde_json::Value =
             serde_json::from_str(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
         let operators = json["operators"].as_array().expect("operators");

@@ -101,9 +101,9 @@ fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) 
     let sql = format!(
         "CREATE TABLE t (k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '6' SECOND)
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
-         CREATE TABLE result ({columns})
+         CREATE TABLE folded ({columns})
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'debezium-json');
-         INSERT INTO result {query};",
+         INSERT INTO folded {query};",
         input.display(),
         output.display()
     );
@@ -155,10 +155,10 @@ const CASES: [Case; 11] = [
     Case {
         columns: "mn BIGINT, mx BIGINT, cd BIGINT",
         // batch SQL gives a row over nothing, a stream none: the group by a constant gives none in both
-        flink: "SELECT mn, mx, cd FROM (SELECT one, MIN(s) AS mn, MAX(s) AS mx, COUNT(DISTINCT c) AS cd FROM
-                (SELECT 1 AS one, k, SUM(v) AS s, COUNT(*) AS c FROM t GROUP BY k) GROUP BY one)",
+        flink: "SELECT mn, mx, cd FROM (SELECT g, MIN(s) AS mn, MAX(s) AS mx, COUNT(DISTINCT c) AS cd FROM
+                (SELECT 1 AS g, k, SUM(v) AS s, COUNT(*) AS c FROM t GROUP BY k) GROUP BY g)",
         batch: "SELECT MIN(s) mn, MAX(s) mx, COUNT(DISTINCT c) cd FROM
-                (SELECT 1 AS one, k, SUM(v) s, COUNT(*) c FROM t GROUP BY k) x GROUP BY one",
+                (SELECT 1 AS g, k, SUM(v) s, COUNT(*) c FROM t GROUP BY k) x GROUP BY g",
     },
     Case {
         columns: "k STRING, v BIGINT",

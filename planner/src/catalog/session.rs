@@ -122,12 +122,12 @@ impl Session {
                 let mut options = table.descriptor.options.clone();
                 options.extend(hint);
                 let table = table.with_options(self, options, &[], Span::empty());
-                let table = table.map_err(|error| error.context("hint OPTIONS"))?;
+                let table = table.map_err(|error| error.context("hint OPTIONS").in_hint())?;
                 Ok(CatalogEntry::Table(Arc::new(table)))
             }
             CatalogEntry::View(_) => {
                 let message = format!("'{plain}' is a view: OPTIONS goes with a table");
-                Err(PlanError::invalid(message))
+                Err(PlanError::invalid(message).in_hint())
             }
         }
     }

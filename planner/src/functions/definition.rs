@@ -17,8 +17,7 @@ pub(super) struct Function {
     pub volatility: Volatility,
     /// True if a call may fail on some values: it must not be evaluated where SQL would not.
     pub fallible: bool,
-    /// one line for the documentation
-    #[allow(dead_code, reason = "documentation is written from it by hand so far")]
+    /// one line for the documentation, and for whoever calls it wrongly
     pub summary: &'static str,
 }
 
@@ -44,6 +43,8 @@ impl Function {
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub name: &'static str,
+    /// of the function
+    pub summary: &'static str,
     pub types: &'a [SqlType],
     pub nullable: &'a [bool],
     /// the value of an argument that is a literal
@@ -78,26 +79,14 @@ pub(super) struct Signature {
 
 /// What an argument must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(dead_code, reason = "the list is that of SQL's kinds of types, whichever functions take today")]
 pub(super) enum Parameter {
     Text,
     Bytes,
     Int,
     BigInt,
     Double,
-    Boolean,
-    Numeric,
-    /// any integer type, as it is
-    Integer,
-    Date,
-    Time,
-    /// TIMESTAMP as it is; DATE becomes TIMESTAMP(3)
-    Timestamp,
-    TimestampLtz,
-    IntervalDayTime,
     Array,
     Map,
-    Any,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -141,22 +130,8 @@ impl Parameter {
             Parameter::Int => exactly(SqlType::Int),
             Parameter::BigInt => exactly(SqlType::BigInt),
             Parameter::Double => exactly(SqlType::Double),
-            Parameter::Boolean => exactly(SqlType::Boolean),
-            Parameter::Numeric if null => Some(SqlType::Double),
-            Parameter::Numeric => kept(argument.is_numeric()),
-            Parameter::Integer if null => Some(SqlType::Int),
-            Parameter::Integer => kept(argument.is_integer()),
-            Parameter::Date => exactly(SqlType::Date),
-            Parameter::Time if null => Some(SqlType::Time(0)),
-            Parameter::Time => kept(matches!(argument, SqlType::Time(_))),
-            Parameter::Timestamp if null || *argument == SqlType::Date => Some(SqlType::Timestamp(3)),
-            Parameter::Timestamp => kept(matches!(argument, SqlType::Timestamp(_))),
-            Parameter::TimestampLtz if null => Some(SqlType::TimestampLtz(3)),
-            Parameter::TimestampLtz => kept(matches!(argument, SqlType::TimestampLtz(_))),
-            Parameter::IntervalDayTime => exactly(SqlType::IntervalDayTime),
             Parameter::Array => kept(null || matches!(argument, SqlType::Array(_))),
             Parameter::Map => kept(null || matches!(argument, SqlType::Map(..) | SqlType::Multiset(_))),
-            Parameter::Any => Some(argument.clone()),
         }
     }
 
@@ -167,17 +142,8 @@ impl Parameter {
             Parameter::Int => "INT",
             Parameter::BigInt => "BIGINT",
             Parameter::Double => "DOUBLE",
-            Parameter::Boolean => "BOOLEAN",
-            Parameter::Numeric => "NUMERIC",
-            Parameter::Integer => "INTEGER",
-            Parameter::Date => "DATE",
-            Parameter::Time => "TIME",
-            Parameter::Timestamp => "TIMESTAMP",
-            Parameter::TimestampLtz => "TIMESTAMP_LTZ",
-            Parameter::IntervalDayTime => "INTERVAL DAY TO SECOND",
             Parameter::Array => "ARRAY",
             Parameter::Map => "MAP",
-            Parameter::Any => "ANY",
         }
     }
 }
@@ -254,7 +220,8 @@ impl Call<'_> {
     pub fn refuse<T>(&self, expected: &str) -> Result<T> {
         let types: Vec<_> = self.types.iter().map(ToString::to_string).collect();
         let name = self.name.trim_start_matches('$');
-        plan_err!("cannot apply {name} to ({}): expected {}", types.join(", "), expected.replace('$', ""))
+        let (types, expected) = (types.join(", "), expected.replace('$', ""));
+        plan_err!("cannot apply {name} to ({types}): expected {expected} ({})", self.summary)
     }
 
     /// A literal integer among the arguments.

@@ -1,6 +1,7 @@
 //! Functions of JSON.
 
 mod document;
+mod filter;
 mod make;
 mod path;
 mod query;
@@ -35,9 +36,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .fallible(),
     Function::new(
         "$JSON_QUERY",
-        Typing::Signatures(&[call(&[P::Text, P::Text, P::Text, P::Text, P::Text], R::Text).nullable()]),
+        Typing::Custom(query::type_query),
         query::query,
-        "JSON_QUERY(json, path [.. WRAPPER] [NULL|ERROR|EMPTY ARRAY|EMPTY OBJECT ON EMPTY] [.. ON ERROR])",
+        "JSON_QUERY(json, path [RETURNING type] [.. WRAPPER] [NULL|ERROR|EMPTY ARRAY|EMPTY OBJECT ON EMPTY] [.. ON ERROR])",
     )
     .fallible(),
     Function::new("JSON_STRING", Typing::Custom(type_string), make::string, "a value as JSON"),

@@ -47,6 +47,7 @@ pub use desugar::{desugar_expr, desugar_query};
 pub use planners::{FlinkExprPlanner, FlinkTypePlanner};
 pub use registry::FunctionRegistry;
 pub(crate) use syntax::{parse_infix, parse_prefix};
+pub(crate) use temporal::CURRENT_WATERMARK;
 pub use values::FlinkValuesPlanner;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ mod words;
 
 use super::arguments::Inputs;
 use super::definition::{Function, Parameter as P, Returns as R, Signature, Typing, call};
-use arrow::array::{ArrayRef, StringArray, StringBuilder};
+use arrow::array::{ArrayRef, NullBufferBuilder, StringArray, StringBuilder};
+use arrow::buffer::{Buffer, OffsetBuffer};
 use datafusion_common::Result;
 use std::sync::Arc;
 
@@ -78,11 +79,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 /// Texts that are parts of the arguments.
 pub(super) fn slices<'a>(rows: usize, bytes: usize, slice: impl Fn(usize) -> Option<&'a str>) -> ArrayRef {
-    let mut builder = StringBuilder::with_capacity(rows, bytes);
+    let (mut lengths, mut data) = (Vec::with_capacity(rows), Vec::with_capacity(bytes));
+    let mut valid = NullBufferBuilder::new(rows);
     for row in 0..rows {
-        builder.append_option(slice(row));
+        let text = slice(row);
+        valid.append(text.is_some());
+        let text = text.unwrap_or_default();
+        lengths.push(text.len());
+        data.extend_from_slice(text.as_bytes());
     }
-    Arc::new(builder.finish())
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let texts = StringArray::try_new(offsets, Buffer::from_vec(data), valid.finish());
+    Arc::new(texts.expect("whole texts one after the other"))
 }
 
 /// Texts that `write` makes, in a buffer that is empty at first; `false` is NULL.

@@ -6,11 +6,11 @@
 //! | `x [NOT] BETWEEN SYMMETRIC a AND b` | `[NOT] (x BETWEEN a AND b OR x BETWEEN b AND a)` |
 //! | `JSON_EXISTS(j, p [TRUE\|FALSE\|UNKNOWN\|ERROR ON ERROR])` | `$JSON_EXISTS(j, p, 'FALSE')` |
 //! | `JSON_VALUE(j, p [RETURNING t] [.. ON EMPTY] [.. ON ERROR])` | `$JSON_VALUE(j, p, 't', 'NULL', NULL, 'NULL', NULL)` |
-//! | `JSON_QUERY(j, p [.. WRAPPER] [.. ON EMPTY] [.. ON ERROR])` | `$JSON_QUERY(j, p, 'WITHOUT', 'NULL', 'NULL')` |
+//! | `JSON_QUERY(j, p [RETURNING t] [.. WRAPPER] [.. ON EMPTY] [.. ON ERROR])` | `$JSON_QUERY(j, p, 'WITHOUT', 'NULL', 'NULL', 't')` |
 //! | `TRIM([BOTH\|LEADING\|TRAILING] FROM s)` | `BTRIM(s)`, `LTRIM(s)`, `RTRIM(s)` |
 
 use super::desugar::{call, text};
-use super::type_text::sql_type_of;
+use crate::parser::parse_type;
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
@@ -178,17 +178,17 @@ fn on_empty(parser: &mut Parser) -> Result<bool, ParserError> {
     }
 }
 
+/// The text of the type behind RETURNING; STRING without.
+fn returning(parser: &mut Parser) -> Result<String, ParserError> {
+    if !take(parser, "RETURNING") {
+        return Ok("STRING".to_string());
+    }
+    Ok(parse_type(parser)?.sql_type.to_string())
+}
+
 fn json_value(parser: &mut Parser) -> Result<Expr, ParserError> {
     let mut arguments = document_and_path(parser)?;
-    let returning = match take(parser, "RETURNING") {
-        true => {
-            let data_type = parser.parse_data_type()?;
-            sql_type_of(&data_type)
-                .map_err(|error| ParserError::ParserError(error.strip_backtrace()))?
-                .to_string()
-        }
-        false => "STRING".to_string(),
-    };
+    let returning = returning(parser)?;
     let (mut empty, mut error) = (("NULL", null()), ("NULL", null()));
     loop {
         let behavior = match () {
@@ -209,9 +209,7 @@ fn json_value(parser: &mut Parser) -> Result<Expr, ParserError> {
 
 fn json_query(parser: &mut Parser) -> Result<Expr, ParserError> {
     let mut arguments = document_and_path(parser)?;
-    if word_at(parser, 0, "RETURNING") {
-        return parser.expected_ref("a wrapper or `)`: JSON_QUERY returns STRING", parser.peek_token_ref());
-    }
+    let returning = returning(parser)?;
     let mut wrapper = "WITHOUT";
     if take(parser, "WITHOUT") {
         take(parser, "ARRAY");
@@ -242,6 +240,6 @@ fn json_query(parser: &mut Parser) -> Result<Expr, ParserError> {
         }
     }
     parser.expect_token(&Token::RParen)?;
-    arguments.extend([text(wrapper), text(empty), text(error)]);
+    arguments.extend([text(wrapper), text(empty), text(error), text(returning)]);
     Ok(call("$JSON_QUERY", arguments))
 }

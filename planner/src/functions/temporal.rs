@@ -9,7 +9,7 @@ mod java_format;
 mod moments;
 
 use super::definition::{Call, Function, Parameter as P, Returns as R, Signature, Typed, Typing, call};
-use datafusion_common::Result;
+use datafusion_common::{Result, internal_err};
 use weir_types::SqlType;
 
 pub(super) use convert::FUNCTIONS as FORMAT_FUNCTIONS;
@@ -27,6 +27,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("CURRENT_DATE", TODAY, clock::date, "the date in the session's zone").volatile(),
     Function::new("CURRENT_TIME", NOW_TIME, clock::time, "the time of day in the session's zone").volatile(),
     Function::new("LOCALTIME", NOW_TIME, clock::time, "as CURRENT_TIME").volatile(),
+    Function::new(
+        CURRENT_WATERMARK,
+        Typing::Custom(type_watermark),
+        |_| internal_err!("CURRENT_WATERMARK is read off its operator"),
+        "CURRENT_WATERMARK(rowtime): how far event time has come where the row is; NULL before the first watermark",
+    )
+    .volatile(),
     Function::new(
         "EXTRACT",
         Typing::Custom(fields::type_extract),
@@ -79,6 +86,19 @@ const NOW_LTZ: Typing = Typing::Signatures(&[call(&[], R::TimestampLtz(3))]);
 const NOW_LOCAL: Typing = Typing::Signatures(&[call(&[], R::Timestamp(3))]);
 const TODAY: Typing = Typing::Signatures(&[call(&[], R::Date)]);
 const NOW_TIME: Typing = Typing::Signatures(&[call(&[], R::Time)]);
+
+/// The name of the function that a query's operators answer themselves.
+pub(crate) const CURRENT_WATERMARK: &str = "CURRENT_WATERMARK";
+
+/// Which column it is has to be looked up in the plan: only a time attribute has a watermark.
+fn type_watermark(call: &Call<'_>) -> Result<Typed> {
+    let result = match call.types {
+        [SqlType::Timestamp(_)] => SqlType::Timestamp(3),
+        [SqlType::TimestampLtz(_)] => SqlType::TimestampLtz(3),
+        _ => return call.refuse("one rowtime attribute"),
+    };
+    Ok(Typed { arguments: call.types.to_vec(), result, nullable: true })
+}
 
 /// One date or timestamp (or time of day) gives a BIGINT.
 fn type_part(call: &Call<'_>) -> Result<Typed> {

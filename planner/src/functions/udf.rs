@@ -87,7 +87,8 @@ impl FlinkFunction {
             values.push(literal);
         }
         let nullable: Vec<_> = fields.iter().map(|field| field.is_nullable()).collect();
-        let call = Call { name: self.function.name, types: &types, nullable: &nullable, literals: &values };
+        let Function { name, summary, .. } = *self.function;
+        let call = Call { name, summary, types: &types, nullable: &nullable, literals: &values };
         self.function.typing.resolve(&call)
     }
 }
@@ -181,7 +182,9 @@ impl FlinkFunction {
             "/" | "%" | "MOD" => {
                 let divides_by_literal = matches!(args.get(1), Some(Expr::Literal(value, _))
                     if !value.is_null() && ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero != *value));
-                !divides_by_literal && !matches!(bound.typed.result, SqlType::Double | SqlType::Float)
+                // A quotient of approximate numbers fails only if it is constant.
+                let exact = !matches!(bound.typed.result, SqlType::Double | SqlType::Float);
+                !divides_by_literal && (exact || !args.iter().any(Expr::any_column_refs))
             }
             "$CAST" => bound.typed.arguments[0].is_string() && !bound.typed.result.is_string(),
             _ => true,

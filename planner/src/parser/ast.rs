@@ -36,6 +36,13 @@ impl Statement {
     pub fn line(&self) -> u64 {
         self.line
     }
+
+    /// `EXPLAIN detail` of this statement; errors point to where this statement was written.
+    pub fn explained(&self, detail: ExplainDetail) -> Statement {
+        let statement = Box::new(self.kind.clone());
+        let kind = StatementKind::Explain(Explain { details: vec![detail], statement });
+        Statement { kind, ..self.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]

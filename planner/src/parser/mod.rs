@@ -8,6 +8,7 @@ mod ddl;
 mod dialect;
 mod error;
 mod hints;
+mod reserved;
 mod script;
 mod session;
 mod statement;
@@ -25,7 +26,7 @@ pub(crate) use dialect::{bare, table_argument};
 pub(crate) use hints::split_name;
 pub use script::{Completeness, completeness};
 pub(crate) use stored::{expr_without_places, expression_text, without_places};
-pub(crate) use types::cast_type;
+pub(crate) use types::{cast_type, parse_type};
 
 use crate::PlanError;
 

@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::error::convert;
 use super::hints::Hints;
+use super::reserved::check_names;
 use super::script::{Script, is_blank};
 use crate::PlanError;
 use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query};
@@ -15,6 +16,7 @@ pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Stateme
         let mut parser = StatementParser::new(script, tokens);
         let mut kind = parser.statement()?;
         parser.expect_end()?;
+        check_names(&kind)?;
         hints.apply(&mut kind)?;
         Ok(kind)
     });

@@ -6,14 +6,16 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, not_impl_err, plan_err};
 use datafusion_expr::expr::{AggregateFunction as AggregateExpr, AggregateFunctionParams};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr};
-use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
+use datafusion_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility, WindowFunctionDefinition,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{AggregateFunction, SqlField, SqlType};
 
 /// Users' names, and what they mean.
-const FUNCTIONS: [(&str, AggregateFunction); 17] = [
+const FUNCTIONS: [(&str, AggregateFunction); 23] = [
     ("COUNT", AggregateFunction::Count),
     ("SUM", AggregateFunction::Sum),
     ("SUM0", AggregateFunction::Sum0),
@@ -31,7 +33,22 @@ const FUNCTIONS: [(&str, AggregateFunction); 17] = [
     ("LISTAGG", AggregateFunction::ListAgg),
     ("COLLECT", AggregateFunction::Collect),
     ("ARRAY_AGG", AggregateFunction::ArrayAgg),
+    // What the syntax of JSON_OBJECTAGG and JSON_ARRAYAGG becomes; the first of each is for those who ask for its name.
+    ("JSON_OBJECTAGG", AggregateFunction::JsonObjectAgg { absent_on_null: false }),
+    ("JSON_ARRAYAGG", AggregateFunction::JsonArrayAgg { absent_on_null: true }),
+    ("$JSON_OBJECTAGG_N", AggregateFunction::JsonObjectAgg { absent_on_null: false }),
+    ("$JSON_OBJECTAGG_A", AggregateFunction::JsonObjectAgg { absent_on_null: true }),
+    ("$JSON_ARRAYAGG_N", AggregateFunction::JsonArrayAgg { absent_on_null: false }),
+    ("$JSON_ARRAYAGG_A", AggregateFunction::JsonArrayAgg { absent_on_null: true }),
 ];
+
+/// The type of JSON made by an aggregation, as Flink has it; nothing is cut off at this length.
+const JSON_TEXT: SqlType = SqlType::Varchar(2000);
+
+/// The one value of a scalar subquery. Users cannot call it.
+pub(super) fn single_value() -> AggregateUDF {
+    AggregateUDF::new_from_impl(TypedAggregate::new("SINGLE_VALUE", AggregateFunction::SingleValue, false))
+}
 
 /// All aggregate functions by their names in lower case.
 pub(super) fn registry() -> BTreeMap<String, Arc<AggregateUDF>> {
@@ -83,6 +100,14 @@ impl TypedAggregate {
                 SqlType::Array(Box::new(SqlField::new("item", value.sql_type.clone(), value.nullable))),
                 true,
             ),
+            (AggregateFunction::JsonObjectAgg { .. }, [key, value])
+                if key.sql_type.is_string() && value.sql_type.is_string() =>
+            {
+                (JSON_TEXT, false)
+            }
+            (AggregateFunction::JsonArrayAgg { .. }, [value]) if value.sql_type.is_string() => {
+                (JSON_TEXT, false)
+            }
             (function, [value]) => {
                 let Some(sql_type) = result_type(function, &value.sql_type) else {
                     return self.refuse(arguments);
@@ -97,6 +122,9 @@ impl TypedAggregate {
 
     fn refuse(&self, arguments: &[SqlField]) -> Result<SqlField> {
         let types: Vec<String> = arguments.iter().map(|argument| argument.sql_type.to_string()).collect();
+        if let (AggregateFunction::JsonObjectAgg { .. }, [key, ..]) = (self.function, arguments) {
+            return plan_err!("a key of JSON_OBJECTAGG is text, not {}: CAST(key AS STRING)", key.sql_type);
+        }
         plan_err!("cannot apply {} to ({})", self.name, types.join(", "))
     }
 }
@@ -126,7 +154,7 @@ fn result_type(function: AggregateFunction, argument: &SqlType) -> Option<SqlTyp
             | SqlType::Row(_) => None,
             _ => Some(argument.clone()),
         },
-        FirstValue | LastValue => (*argument != SqlType::Null).then(|| argument.clone()),
+        FirstValue | LastValue | SingleValue => (*argument != SqlType::Null).then(|| argument.clone()),
         _ => None,
     }
 }
@@ -196,21 +224,36 @@ pub(super) struct AggregatePlanner;
 
 impl ExprPlanner for AggregatePlanner {
     fn plan_aggregate(&self, raw: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
-        let counts = raw.func.inner().as_ref().downcast_ref::<TypedAggregate>();
-        let is_count = counts.is_some_and(|typed| typed.function == AggregateFunction::Count);
-        #[expect(deprecated, reason = "what the SQL planner makes of a star")]
-        let counts_rows = match &raw.args[..] {
-            [Expr::Wildcard { .. }] => true,
-            [Expr::Literal(value, _)] => !value.is_null(),
-            _ => false,
-        };
-        if !is_count || !counts_rows || raw.distinct {
+        if !counts_rows(&raw.func, &raw.args) || raw.distinct {
             return Ok(PlannerResult::Original(raw));
         }
         let RawAggregateExpr { func, filter, order_by, null_treatment, .. } = raw;
         let call = AggregateExpr::new_udf(func, vec![], false, filter, order_by, null_treatment);
         Ok(PlannerResult::Planned(Expr::AggregateFunction(call)))
     }
+
+    fn plan_window(&self, mut raw: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        if let WindowFunctionDefinition::AggregateUDF(function) = &raw.func_def
+            && counts_rows(function, &raw.args)
+            && !raw.distinct
+        {
+            raw.args = vec![];
+        }
+        Ok(PlannerResult::Original(raw))
+    }
+}
+
+/// COUNT of a star or of a constant.
+fn counts_rows(function: &AggregateUDF, arguments: &[Expr]) -> bool {
+    let typed = function.inner().as_ref().downcast_ref::<TypedAggregate>();
+    let is_count = typed.is_some_and(|typed| typed.function == AggregateFunction::Count);
+    #[expect(deprecated, reason = "what the SQL planner makes of a star")]
+    let constant = match arguments {
+        [Expr::Wildcard { .. }] => true,
+        [Expr::Literal(value, _)] => !value.is_null(),
+        _ => false,
+    };
+    is_count && constant
 }
 
 #[cfg(test)]

@@ -11,19 +11,22 @@ use crate::query::group_window::{group_window_position, rewrite_group_window};
 use crate::query::origin::Origin;
 use crate::query::origin::{expr_origin, time_attribute_of};
 use crate::query::refuse::{check_expr, check_query};
+use crate::query::subquery::single_values;
 use crate::query::syntax::normalize;
+use crate::query::unnest::rewrite_join;
+use crate::query::watermark::check_watermarks;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, Result, not_impl_err};
+use datafusion_common::{Column, DFSchema, Result, Span, not_impl_err};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned};
 use std::sync::Arc;
 use weir_types::TimeAttribute;
 
@@ -49,14 +52,52 @@ pub(super) fn raw_plan(
     desugar_query(&mut query).map_err(plan_error)?;
     let context = PlanningContext::new(session, functions, view_depth);
     let planner = SqlToRel::new_with_options(&context, parser_options());
+    let order = order_places(&query);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
-    rewrite_windows(plan).map_err(plan_error)
+    rewrite_windows(place_order(plan, &order).map_err(plan_error)?).map_err(plan_error)
 }
 
-/// Replaces the older windows and grouping sets by what they stand for.
+/// Where the keys of the outermost ORDER BY stand.
+fn order_places(query: &ast::Query) -> Vec<Option<Span>> {
+    match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(ast::OrderByKind::Expressions(keys)) => {
+            keys.iter().map(|key| Span::try_from_sqlparser_span(key.expr.span())).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// Gives the keys of the outermost ORDER BY their places: for those that the list has, DataFusion takes the list's columns,
+/// which have none.
+fn place_order(plan: LogicalPlan, places: &[Option<Span>]) -> Result<LogicalPlan> {
+    let mut plan = plan;
+    match &mut plan {
+        LogicalPlan::Projection(projection) => {
+            let input = Arc::unwrap_or_clone(projection.input.clone());
+            projection.input = Arc::new(place_order(input, places)?);
+        }
+        LogicalPlan::Sort(sort) => {
+            for (key, place) in sort.expr.iter_mut().zip(places) {
+                if let (Expr::Column(column), Some(place)) = (&mut key.expr, place)
+                    && column.spans.first().is_none()
+                {
+                    column.spans.add_span(*place);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(plan)
+}
+
+/// Replaces the older windows, grouping sets and joins with UNNEST by what they stand for.
 pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up(|plan| {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        if let LogicalPlan::Join(join) = &plan {
+            let replaced = rewrite_join(join)?;
+            return Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes));
+        }
         let LogicalPlan::Aggregate(aggregate) = &plan else {
             // Columns below may have become NOT NULL or the like.
             return Ok(Transformed::no(plan));
@@ -69,7 +110,10 @@ pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
         Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes))
     })?;
     match rewritten.transformed {
-        true => Ok(rewritten.data.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data),
+        true => {
+            let again = |plan: LogicalPlan| Ok(Transformed::yes(plan.recompute_schema()?));
+            Ok(rewritten.data.transform_up_with_subqueries(again)?.data)
+        }
         false => Ok(rewritten.data),
     }
 }
@@ -79,9 +123,11 @@ pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<Logica
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
         vec![Arc::new(FlinkAnalyzer::new(functions.scalar.clone())), Arc::new(TypeCoercion::new())];
     check_chance(&plan)?;
-    let plan = plan.transform_up(never_empty_groups)?.data;
+    check_watermarks(&plan)?;
+    let plan = single_values(plan)?;
+    let plan = plan.transform_up_with_subqueries(never_empty_groups)?.data;
     let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
-    Ok(plan.transform_up(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
+    Ok(plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
 }
 
 /// Chance in a condition over copies of rows, or over sessions, decides about each copy: it must not go below the

@@ -2,27 +2,42 @@
 //! `-U`.
 
 use crate::PlanError;
-use crate::query::lower::Facts;
+use crate::query::lower::{Facts, join_key};
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
-use weir_types::{CalcSpec, ChangelogMode, GroupAggregateSpec, OperatorNode, OperatorSpec, RowKind};
+use weir_types::{
+    CalcSpec, ChangelogMode, GroupAggregateSpec, JoinKind, NodeIndex, OperatorNode, OperatorSpec, RankSpec,
+    RowKind,
+};
 
 /// Settles the modes of all nodes, which are in topological order.
 pub(super) fn infer_changelog(nodes: &mut [OperatorNode], facts: &mut [Facts]) -> Result<(), PlanError> {
     settle(nodes, facts)?;
     for node in 0..nodes.len() {
+        let inputs: Vec<_> = nodes[node].inputs.iter().map(|input| input.node.0).collect();
+        if let OperatorSpec::Join(spec) = &mut nodes[node].spec {
+            spec.left_unique = facts[inputs[0]].upsert_key.clone();
+            spec.right_unique = facts[inputs[1]].upsert_key.clone();
+        }
         facts[node].upsert_key = upsert_key(nodes, facts, node);
     }
     leave_out_update_before(nodes, facts)?;
     settle(nodes, facts)?;
-    (0..nodes.len()).try_for_each(|node| check_sink(nodes, facts, node))
+    let check =
+        |node: usize| check_sink(nodes, facts, node).map_err(|error| error.at_position(facts[node].place));
+    (0..nodes.len()).try_for_each(check)
 }
 
 fn settle(nodes: &mut [OperatorNode], facts: &[Facts]) -> Result<(), PlanError> {
     for node in 0..nodes.len() {
         let input = input_mode(nodes, node);
+        let retracts: Vec<bool> =
+            nodes[node].inputs.iter().map(|input| !nodes[input.node.0].changelog.is_insert_only()).collect();
+        if let (OperatorSpec::Join(spec), [left, right]) = (&mut nodes[node].spec, &retracts[..]) {
+            (spec.left_retracts, spec.right_retracts) = (*left, *right);
+        }
         nodes[node].changelog = produced(&mut nodes[node], &facts[node], input)?;
     }
     Ok(())
@@ -61,10 +76,54 @@ fn produced(
             spec.input_retracts = retracts;
             Ok(group_mode(spec))
         }
+        OperatorSpec::Rank(spec) => {
+            spec.input_retracts = retracts;
+            Ok(rank_mode(spec))
+        }
+        OperatorSpec::Deduplicate(spec) => Ok(match spec.keep_last {
+            true => updates(spec.emit_update_before),
+            false => ChangelogMode::INSERT_ONLY,
+        }),
+        OperatorSpec::Join(spec) => match spec.kind {
+            JoinKind::Inner | JoinKind::LeftSemi => Ok(input),
+            // What stands beside NULLs is taken back by a match.
+            _ => Ok(ChangelogMode::ALL),
+        },
         OperatorSpec::WindowTableFunction(_) | OperatorSpec::Limit(_) if retracts => {
             Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
         }
         _ => Ok(input),
+    }
+}
+
+fn updates(with_before: bool) -> ChangelogMode {
+    let mode = ChangelogMode::of(&[RowKind::Insert, RowKind::UpdateAfter]);
+    if with_before { mode.union(ChangelogMode::of(&[RowKind::UpdateBefore])) } else { mode }
+}
+
+fn rank_mode(spec: &RankSpec) -> ChangelogMode {
+    let replaces_one = spec.end == 1 && !spec.input_retracts;
+    let mut mode = match spec.shows_ranks() || replaces_one {
+        true => updates(spec.emit_update_before),
+        false => ChangelogMode::of(&[RowKind::Insert, RowKind::Delete]),
+    };
+    if spec.input_retracts {
+        mode = mode.union(ChangelogMode::of(&[RowKind::Delete]));
+    }
+    mode
+}
+
+/// True if no row of a node is ever taken back, as far as can be told while the job is built.
+pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: NodeIndex) -> bool {
+    let below = || nodes[node.0].inputs.iter().all(|input| is_insert_only(nodes, facts, input.node));
+    match &nodes[node.0].spec {
+        OperatorSpec::Source(_) => facts[node.0].connector.is_none_or(|mode| mode.is_insert_only()),
+        OperatorSpec::WindowAggregate(_) => true,
+        OperatorSpec::GroupAggregate(spec) => spec.aggregates.is_empty() && below(),
+        OperatorSpec::Join(spec) => matches!(spec.kind, JoinKind::Inner | JoinKind::LeftSemi) && below(),
+        OperatorSpec::Rank(_) => false,
+        OperatorSpec::Deduplicate(spec) => !spec.keep_last,
+        _ => below(),
     }
 }
 
@@ -91,6 +150,12 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
     let below = || facts[nodes[node].inputs.first()?.node.0].upsert_key.clone();
     match &nodes[node].spec {
         OperatorSpec::GroupAggregate(spec) => Some((0..spec.keys.len()).collect()),
+        OperatorSpec::Rank(spec) => rank_key(spec, below),
+        OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns),
+        OperatorSpec::Join(spec) => {
+            let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
+            join_key(spec, key(0), key(1))
+        }
         OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
             let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
             below()?.into_iter().map(place).collect()
@@ -98,6 +163,22 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
         _ => None,
     }
+}
+
+/// Where `columns` of an input are among those that are given.
+fn places_of(columns: &[usize], given: &[usize]) -> Option<Vec<usize>> {
+    columns.iter().map(|column| given.iter().position(|given| given == column)).collect()
+}
+
+fn rank_key(spec: &RankSpec, input: impl FnOnce() -> Option<Vec<usize>>) -> Option<Vec<usize>> {
+    let partition = || places_of(&spec.partition, &spec.columns);
+    if spec.end == 1 && partition().is_some() {
+        return partition();
+    }
+    if spec.outputs_rank {
+        return partition().map(|key| key.into_iter().chain([spec.columns.len()]).collect());
+    }
+    places_of(&input()?, &spec.columns)
 }
 
 /// The column that `expr` hands on unchanged.
@@ -114,7 +195,9 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
     let mut needed = vec![false; nodes.len()];
     for node in (0..nodes.len()).rev() {
         let wants = match &nodes[node].spec {
-            OperatorSpec::Sink(_) => sink_wants(nodes, facts, node)?,
+            OperatorSpec::Sink(_) => {
+                sink_wants(nodes, facts, node).map_err(|error| error.at_position(facts[node].place))?
+            }
             // A condition judges the row before an update by itself: without it a row that no longer fits would stay.
             OperatorSpec::Calc(calc) => calc.filter.is_some() || needed[node],
             OperatorSpec::Watermark(_) | OperatorSpec::Expand(_) | OperatorSpec::Union => needed[node],
@@ -123,8 +206,11 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
         for input in nodes[node].inputs.clone() {
             needed[input.node.0] |= wants;
         }
-        if let OperatorSpec::GroupAggregate(spec) = &mut nodes[node].spec {
-            spec.emit_update_before = needed[node];
+        match &mut nodes[node].spec {
+            OperatorSpec::GroupAggregate(spec) => spec.emit_update_before = needed[node],
+            OperatorSpec::Rank(spec) => spec.emit_update_before = needed[node],
+            OperatorSpec::Deduplicate(spec) => spec.emit_update_before = needed[node],
+            _ => {}
         }
     }
     Ok(())

@@ -7,7 +7,9 @@ use crate::query::aggregates::{self, AggregatePlanner};
 use crate::query::bind::raw_plan;
 use crate::query::checkpoint_table::CheckpointPlanner;
 use crate::query::error::external;
+use crate::query::ranks::window_function;
 use crate::query::table_source::{TableScanSource, ViewSource};
+use crate::query::unnest::UnnestPlanner;
 use crate::query::window_planner::WindowPlanner;
 use crate::query::{expand, group_window};
 use arrow::datatypes::DataType;
@@ -44,8 +46,9 @@ impl Functions {
     /// Names as users write them, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names = self.scalar.names();
-        names.extend(self.aggregates.values().map(|udf| udf.name().to_string()));
-        names.extend(["TUMBLE", "HOP", "CUMULATE", "SESSION"].map(String::from));
+        let aggregates = self.aggregates.iter().filter(|(name, _)| !name.starts_with('$'));
+        names.extend(aggregates.map(|(_, udf)| udf.name().to_string()));
+        names.extend(["TUMBLE", "HOP", "CUMULATE", "SESSION", "ROW_NUMBER"].map(String::from));
         names.sort();
         names.dedup();
         names
@@ -73,6 +76,7 @@ impl<'a> PlanningContext<'a> {
             ],
             relation_planners: vec![
                 Arc::new(WindowPlanner { in_view: view_depth > 0 }),
+                Arc::new(UnnestPlanner::new(functions.scalar.clone(), view_depth > 0)),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),
                 Arc::new(CheckpointPlanner {
                     connectors: session.connectors.clone(),
@@ -151,8 +155,8 @@ impl ContextProvider for PlanningContext<'_> {
         self.functions.aggregates.get(&name.to_lowercase()).cloned()
     }
 
-    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
-        None
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        window_function(name)
     }
 
     fn get_variable_type(&self, _variable_names: &[String]) -> Option<DataType> {

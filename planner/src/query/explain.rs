@@ -1,7 +1,10 @@
 //! EXPLAIN: the plan as it was understood, as it was optimised, and the operators that carry it out.
 
-use crate::query::lower::Lowered;
+mod cost;
+
+use crate::query::lower::{Facts, Lowered};
 use crate::{ExplainDetail, PlanError};
+use cost::{Cost, costs};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::{Expr, LogicalPlan};
 use serde_json::json;
@@ -10,15 +13,8 @@ use weir_types::{Exchange, NodeIndex, OperatorNode, OperatorSpec, Parallelism};
 
 /// The text of EXPLAIN for one statement.
 pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<String, PlanError> {
-    for detail in details {
-        match detail {
-            ExplainDetail::ChangelogMode | ExplainDetail::JsonExecutionPlan => {}
-            ExplainDetail::EstimatedCost => return Err(PlanError::not_supported("EXPLAIN ESTIMATED_COST")),
-            ExplainDetail::PlanAdvice => return Err(PlanError::not_supported("EXPLAIN PLAN_ADVICE")),
-            ExplainDetail::Checkpoint => {
-                return Err(PlanError::internal("EXPLAIN CHECKPOINT is answered by whoever runs jobs"));
-            }
-        }
+    if details.contains(&ExplainDetail::Checkpoint) {
+        return Err(PlanError::internal("EXPLAIN CHECKPOINT is answered by whoever runs jobs"));
     }
     let mut text = String::from("== Abstract Syntax Tree ==\n");
     for (plan, _) in &lowered.plans {
@@ -28,8 +24,13 @@ pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<St
     for (_, optimized) in &lowered.plans {
         text.push_str(&format!("{}\n\n", plan_text(optimized)));
     }
-    text.push_str("== Optimized Execution Plan ==\n");
-    text.push_str(&operators(lowered, details.contains(&ExplainDetail::ChangelogMode)));
+    let advises = details.contains(&ExplainDetail::PlanAdvice);
+    text.push_str(if advises {
+        "== Optimized Execution Plan With Advice ==\n"
+    } else {
+        "== Optimized Execution Plan ==\n"
+    });
+    text.push_str(&operators(lowered, details));
     for warning in &lowered.job.warnings {
         text.push_str(&format!("\nwarning: {warning}\n"));
     }
@@ -55,7 +56,7 @@ fn plan_text(plan: &LogicalPlan) -> String {
 
 /// The operators from the sinks down to the sources, inputs indented. What several operators read is written once and
 /// then referred to, as Flink does it.
-fn operators(lowered: &Lowered, with_changelog: bool) -> String {
+fn operators(lowered: &Lowered, details: &[ExplainDetail]) -> String {
     let nodes = &lowered.job.graph.nodes;
     let mut readers = vec![0; nodes.len()];
     for input in nodes.iter().flat_map(|node| &node.inputs) {
@@ -63,10 +64,13 @@ fn operators(lowered: &Lowered, with_changelog: bool) -> String {
     }
     let mut tree = Tree {
         nodes,
+        facts: &lowered.facts,
         shared: readers.iter().map(|readers| *readers > 1).collect(),
         reuse: vec![None; nodes.len()],
         next_reuse: 1,
-        with_changelog,
+        with_changelog: details.contains(&ExplainDetail::ChangelogMode),
+        costs: details.contains(&ExplainDetail::EstimatedCost).then(|| costs(nodes)),
+        advice: details.contains(&ExplainDetail::PlanAdvice).then(Vec::new),
         text: String::new(),
     };
     for (place, node) in nodes.iter().enumerate() {
@@ -77,15 +81,28 @@ fn operators(lowered: &Lowered, with_changelog: bool) -> String {
             tree.node(NodeIndex(place), "", "");
         }
     }
+    if let Some(advice) = tree.advice {
+        if advice.is_empty() {
+            tree.text.push_str("\nNo available advice...\n");
+        }
+        for (place, advice) in advice.iter().enumerate() {
+            let _ = writeln!(tree.text, "\nadvice[{}]: [ADVICE] {advice}.", place + 1);
+        }
+    }
     tree.text
 }
 
 struct Tree<'a> {
     nodes: &'a [OperatorNode],
+    facts: &'a [Facts],
     shared: Vec<bool>,
     reuse: Vec<Option<usize>>,
     next_reuse: usize,
     with_changelog: bool,
+    /// of each node, if they are shown
+    costs: Option<Vec<Cost>>,
+    /// what was advised so far, each once, if advice is asked for
+    advice: Option<Vec<String>>,
     text: String,
 }
 
@@ -97,11 +114,19 @@ impl Tree<'_> {
             self.line(first, &format!("Reused(reference_id=[{reuse}])"));
             return;
         }
-        let mut label = self.with_mode(&node.label, index);
+        let mut label = match self.advise(index) {
+            Some(number) => {
+                self.with_mode(&node.label.replacen('(', &format!("(advice=[{number}], "), 1), index)
+            }
+            None => self.with_mode(&node.label, index),
+        };
         if self.shared[index.0] {
             self.reuse[index.0] = Some(self.next_reuse);
             label.push_str(&format!("(reuse_id=[{}])", self.next_reuse));
             self.next_reuse += 1;
+        }
+        if let Some(costs) = &self.costs {
+            label.push_str(&format!(": {}", costs[index.0]));
         }
         self.line(first, &label);
         let inputs = &node.inputs;
@@ -124,6 +149,24 @@ impl Tree<'_> {
                 None => self.node(input.node, &first, &rest),
             }
         }
+    }
+
+    /// The number of what is to be said about a node's state, from 1.
+    fn advise(&mut self, index: NodeIndex) -> Option<usize> {
+        let advice = self.advice.as_mut()?;
+        let bounded = self.facts[index.0].bounded;
+        let clause = self.nodes[index.0].state.as_ref()?.unbounded_clause.as_ref().filter(|_| !bounded)?;
+        let said = format!(
+            "nothing bounds the state of {clause}: you might want to group by a window, or to set 'table.exec.state.ttl' \
+             so that keys that were idle for that long are forgotten"
+        );
+        let known = advice.iter().position(|known| *known == said);
+        Some(
+            1 + known.unwrap_or_else(|| {
+                advice.push(said);
+                advice.len() - 1
+            }),
+        )
     }
 
     fn line(&mut self, before: &str, line: &str) {

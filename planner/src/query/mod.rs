@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
-//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner` |
+//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest` |
 //! | older windows and grouping sets replaced | `group_window`, `expand` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |
@@ -34,12 +34,16 @@ mod names;
 mod not_null;
 mod optimize;
 mod origin;
+mod ranks;
 mod refuse;
+mod subquery;
 mod syntax;
 mod table_source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unnest;
+mod watermark;
 mod window_function;
 mod window_planner;
 

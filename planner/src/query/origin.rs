@@ -4,6 +4,7 @@
 
 use crate::query::expand::Expand;
 use crate::query::table_source::TableScanSource;
+use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
 use datafusion_common::Column;
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
@@ -31,6 +32,10 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
         }
         LogicalPlan::Filter(filter) => origin(&filter.input, column),
         LogicalPlan::Limit(limit) => origin(&limit.input, column),
+        LogicalPlan::Window(window) => {
+            window.input.schema().has_column(column).then(|| origin(&window.input, column)).flatten()
+        }
+        LogicalPlan::Sort(sort) => origin(&sort.input, column),
         LogicalPlan::TableScan(scan) => {
             let source = TableScanSource::of(&scan.source)?;
             let field = source.table().schema.field_with_name(&column.name).ok()?;
@@ -48,6 +53,9 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
                     Some(part) => Some(Origin::Window { part, node }),
                     None => origin(&node.input, column),
                 };
+            }
+            if let Some(unnest) = Unnest::of(plan) {
+                return origin(&unnest.input, column).filter(|_| !unnest.appended().contains(column));
             }
             let expand = Expand::of(plan)?;
             expand.passes(column).and_then(|column| origin(&expand.input, &column))

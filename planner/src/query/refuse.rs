@@ -4,8 +4,9 @@ use crate::PlanError;
 use crate::parser::table_argument;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
 use sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArguments, GroupByExpr, Query, Select, SelectItem,
-    SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, Visit, Visitor,
+    Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments, GroupByExpr, Join,
+    JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
+    TableFactor, Value, Visit, Visitor,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -52,9 +53,6 @@ impl Visitor for Checker {
         if let Some(with) = query.with.as_ref().filter(|with| with.recursive) {
             refuse("WITH RECURSIVE", with.span())?;
         }
-        if let Some(order_by) = &query.order_by {
-            refuse("ORDER BY", order_by.span())?;
-        }
         let others = [
             (query.fetch.is_some(), "FETCH FIRST, write LIMIT instead"),
             (!query.locks.is_empty(), "FOR UPDATE"),
@@ -69,13 +67,8 @@ impl Visitor for Checker {
 
     fn pre_visit_select(&mut self, select: &Select) -> Flow {
         check_clauses(select)?;
-        if let [_, second, ..] = &select.from[..] {
-            refuse("joins: several tables in FROM", second.span())?;
-        }
-        for table in &select.from {
-            if let Some(join) = table.joins.first() {
-                refuse("joins", join.relation.span())?;
-            }
+        for join in select.from.iter().flat_map(|table| &table.joins) {
+            check_join(join)?;
         }
         let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
             return refuse("GROUP BY ALL", select.group_by.span());
@@ -126,9 +119,13 @@ impl Visitor for Checker {
             }
             TableFactor::TableFunction { expr, .. } => self.check_table_function(expr),
             TableFactor::Function { name, .. } => refuse(format_args!("table function {name}"), span),
-            TableFactor::UNNEST { .. } => refuse("UNNEST", span),
+            TableFactor::UNNEST { with_offset, .. } => {
+                refuse_any(&[(*with_offset, "WITH OFFSET, write WITH ORDINALITY instead")], span)
+            }
             TableFactor::MatchRecognize { .. } => refuse("MATCH_RECOGNIZE", span),
-            TableFactor::NestedJoin { .. } => refuse("joins in parentheses", span),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                table_with_joins.joins.iter().try_for_each(check_join)
+            }
             _ => refuse("this kind of table in FROM", span),
         }
     }
@@ -138,9 +135,6 @@ impl Visitor for Checker {
             return ControlFlow::Continue(());
         }
         match expr {
-            Expr::Subquery(_) => refuse("scalar subqueries", expr.span()),
-            Expr::Exists { .. } => refuse("EXISTS", expr.span()),
-            Expr::InSubquery { .. } => refuse("IN with a subquery", expr.span()),
             Expr::AnyOp { .. } | Expr::AllOp { .. } => refuse("ANY and ALL", expr.span()),
             Expr::Function(function) => check_function(function, expr.span()),
             _ => ControlFlow::Continue(()),
@@ -187,16 +181,67 @@ fn check_body(body: &SetExpr) -> Flow {
         SetExpr::SetOperation { left, op, set_quantifier, right } => {
             match (op, set_quantifier) {
                 (SetOperator::Union, SetQuantifier::All) => {}
-                (SetOperator::Union, SetQuantifier::None | SetQuantifier::Distinct) => {
-                    refuse("UNION without ALL", right.span())?;
-                }
-                _ => refuse(op, right.span())?,
+                (
+                    SetOperator::Union | SetOperator::Intersect | SetOperator::Except,
+                    SetQuantifier::None | SetQuantifier::Distinct,
+                ) => {}
+                _ => refuse(format_args!("{op} {set_quantifier}"), right.span())?,
             }
             check_body(left)?;
             check_body(right)
         }
         SetExpr::Table(_) => refuse("TABLE as a query, write SELECT * FROM instead", body.span()),
         _ => refuse("this statement as a query", body.span()),
+    }
+}
+
+fn is_true(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == Value::Boolean(true))
+}
+
+fn check_join(join: &Join) -> Flow {
+    use JoinConstraint::{Natural, On, Using};
+    let span = join.relation.span();
+    // Elements of a collection belong to a row: they have no rows of their own that others could be missing from.
+    let of_unnest = matches!(join.relation, TableFactor::UNNEST { .. });
+    match &join.join_operator {
+        JoinOperator::Left(On(condition)) | JoinOperator::LeftOuter(On(condition))
+            if of_unnest && !is_true(condition) =>
+        {
+            let message = "a condition of LEFT JOIN UNNEST, only ON TRUE is: filter the collection, or write CROSS JOIN \
+                           UNNEST and a WHERE";
+            refuse(message, condition.span())
+        }
+        JoinOperator::CrossJoin(JoinConstraint::None)
+        | JoinOperator::Join(On(_))
+        | JoinOperator::Inner(On(_))
+        | JoinOperator::Left(On(_))
+        | JoinOperator::LeftOuter(On(_)) => ControlFlow::Continue(()),
+        _ if of_unnest => {
+            let message = "UNNEST is joined by CROSS JOIN, by JOIN .. ON, or by LEFT JOIN .. ON TRUE";
+            ControlFlow::Break(PlanError::invalid(message).at(span))
+        }
+        JoinOperator::Join(Using(_) | Natural)
+        | JoinOperator::Inner(Using(_) | Natural)
+        | JoinOperator::Left(Using(_) | Natural)
+        | JoinOperator::LeftOuter(Using(_) | Natural)
+        | JoinOperator::Right(On(_) | Using(_) | Natural)
+        | JoinOperator::RightOuter(On(_) | Using(_) | Natural)
+        | JoinOperator::FullOuter(On(_)) => ControlFlow::Continue(()),
+        JoinOperator::FullOuter(Using(_) | Natural) => {
+            refuse("FULL JOIN with USING or NATURAL, write ON instead", span)
+        }
+        JoinOperator::Join(JoinConstraint::None)
+        | JoinOperator::Inner(JoinConstraint::None)
+        | JoinOperator::Left(JoinConstraint::None)
+        | JoinOperator::LeftOuter(JoinConstraint::None)
+        | JoinOperator::Right(JoinConstraint::None)
+        | JoinOperator::RightOuter(JoinConstraint::None)
+        | JoinOperator::FullOuter(JoinConstraint::None) => {
+            let message = "this join needs a condition: ON .., or CROSS JOIN for all pairs";
+            ControlFlow::Break(PlanError::invalid(message).at(span))
+        }
+        _ => refuse("this kind of join", span),
     }
 }
 
@@ -221,12 +266,34 @@ fn check_clauses(select: &Select) -> Flow {
         (!select.cluster_by.is_empty(), "CLUSTER BY"),
         (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
         (!select.sort_by.is_empty(), "SORT BY"),
-        (!select.named_window.is_empty(), "WINDOW"),
         (select.exclude.is_some(), "EXCLUDE"),
         (select.value_table_mode.is_some(), "SELECT AS VALUE"),
     ];
     refuse_any(&others, select.span())
 }
+
+/// Flink's grammar has no DISTINCT and no FILTER here, and it takes ORDER BY without heeding it.
+fn check_json_aggregate(function: &Function, name: &str, span: Span) -> Flow {
+    let FunctionArguments::List(list) = &function.args else { return ControlFlow::Continue(()) };
+    let orders = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::OrderBy(_));
+    let refused = [
+        (list.duplicate_treatment.is_some(), "DISTINCT"),
+        (function.filter.is_some(), "FILTER"),
+        (list.clauses.iter().any(orders), "ORDER BY"),
+    ];
+    match refused.iter().find(|(present, _)| *present) {
+        Some((_, clause)) => {
+            let message = format!(
+                "{name} takes no {clause}: do it in a query below, whose rows come as they are to be written"
+            );
+            ControlFlow::Break(PlanError::invalid(message).at(span))
+        }
+        None => ControlFlow::Continue(()),
+    }
+}
+
+const NOT_BUILT_OVER: [&str; 8] =
+    ["RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "NTH_VALUE"];
 
 fn check_function(function: &Function, span: Span) -> Flow {
     let name = function_name(function);
@@ -236,8 +303,8 @@ fn check_function(function: &Function, span: Span) -> Flow {
         );
         return ControlFlow::Break(PlanError::invalid(message).at(span));
     }
-    if function.over.is_some() {
-        refuse("OVER", span)?;
+    if function.over.is_some() && NOT_BUILT_OVER.contains(&name.as_str()) {
+        refuse(format_args!("{name} .. OVER"), span)?;
     }
     if !function.within_group.is_empty() {
         refuse("WITHIN GROUP", span)?;
@@ -245,8 +312,8 @@ fn check_function(function: &Function, span: Span) -> Flow {
     if function.null_treatment.is_some() {
         refuse("IGNORE NULLS and RESPECT NULLS", span)?;
     }
-    if let "JSON_OBJECTAGG" | "JSON_ARRAYAGG" | "CURRENT_WATERMARK" = name.as_str() {
-        refuse(&name, span)?;
+    if let "JSON_OBJECTAGG" | "JSON_ARRAYAGG" = name.as_str() {
+        check_json_aggregate(function, &name, span)?;
     }
     if let FunctionArguments::List(list) = &function.args
         && let Some(clause) = list.clauses.first()

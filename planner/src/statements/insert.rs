@@ -133,7 +133,7 @@ impl Target {
         for (index, place) in self.wanted.iter().enumerate() {
             self.values[*place] = SinkValue::Column(index);
         }
-        Ok(JobRoot::Sink { table: table.clone(), overwrite, query, values: self.values })
+        Ok(JobRoot::Sink { table: table.clone(), place: name.span, overwrite, query, values: self.values })
     }
 }
 

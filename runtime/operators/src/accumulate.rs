@@ -19,7 +19,7 @@ pub(crate) fn accumulate(
     count_word: Option<usize>,
 ) -> Result<(), OperatorError> {
     let AccumulatorTable { state, distincts } = table;
-    set.load(&keyed.rows(*state, namespace), &grouping.slots, rows);
+    set.load(&keyed.rows(*state, namespace), &grouping.slots, pins, rows);
     let (mut retracts, mut resets) = (Vec::new(), Vec::new());
     if let Some(word) = count_word {
         resets.resize(batch.num_rows(), false);

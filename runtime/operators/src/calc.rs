@@ -1,22 +1,27 @@
 //! Filter, then project.
 
-use crate::{Operator, OperatorContext, OperatorError, Output};
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt8Array};
+use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt8Array,
+};
 use arrow::compute::{FilterBuilder, FilterPredicate, cast, prep_null_mask_filter};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::collect_columns;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_types::{CalcSpec, ChangelogBatch, RowKind, RowKinds};
+use weir_types::{CalcSpec, ChangelogBatch, RowKind, RowKinds, Watermark};
 
 /// Rows where the filter is TRUE, projected. The filter is evaluated first, and the projection only over the
 /// rows that it leaves: `1/x` never sees the `x = 0` that `WHERE x <> 0` removes.
 pub(crate) struct Calc {
     filter: Option<Arc<dyn PhysicalExpr>>,
     projection: Option<Projection>,
+    reads_watermark: bool,
+    /// Where event time stands: of no operator's state, for it comes anew with the input.
+    watermark: Option<Watermark>,
 }
 
 struct Projection {
@@ -33,7 +38,24 @@ impl Calc {
             Some(expressions) => Some(Projection::new(expressions, schema)?),
             None => None,
         };
-        Ok(Calc { filter: spec.filter.clone(), projection })
+        if spec.reads_watermark && projection.is_none() {
+            return Err(OperatorError::internal(
+                "a filter over the watermark needs a projection that leaves it out",
+            ));
+        }
+        let (filter, reads_watermark) = (spec.filter.clone(), spec.reads_watermark);
+        Ok(Calc { filter, projection, reads_watermark, watermark: None })
+    }
+
+    /// The rows with the watermark as one more column.
+    fn with_watermark(&self, rows: &RecordBatch) -> Result<RecordBatch, OperatorError> {
+        let millis = self.watermark.map(|watermark| watermark.0);
+        let column = TimestampMillisecondArray::from_iter(std::iter::repeat_n(millis, rows.num_rows()));
+        let field = Field::new("$watermark", DataType::Timestamp(TimeUnit::Millisecond, None), true);
+        let schema = rows.schema();
+        let fields: Vec<_> = schema.fields().iter().cloned().chain([Arc::new(field)]).collect();
+        let columns = rows.columns().iter().cloned().chain([Arc::new(column) as ArrayRef]).collect();
+        batch_of(Arc::new(Schema::new(fields)), columns, rows.num_rows())
     }
 }
 
@@ -65,7 +87,7 @@ impl Projection {
 }
 
 /// The expression with each column's place changed to its place within `used`.
-fn move_columns(
+pub(crate) fn move_columns(
     expression: Arc<dyn PhysicalExpr>,
     used: &[usize],
 ) -> Result<Arc<dyn PhysicalExpr>, OperatorError> {
@@ -162,9 +184,11 @@ impl Operator for Calc {
         _context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
+        let extended = self.reads_watermark.then(|| self.with_watermark(batch.rows())).transpose()?;
+        let input = extended.as_ref().unwrap_or(batch.rows());
         let mut predicate = None;
         if let Some(filter) = &self.filter {
-            let selected = evaluate_filter(filter, batch.rows())?;
+            let selected = evaluate_filter(filter, input)?;
             match selected.true_count() {
                 0 => return Ok(()),
                 all if all == batch.num_rows() => {}
@@ -172,7 +196,7 @@ impl Operator for Calc {
             }
         }
         let rows = match (&self.projection, &predicate) {
-            (Some(projection), predicate) => projection.apply(batch.rows(), predicate.as_ref())?,
+            (Some(projection), predicate) => projection.apply(input, predicate.as_ref())?,
             (None, Some(predicate)) => filter_rows(batch.rows(), predicate)?,
             (None, None) => {
                 output.batch(batch);
@@ -185,5 +209,15 @@ impl Operator for Calc {
         };
         output.batch(ChangelogBatch::new(rows, kinds));
         Ok(())
+    }
+
+    fn on_watermark(
+        &mut self,
+        watermark: Watermark,
+        _context: &mut OperatorContext,
+        _output: &mut Output,
+    ) -> Result<Progress, OperatorError> {
+        self.watermark = Some(watermark);
+        Ok(Progress::Done)
     }
 }

@@ -1,11 +1,16 @@
 //! From a node of the job graph to the operator that does its work.
 
 use crate::calc::Calc;
+use crate::deduplicate::{FirstRow, LastRow};
 use crate::expand::Expand;
 use crate::group_aggregate::GroupAggregate;
+use crate::join::Join;
 use crate::limit::Limit;
+use crate::over::Over;
+use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
 use crate::union::Union;
+use crate::unnest::Unnest;
 use crate::values::Values;
 use crate::watermark::WatermarkAssigner;
 use crate::window_aggregate::WindowAggregate;
@@ -51,6 +56,14 @@ fn create(
         }
         OperatorSpec::WindowTableFunction(spec) => Box::new(WindowTableFunction::new(spec, schema)?),
         OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, schema)),
+        OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, schema)?),
+        OperatorSpec::Join(spec) => Box::new(Join::new(&node.id, spec, inputs, schema, settings)?),
+        OperatorSpec::Rank(spec) => Box::new(Rank::new(&node.id, spec, input()?, schema, settings)?),
+        OperatorSpec::Deduplicate(spec) => match spec.keep_last {
+            true => Box::new(LastRow::new(&node.id, spec, input()?, schema, settings)),
+            false => Box::new(FirstRow::new(&node.id, spec, input()?, schema, settings)),
+        },
+        OperatorSpec::Over(spec) => Box::new(Over::new(&node.id, spec, input()?, schema, settings)?),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),
         OperatorSpec::GroupAggregate(spec) => {

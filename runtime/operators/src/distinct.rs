@@ -277,6 +277,29 @@ fn pick(
     }
 }
 
+/// What a state keeps of rows of `schema`: `leading`, then `columns`, no two of one name.
+pub(crate) fn state_fields(
+    leading: Vec<SqlField>,
+    columns: &[usize],
+    schema: &Schema,
+) -> Result<Vec<SqlField>, OperatorError> {
+    let mut fields = leading;
+    for column in columns {
+        let mut field = sql_field(schema, *column)?;
+        field.name = unlike(field.name, fields.iter().map(|field| field.name.as_str()));
+        fields.push(field);
+    }
+    Ok(fields)
+}
+
+/// When a row happened, as a field of a state: milliseconds of the row's time attribute.
+pub(crate) fn time_field(proctime: bool) -> SqlField {
+    match proctime {
+        true => SqlField::new("proctime", SqlType::TimestampLtz(3), false),
+        false => SqlField::new("rowtime", SqlType::Timestamp(3), false),
+    }
+}
+
 /// A column of the input as a field of a state.
 pub(crate) fn sql_field(schema: &Schema, column: usize) -> Result<SqlField, OperatorError> {
     let field = schema.field(column);

@@ -22,15 +22,16 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
-use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, SnapshotMode};
+use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, RocksDb, SnapshotMode};
 use weir_types::{
-    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RowKind, RowKinds,
-    SqlType, SubtaskIndex, Watermark,
+    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RocksDbSettings, RowKind,
+    RowKinds, SqlType, SubtaskIndex, Watermark,
 };
 
 /// A clock that stands still until it is set.
@@ -148,6 +149,51 @@ pub(crate) struct Harness {
 
 const GROUPS: u32 = 128;
 
+/// Where the state of harnesses is that are made on this thread: in memory, or on disk with so many bytes for rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Backing {
+    Heap,
+    Disk(u64),
+}
+
+impl Backing {
+    /// Runs `test` with the state of its harnesses there.
+    pub(crate) fn with<T>(self, test: impl FnOnce() -> T) -> T {
+        let before = BACKING.replace(self);
+        let result = test();
+        BACKING.set(before);
+        result
+    }
+
+    fn backend(self, range: KeyGroupRange) -> KeyedStateBackend {
+        static UNIQUE: AtomicU64 = AtomicU64::new(1);
+        match self {
+            Backing::Heap => KeyedStateBackend::new(range, GROUPS),
+            Backing::Disk(row_cache_bytes) => {
+                let settings = RocksDbSettings {
+                    managed: false,
+                    row_cache_bytes,
+                    write_buffer_bytes: 64 << 10,
+                    threads: 1,
+                    ..RocksDbSettings::default()
+                };
+                let shared = RocksDb::open(&settings, &work_directory()).unwrap();
+                KeyedStateBackend::on_disk(range, GROUPS, &shared, UNIQUE.fetch_add(1, Ordering::Relaxed))
+            }
+        }
+    }
+}
+
+thread_local! {
+    static BACKING: Cell<Backing> = const { Cell::new(Backing::Heap) };
+}
+
+/// In memory where that can be: disks take long to be sure of what they hold.
+fn work_directory() -> PathBuf {
+    let in_memory = PathBuf::from("/dev/shm");
+    if in_memory.is_dir() { in_memory } else { std::env::temp_dir() }
+}
+
 fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> OperatorContext {
     OperatorContext {
         subtask: SubtaskIndex(0),
@@ -155,7 +201,7 @@ fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> 
         batch_rows,
         clock,
         metrics: Arc::new(OperatorMetrics::default()),
-        keyed: KeyedStateBackend::new(range, GROUPS),
+        keyed: BACKING.get().backend(range),
         operator_state: OperatorStateBackend::new(),
     }
 }
@@ -199,7 +245,7 @@ impl Harness {
         self.checkpoints += 1;
         let snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
         Saved {
-            keyed: snapshot.fetched(std::path::Path::new(""), "a test").unwrap(),
+            keyed: snapshot.fetched(&work_directory(), "a test").unwrap(),
             operator: self.context.operator_state.snapshot(),
         }
     }
@@ -246,7 +292,11 @@ impl Harness {
     }
 
     pub(crate) fn batch(&mut self, batch: ChangelogBatch) {
-        self.call(|operator, context, output| operator.on_batch(0, batch, context, output));
+        self.batch_of_input(0, batch);
+    }
+
+    pub(crate) fn batch_of_input(&mut self, input: usize, batch: ChangelogBatch) {
+        self.call(|operator, context, output| operator.on_batch(input, batch, context, output));
     }
 
     pub(crate) fn watermark(&mut self, watermark: Watermark) {
@@ -299,16 +349,41 @@ pub(crate) fn run_script(name: &str, make: impl Fn(&SchemaRef) -> Box<dyn Operat
         std::fs::write(&path, format!("{events}----\n{actual}")).unwrap();
         return;
     }
+    let recovering = events.replace("\nwatermark", "\nrecover\nwatermark");
     for batch_rows in [usize::MAX, 1, 2, 3] {
         let actual = run_events(events, batch_rows, make.clone());
         assert_eq!(actual, expected, "{name} with batches of {batch_rows} rows");
-        let recovering = events.replace("\nwatermark", "\nrecover\nwatermark");
         let actual = run_events(&recovering, batch_rows, make.clone());
         assert_eq!(
             actual, expected,
             "{name} with batches of {batch_rows} rows, recovering before each watermark"
         );
     }
+    for (backing, batch_rows) in
+        [(Backing::Disk(0), 2), (Backing::Disk(0), usize::MAX), (Backing::Disk(30_000), 3)]
+    {
+        for events in [events, recovering.as_str()] {
+            let actual = backing.with(|| run_events(events, batch_rows, make.clone()));
+            let recovering = if events == recovering { ", recovering" } else { "" };
+            assert_eq!(
+                in_any_order(&actual),
+                in_any_order(expected),
+                "{name} with batches of {batch_rows} rows on {backing:?}{recovering}"
+            );
+        }
+    }
+}
+
+/// Rows between two watermarks sorted: entries of a window come in the order of their keys from a disk.
+fn in_any_order(lines: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<&str> = lines.lines().collect();
+    let parts = lines.split_inclusive(|line| line.starts_with("watermark"));
+    let sorted = |part: &[_]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part
+    };
+    parts.map(sorted).collect()
 }
 
 fn run_events(

@@ -3,13 +3,13 @@
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, ROWS_FIELD, Retractions, and};
 use crate::calc::batch_of;
 use crate::distinct::{DistinctMaps, sql_field};
-use crate::grouping::Grouping;
+use crate::grouping::{Grouping, parts};
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
-use weir_state::{Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
+use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
 use weir_types::{
     ChangelogBatch, GroupAggregateSpec, JobSettings, OperatorId, RowKind, RowKinds, SqlField, SqlType,
 };
@@ -123,7 +123,7 @@ impl GroupAggregate {
         } else {
             grouping.group(slots);
         }
-        self.set.load(&context.keyed.rows(*state, Namespace::Void), &grouping.slots, rows);
+        self.set.load(&context.keyed.rows(*state, Namespace::Void), &grouping.slots, pins, rows);
         let mut exists = match self.spec.input_retracts {
             true => (0..rows.len()).map(|row| rows.part(row, 0, 1)[0] != 0).collect(),
             false => grouping.existing(&found.created, start),
@@ -222,16 +222,51 @@ impl GroupAggregate {
         Ok(())
     }
 
+    /// The entries of the largest of the states; 0 if some are on disk alone.
+    fn entries(&self, keyed: &KeyedStateBackend) -> usize {
+        let states = self.states.iter();
+        let states = states.flat_map(|states| [&states.groups].into_iter().chain(&states.distincts.maps));
+        let entries =
+            |most: usize, state: &StateId| Some(most.max(keyed.entries_in_memory(*state, Namespace::Void)?));
+        states.into_iter().try_fold(0, entries).unwrap_or(0)
+    }
+
+    /// Counts `batch` in, in steps whose results fit in memory.
+    fn count_in(
+        &mut self,
+        batch: ChangelogBatch,
+        groups: StateId,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        self.resolve(batch.rows(), context, groups)?;
+        let (mut rest, mut start) = (batch, 0);
+        loop {
+            let len = self.step_rows(start, rest.num_rows(), context);
+            self.process(&rest, start, len, context, output)?;
+            start += len;
+            if start == rest.num_rows() {
+                return Ok(());
+            }
+            // The step may have deleted groups that the other rows found.
+            if self.spec.input_retracts {
+                rest = rest.slice(start, rest.num_rows() - start);
+                start = 0;
+                self.resolve(rest.rows(), context, groups)?;
+            }
+        }
+    }
+
     /// How many of the rows from `start` to count in at once, so that results fit in memory.
     fn step_rows(&mut self, start: usize, rows: usize, context: &mut OperatorContext) -> usize {
         let Some(States { groups, .. }) = &self.states else { return rows - start };
         if !self.set.has_bytes() {
             return rows - start;
         }
-        self.scratch.grouping.group(&self.scratch.found.slots[start..rows]);
-        let state = context.keyed.rows(*groups, Namespace::Void);
-        self.set.load(&state, &self.scratch.grouping.slots, &mut self.scratch.rows);
-        let widest = self.set.result_bytes(&self.scratch.rows).max(64);
+        let Scratch { found, grouping, rows: group_rows, pins } = &mut self.scratch;
+        grouping.group(&found.slots[start..rows]);
+        self.set.load(&context.keyed.rows(*groups, Namespace::Void), &grouping.slots, pins, group_rows);
+        let widest = self.set.result_bytes(group_rows).max(64);
         (RESULT_BYTES / (2 * widest)).clamp(1, rows - start)
     }
 }
@@ -335,21 +370,9 @@ impl Operator for GroupAggregate {
             Some(states) => states.groups,
             None => return Err(OperatorError::internal("an operator was not opened")),
         };
-        self.resolve(batch.rows(), context, groups)?;
-        let (mut rest, mut start) = (batch, 0);
-        loop {
-            let len = self.step_rows(start, rest.num_rows(), context);
-            self.process(&rest, start, len, context, output)?;
-            start += len;
-            if start == rest.num_rows() {
-                return Ok(());
-            }
-            // The step may have deleted groups that the other rows found.
-            if self.spec.input_retracts {
-                rest = rest.slice(start, rest.num_rows() - start);
-                start = 0;
-                self.resolve(rest.rows(), context, groups)?;
-            }
+        for part in parts(self.entries(&context.keyed), batch.num_rows()) {
+            self.count_in(batch.slice(part.start, part.len()), groups, context, output)?;
         }
+        Ok(())
     }
 }

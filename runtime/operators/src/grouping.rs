@@ -1,8 +1,21 @@
 //! The groups of a batch, numbered by their first row.
 
+use std::ops::Range;
+use weir_state::CACHED_ROWS;
+
 const NONE: u32 = u32::MAX;
 /// Slots below are looked up in a plain table.
 const DIRECT: u32 = 1 << 14;
+
+/// States of fewer entries stay in the second-level cache by themselves.
+const CACHED_ENTRIES: usize = 1 << 14;
+
+/// The parts of a batch of `rows` rows that are resolved and counted in one after the other: so small, if the
+/// state has many `entries`, that what resolving has loaded is still cached when it is updated.
+pub(crate) fn parts(entries: usize, rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = if entries < CACHED_ENTRIES { rows.max(1) } else { CACHED_ROWS };
+    (0..rows).step_by(step).map(move |start| start..rows.min(start + step))
+}
 
 /// For the slots of a batch's rows: each slot once, and for each row the place of its slot among them. Reuse
 /// it from batch to batch.

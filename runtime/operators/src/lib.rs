@@ -4,12 +4,16 @@
 //!
 //! | module | operator |
 //! | --- | --- |
-//! | `calc`, `expand`, `union`, `limit`, `values` | rows to rows |
+//! | `calc`, `expand`, `unnest`, `union`, `limit`, `values` | rows to rows |
 //! | `watermark` | makes watermarks |
 //! | `window_table_function` | rows to windows, without an aggregation |
 //! | `group_aggregate` | GROUP BY: a changelog of each group's row |
 //! | `window_aggregate` | TUMBLE, HOP, CUMULATE, and windows that rows carry: slices merged into windows |
 //! | `session_aggregate` | SESSION: rows merged into sessions |
+//! | `join` | rows of two inputs beside each other |
+//! | `rank` | Top-N: the first rows of each partition |
+//! | `over` | OVER: each row with aggregates of the rows before it |
+//! | `deduplicate` | the first or the last row of each key by time |
 //!
 //! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
 //! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries).
@@ -21,18 +25,23 @@ mod accumulate;
 mod accumulators;
 mod calc;
 mod create;
+mod deduplicate;
 mod distinct;
 mod error;
 mod event_time;
 mod expand;
 mod group_aggregate;
 mod grouping;
+mod join;
 mod limit;
 mod merge;
 mod operator;
+mod over;
 mod progress;
+mod rank;
 mod session_aggregate;
 mod union;
+mod unnest;
 mod values;
 mod watermark;
 mod window;

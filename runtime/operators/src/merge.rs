@@ -48,12 +48,12 @@ impl Merger {
         count_word: Option<usize>,
         all_new: bool,
     ) -> Result<(), OperatorError> {
-        set.load(&keyed.rows(from.state, from_namespace), from_slots, &mut self.from);
+        set.load(&keyed.rows(from.state, from_namespace), from_slots, &mut self.pins, &mut self.from);
         if all_new && from.distincts.maps.is_empty() {
             set.store(&self.from, into_slots, &mut self.pins, &mut keyed.rows(into.state, into_namespace));
             return Ok(());
         }
-        set.load(&keyed.rows(into.state, into_namespace), into_slots, &mut self.into);
+        set.load(&keyed.rows(into.state, into_namespace), into_slots, &mut self.pins, &mut self.into);
         if let Some(word) = count_word {
             for row in 0..from_slots.len() {
                 let count = self.from.part(row, word, 1)[0];
@@ -103,7 +103,7 @@ impl Merger {
         );
         self.grouping.group(parents);
         let state = keyed.rows(into.state, into_namespace);
-        set.load(&state, &self.grouping.slots, &mut self.into);
+        set.load(&state, &self.grouping.slots, &mut self.pins, &mut self.into);
         for member in set.members() {
             let Some((of, bit)) = member.distinct else { continue };
             if of != map {

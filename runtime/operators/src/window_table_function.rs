@@ -88,7 +88,7 @@ impl WindowTableFunction {
 }
 
 /// The rows at `places`, with their kinds.
-fn replicate_rows(
+pub(crate) fn replicate_rows(
     rows: &RecordBatch,
     kinds: Option<&RowKinds>,
     places: UInt32Array,

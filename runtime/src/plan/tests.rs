@@ -20,7 +20,7 @@ fn node(name: &str, spec: OperatorSpec, inputs: &[(usize, Exchange)]) -> Operato
 }
 
 fn calc() -> OperatorSpec {
-    OperatorSpec::Calc(CalcSpec { filter: None, projection: None })
+    OperatorSpec::Calc(CalcSpec { filter: None, projection: None, reads_watermark: false })
 }
 
 fn source(name: &str) -> OperatorNode {

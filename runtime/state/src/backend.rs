@@ -3,7 +3,7 @@
 use crate::StateError;
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::marks::Marks;
-use crate::disk::{Disk, StateDisk};
+use crate::disk::{Disk, RocksDb, StateDisk};
 use crate::links::Links;
 use crate::resolve::Slots;
 use crate::restore::Restored;
@@ -146,7 +146,9 @@ pub struct KeyedStateBackend {
     pub(crate) restored: BTreeMap<String, Vec<Restored>>,
     /// where entries are that the tables do not hold; `None`: nowhere, the tables hold all
     pub(crate) disk: Option<Box<Disk>>,
-    /// for files that are read while states are restored
+    /// what shall make a disk, with a name for it, once there is a state
+    pub(crate) disk_to_be: Option<(Arc<RocksDb>, u64)>,
+    /// of a backend in memory: for files that are read while states are restored
     pub(crate) scratch: Option<PathBuf>,
 }
 
@@ -163,12 +165,13 @@ impl KeyedStateBackend {
             full: BTreeSet::new(),
             restored: BTreeMap::new(),
             disk: None,
+            disk_to_be: None,
             scratch: None,
         }
     }
 
-    /// With a directory for files that are read while states are restored: a backend in memory needs one to restore
-    /// snapshots of one on disk.
+    /// With a directory in which a [`crate::WorkDirectory`] may be made while states are restored: a backend in memory
+    /// needs one for snapshots of one on disk.
     pub fn with_scratch_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.scratch = Some(directory.into());
         self
@@ -227,15 +230,8 @@ impl KeyedStateBackend {
         if self.names.contains_key(&descriptor.name) {
             return Err(StateError::Descriptor(format!("state {} is registered twice", descriptor.name)));
         }
-        let key = RowKey::of(encoder.shape());
-        let key = match descriptor.kind {
-            StateKind::Value => key,
-            StateKind::Map => key.under_parent(),
-            // parent and number
-            StateKind::List => RowKey::Words(2),
-            // time, namespace, key
-            StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
-        };
+        self.create_disk()?;
+        let key = RowKey::of_kind(descriptor.kind, encoder.shape());
         let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
         let pools = PagePools::new(layout.stride);
         let id = StateId(self.states.len() as u32);
@@ -465,6 +461,15 @@ impl KeyedStateBackend {
         match self.table(state, namespace) {
             Some(table) if table.marks.partly => self.disk_len(state, namespace),
             table => table.map_or(0, |table| table.slots.rows.live()),
+        }
+    }
+
+    /// The number of entries in `namespace` of `state` if all of them are in memory: what is looked up among many in parts
+    /// of [`CACHED_ROWS`] stays cached. `None` if some are on disk alone: many are fetched together best.
+    pub fn entries_in_memory(&self, state: StateId, namespace: Namespace) -> Option<usize> {
+        match self.table(state, namespace) {
+            Some(table) => (!table.marks.partly).then(|| table.slots.rows.live()),
+            None => Some(0),
         }
     }
 

@@ -61,10 +61,16 @@ impl KeyedStateBackend {
         }
     }
 
+    /// Says that [`KeyedStateBackend::entries_under`] is going to be asked for each of `parents`: what is on disk is read for all
+    /// of them together.
+    pub fn prefetch_under(&mut self, child: StateId, namespace: Namespace, parents: &[u32]) {
+        self.load_under(child, namespace, parents);
+    }
+
     /// Appends to `out` the slots of the entries of a Map or List state under the entry at `parent`, in the
     /// order in which they were added (of a List state also after a restore).
     pub fn entries_under(&mut self, child: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
-        self.load_under(child, namespace, parent);
+        self.load_under(child, namespace, &[parent]);
         if let Some(table) = self.table(child, namespace) {
             out.extend(table.links.entries(parent));
         }

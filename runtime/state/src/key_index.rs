@@ -158,6 +158,36 @@ impl KeyIndex {
         }
     }
 
+    /// The number of positions: a power of two. Homes in a smaller index are the lower bits of those in a larger one.
+    pub(crate) fn positions(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Pushes tag and slot of each entry whose home in an index of `of` positions, no more than this one has, is one of
+    /// the `count` from `start` on.
+    pub(crate) fn entries_at(&self, start: usize, count: usize, of: usize, out: &mut Vec<(u32, u32)>) {
+        debug_assert!(of.is_power_of_two() && of <= self.buckets.len() && start + count <= of);
+        for from in (start..self.buckets.len()).step_by(of) {
+            let (mut visited, mut was_full) = (0, false);
+            // Behind a full bucket lie entries that had no room in it.
+            while visited < count || (was_full && visited < self.buckets.len()) {
+                let bucket = self.bucket((from + visited) & self.mask);
+                let empty = bucket.matches(0);
+                let mut held = !empty & ((1 << LANES) - 1);
+                while held != 0 {
+                    let lane = held.trailing_zeros() as usize;
+                    let tag = bucket.tags[lane];
+                    if self.home(tag).wrapping_sub(from) & self.mask < count {
+                        out.push((tag, bucket.slots[lane]));
+                    }
+                    held &= held - 1;
+                }
+                was_full = empty == 0;
+                visited += 1;
+            }
+        }
+    }
+
     /// Removes the entry of `slot`, whose key has `hash`.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
         let tag = tag_of(hash);

@@ -4,7 +4,24 @@ use crate::row_layout::{Flag, RowLayout};
 use crate::rows::{FieldValue, Rows};
 use std::marker::PhantomData;
 
-/// Memory for [`Rows::pin`]. Reuse it from batch to batch.
+/// Calls a function for rows of `count` words, compiled for each count that is common.
+macro_rules! by_count {
+    ($count:expr, $function:ident($($argument:expr),*)) => {
+        match $count {
+            1 => $function::<1>($($argument),*),
+            2 => $function::<2>($($argument),*),
+            3 => $function::<3>($($argument),*),
+            4 => $function::<4>($($argument),*),
+            5 => $function::<5>($($argument),*),
+            6 => $function::<6>($($argument),*),
+            7 => $function::<7>($($argument),*),
+            8 => $function::<8>($($argument),*),
+            _ => $function::<0>($($argument),*),
+        }
+    };
+}
+
+/// Memory for [`Rows::pin`] and [`Rows::view`]. Reuse it from batch to batch.
 #[derive(Default)]
 pub struct PinBuffer(Vec<*mut u8>);
 
@@ -24,6 +41,75 @@ impl Rows<'_> {
         buffer.0.extend(slots.iter().map(|&slot| bytes.row_mut(slot)));
         Pinned { rows: &buffer.0, layout: self.table().layout() }
     }
+
+    /// Looks up the rows of `slots`, one for each position of a batch, to read several columns of them.
+    ///
+    /// # Panics
+    /// If a slot lies beyond the table.
+    pub fn view<'p>(&'p self, slots: &[u32], buffer: &'p mut PinBuffer) -> Viewed<'p> {
+        let bytes = self.byte_column();
+        buffer.0.clear();
+        buffer.0.extend(slots.iter().map(|&slot| bytes.row(slot).cast_mut()));
+        Viewed(Pinned { rows: &buffer.0, layout: self.table().layout() })
+    }
+}
+
+/// The rows of a batch of slots, by position in the batch, to read.
+pub struct Viewed<'p>(Pinned<'p>);
+
+impl Viewed<'_> {
+    /// Field `field` of the row at each position.
+    ///
+    /// # Panics
+    /// If the field is of another kind than `T`.
+    pub fn values<'v, T: FieldValue + 'v>(&'v self, field: usize) -> impl Iterator<Item = T> + 'v {
+        let column = self.0.column::<T>(field);
+        (0..self.0.len()).map(move |position| column.get(position))
+    }
+
+    /// [`Viewed::values`], `None` for NULL.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn options<'v, T: FieldValue + 'v>(&'v self, field: usize) -> impl Iterator<Item = Option<T>> + 'v {
+        let column = self.0.column::<T>(field);
+        (0..self.0.len()).map(move |position| column.get_option(position))
+    }
+
+    /// Reads all fields of each row as words, one for each field, row after row; false, and nothing is read, if
+    /// not every field is a number of 64 bits that cannot be NULL.
+    ///
+    /// # Panics
+    /// If `words` is not as long as that takes.
+    pub fn read_words(&self, words: &mut [u64]) -> bool {
+        let Some(run) = self.0.layout.words else { return false };
+        assert!(words.len() == run.count * self.0.len(), "room for {} words", words.len());
+        by_count!(run.count, read_words(self.0.rows, run.offset, run.count, words));
+        true
+    }
+}
+
+/// `N` words from each row, or `count` if that is 0.
+fn read_words<const N: usize>(rows: &[*mut u8], offset: usize, count: usize, words: &mut [u64]) {
+    let count = if N == 0 { count } else { N };
+    for (row, words) in rows.iter().zip(words.chunks_exact_mut(count.max(1))) {
+        // SAFETY: the run of words lies within the row, and any bytes are words.
+        unsafe {
+            let from = row.add(offset);
+            std::ptr::copy_nonoverlapping(from, words.as_mut_ptr().cast::<u8>(), 8 * count);
+        }
+    }
+}
+
+/// `N` words to each row, or `count` if that is 0.
+fn write_words<const N: usize>(rows: &[*mut u8], offset: usize, count: usize, words: &[u64]) {
+    let count = if N == 0 { count } else { N };
+    for (row, words) in rows.iter().zip(words.chunks_exact(count.max(1))) {
+        // SAFETY: pinned rows are writable, and the run of words lies within the row.
+        unsafe {
+            std::ptr::copy_nonoverlapping(words.as_ptr().cast::<u8>(), row.add(offset), 8 * count);
+        }
+    }
 }
 
 /// The rows of a batch of slots, by position in the batch.
@@ -39,6 +125,17 @@ impl<'p> Pinned<'p> {
 
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Writes what [`Viewed::read_words`] reads; false, and nothing is written, where that reads nothing.
+    ///
+    /// # Panics
+    /// If `words` is not as long as that takes.
+    pub fn write_words(&self, words: &[u64]) -> bool {
+        let Some(run) = self.layout.words else { return false };
+        assert!(words.len() == run.count * self.rows.len(), "{} words to write", words.len());
+        by_count!(run.count, write_words(self.rows, run.offset, run.count, words));
+        true
     }
 
     /// Field `field` of these rows. Columns are like `Cell`: several may be used at once.

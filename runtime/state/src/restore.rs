@@ -3,7 +3,7 @@
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
-use crate::disk::{EntryShape, StoredSnapshot};
+use crate::disk::{EntryShape, StoredSnapshot, WorkDirectory};
 use crate::links::Links;
 use crate::resolve::{NO_SLOT, Slots};
 use crate::row_layout::RowLayout;
@@ -24,6 +24,8 @@ pub struct RestoredSnapshot {
     pub segments: BTreeMap<SegmentId, Bytes>,
     /// the files that [`Snapshot::files`] named, under their own names, where they are now; they are only read
     pub files: Vec<LocalFile>,
+    /// where they were put for this, if they were not on this machine
+    pub directory: Option<Arc<WorkDirectory>>,
     /// names the place it comes from in errors
     pub file: String,
 }
@@ -35,21 +37,26 @@ impl RestoredSnapshot {
         segments: BTreeMap<SegmentId, Bytes>,
         file: impl Into<String>,
     ) -> RestoredSnapshot {
-        RestoredSnapshot { index, segments, files: Vec::new(), file: file.into() }
+        RestoredSnapshot { index, segments, files: Vec::new(), directory: None, file: file.into() }
     }
 }
 
 impl Snapshot {
-    /// The snapshot as if it had been stored and fetched, its files in `directory`. It is whole only if it refers to no
-    /// segments of an earlier one.
+    /// The snapshot as if it had been stored and fetched, its files in a directory below `base`. It is whole only if it
+    /// refers to no segments of an earlier one.
     ///
     /// # Errors
     /// As [`Snapshot::prepare`].
-    pub fn fetched(mut self, directory: &Path, file: &str) -> Result<RestoredSnapshot, StateError> {
+    pub fn fetched(mut self, base: &Path, file: &str) -> Result<RestoredSnapshot, StateError> {
         self.prepare()?;
+        let directory = match self.has_files() {
+            true => Some(Arc::new(WorkDirectory::create(base)?)),
+            false => None,
+        };
         let mut files = Vec::new();
+        let to = directory.as_deref().map_or(base, WorkDirectory::path);
         for file in self.files() {
-            let path = directory.join(&file.name);
+            let path = to.join(&file.name);
             std::fs::copy(&file.path, &path)
                 .map_err(|error| StateError::Storage(format!("copy {}: {error}", file.path.display())))?;
             files.push(LocalFile { path, ..file.clone() });
@@ -58,7 +65,7 @@ impl Snapshot {
         while let Some(segment) = self.next_segment() {
             segments.insert(segment.id, segment.bytes);
         }
-        Ok(RestoredSnapshot { index: self.finish(), segments, files, file: file.to_string() })
+        Ok(RestoredSnapshot { index: self.finish(), segments, files, directory, file: file.to_string() })
     }
 }
 
@@ -85,8 +92,11 @@ impl KeyedStateBackend {
     /// segment, [`StateError::Storage`] for files that cannot be opened.
     pub fn restore(&mut self, snapshots: Vec<RestoredSnapshot>) -> Result<(), StateError> {
         assert!(self.states.is_empty(), "snapshots are restored before states are registered");
-        for (number, mut snapshot) in snapshots.into_iter().enumerate() {
-            let index = snapshot.index;
+        if !snapshots.is_empty() {
+            self.create_disk()?;
+        }
+        for mut snapshot in snapshots {
+            let index = &snapshot.index;
             if index.max_parallelism != self.max_parallelism {
                 return Err(StateError::Descriptor(format!(
                     "cannot restore {}: it was written with {} key groups and the job has {}; set pipeline.max-parallelism to {}",
@@ -96,12 +106,11 @@ impl KeyedStateBackend {
             if index.key_groups.end <= self.range.start || self.range.end <= index.key_groups.start {
                 continue;
             }
-            let files = if snapshot.files.is_empty() {
-                None
-            } else {
-                let directory = self.scratch_path("restored", number)?;
-                Some(Arc::new(StoredSnapshot::open(&snapshot.files, directory, &snapshot.file)?))
+            let files = match snapshot.files.is_empty() {
+                true => None,
+                false => Some(Arc::new(self.open_stored(&snapshot)?)),
             };
+            let index = snapshot.index;
             for state in index.states {
                 let mut segments = Vec::with_capacity(state.segments.len());
                 for segment in &state.segments {
@@ -123,6 +132,11 @@ impl KeyedStateBackend {
             }
         }
         Ok(())
+    }
+
+    /// Whether a state of this name was restored and waits to be registered.
+    pub fn is_restored(&self, name: &str) -> bool {
+        self.restored.contains_key(name)
     }
 
     /// The names of restored states that no one has registered.
@@ -217,7 +231,8 @@ impl KeyedStateBackend {
             && parent == then.parent.as_deref()
             && same_types(key_fields, &then.key_fields)
             && same_types(map_key_fields, &then.map_key_fields)
-            && same_types(value_fields, &then.value_fields);
+            && same_types(value_fields, &then.value_fields)
+            && same_names(value_fields, &then.value_fields);
         if same {
             return Ok(());
         }
@@ -423,6 +438,11 @@ fn relink(table: &mut crate::backend::Table) {
         links.append(slots.parent(slot, true), slot);
     }
     table.links = links;
+}
+
+/// Value columns are named by what they mean: `SUM(a)` does not go on as `SUM(b)`, whatever their types.
+fn same_names(now: &[SqlField], then: &[FieldIndex]) -> bool {
+    now.iter().map(|field| &field.name).eq(then.iter().map(|field| &field.name))
 }
 
 fn same_types(now: &[SqlField], then: &[FieldIndex]) -> bool {

@@ -4,7 +4,7 @@
 //! bytes, so that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is
 //! NULL, bit `2 + i` nullable field `i` is NULL.
 
-use crate::descriptor::FieldKind;
+use crate::descriptor::{FieldKind, StateKind};
 use arrow::datatypes::DataType;
 use weir_types::{KeyEncoder, KeyError, KeyShape, SqlField};
 
@@ -24,6 +24,18 @@ impl RowKey {
             KeyShape::Fixed2 { .. } => RowKey::Words(2),
             KeyShape::Fixed3 { .. } => RowKey::Words(3),
             KeyShape::Bytes => RowKey::Bytes,
+        }
+    }
+
+    /// The key of an entry of a state of `kind`, whose keys or map keys are of `shape`.
+    pub(crate) fn of_kind(kind: StateKind, shape: KeyShape) -> RowKey {
+        match kind {
+            StateKind::Value => RowKey::of(shape),
+            StateKind::Map => RowKey::of(shape).under_parent(),
+            // parent and number
+            StateKind::List => RowKey::Words(2),
+            // time, namespace, key
+            StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
         }
     }
 
@@ -59,6 +71,13 @@ pub(crate) struct Flag {
     pub(crate) bit: u8,
 }
 
+/// Fields that are words side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WordRun {
+    pub(crate) offset: usize,
+    pub(crate) count: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct RowLayout {
     pub(crate) key: RowKey,
@@ -67,6 +86,8 @@ pub(crate) struct RowLayout {
     pub(crate) fields: Vec<FieldPlace>,
     /// of each field its type, and for one of a nested type how it is written
     pub(crate) types: Vec<(DataType, Option<KeyEncoder>)>,
+    /// all fields, in their order, if each is a number of 64 bits that cannot be NULL
+    pub(crate) words: Option<WordRun>,
     pub(crate) live: Flag,
     pub(crate) null_key: Flag,
     pub(crate) stride: usize,
@@ -117,6 +138,17 @@ impl RowLayout {
         for flag in fields.iter().filter_map(|field| field.null_flag) {
             template[flag.offset] |= flag.bit;
         }
-        Ok(RowLayout { key, last_access, fields, types, live: flag(0), null_key: flag(1), stride, template })
+        let words = word_run(&fields);
+        let (live, null_key) = (flag(0), flag(1));
+        Ok(RowLayout { key, last_access, fields, types, words, live, null_key, stride, template })
     }
+}
+
+/// Fields of one width keep their order, so that those of 64 bits lie side by side.
+fn word_run(fields: &[FieldPlace]) -> Option<WordRun> {
+    let is_word = |place: &FieldPlace| {
+        matches!(place.kind, FieldKind::I64 | FieldKind::F64) && place.null_flag.is_none()
+    };
+    let first = fields.first()?;
+    fields.iter().all(is_word).then_some(WordRun { offset: first.offset, count: fields.len() })
 }

@@ -124,7 +124,7 @@ pub(crate) struct ByteColumn<'a> {
 
 impl ByteColumn<'_> {
     #[inline(always)]
-    fn row(&self, slot: u32) -> *const u8 {
+    pub(crate) fn row(&self, slot: u32) -> *const u8 {
         if slot >= self.capacity {
             beyond(slot);
         }

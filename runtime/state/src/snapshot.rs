@@ -50,6 +50,8 @@ pub struct LocalFile {
     /// where it is on this machine; it stays there until the snapshot is dropped
     pub path: PathBuf,
     pub bytes: u64,
+    /// later snapshots may name it too
+    pub shared: bool,
 }
 
 /// What a snapshot consists of: all that restoring it needs besides the segments.
@@ -226,6 +228,28 @@ impl Snapshot {
     /// The files that the snapshot consists of besides segments, those included that earlier snapshots named.
     pub fn files(&self) -> &[LocalFile] {
         self.disk.as_ref().map_or(&[], DiskSnapshot::files)
+    }
+
+    /// Whether it consists of files: [`Snapshot::prepare`] blocks then, and makes them.
+    pub fn has_files(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// What the snapshot consists of, with entries that are in files as segments: for a place that takes no files. After
+    /// [`Snapshot::prepare`]; blocks too.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]
+    pub fn finish_in_segments(mut self) -> Result<(SnapshotIndex, Vec<Segment>), StateError> {
+        let mut segments: Vec<Segment> = std::iter::from_fn(|| self.next_segment()).collect();
+        let disk = self.disk.take();
+        let mut index = self.finish();
+        if let Some(disk) = disk {
+            let (with_segments, of_files) = disk.segments(&index)?;
+            index = with_segments;
+            segments.extend(of_files.into_iter().map(|(id, bytes)| Segment { id, bytes }));
+        }
+        Ok((index, segments))
     }
 
     /// Writes the next segment that no earlier checkpoint holds; `None` once there are no more.

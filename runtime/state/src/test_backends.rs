@@ -38,7 +38,7 @@ impl Kind {
                 };
                 let shared = RocksDb::open(&settings, &directory).unwrap();
                 let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
-                KeyedStateBackend::on_disk(range, MAX_PARALLELISM, &shared, unique).unwrap()
+                KeyedStateBackend::on_disk(range, MAX_PARALLELISM, &shared, unique)
             }
         }
     }

@@ -92,7 +92,7 @@ impl AllKinds {
     }
 
     fn fill_windows(&mut self) {
-        let rows: [(Option<i64>, &str, i64, i64, Option<i64>); 3] = [
+        let rows = [
             (Some(1), "a", 10_000, 1, Some(7)),
             (Some(1), "a", 20_000, 2, None),
             (None, "b", 10_000, 3, Some(9)),

@@ -25,11 +25,12 @@ pub enum AggregateFunction {
     /// a multiset of the values: MAP<value, count>
     Collect,
     ArrayAgg,
-    /// arguments: key, value
+    /// arguments: key, value as JSON text
     JsonObjectAgg {
         /// ABSENT ON NULL leaves members with NULL out; NULL ON NULL writes them
         absent_on_null: bool,
     },
+    /// argument: value as JSON text
     JsonArrayAgg {
         absent_on_null: bool,
     },
@@ -60,8 +61,10 @@ impl AggregateFunction {
             AggregateFunction::ListAgg => "LISTAGG",
             AggregateFunction::Collect => "COLLECT",
             AggregateFunction::ArrayAgg => "ARRAY_AGG",
-            AggregateFunction::JsonObjectAgg { .. } => "JSON_OBJECTAGG",
-            AggregateFunction::JsonArrayAgg { .. } => "JSON_ARRAYAGG",
+            AggregateFunction::JsonObjectAgg { absent_on_null: false } => "JSON_OBJECTAGG_NULL_ON_NULL",
+            AggregateFunction::JsonObjectAgg { absent_on_null: true } => "JSON_OBJECTAGG_ABSENT_ON_NULL",
+            AggregateFunction::JsonArrayAgg { absent_on_null: false } => "JSON_ARRAYAGG_NULL_ON_NULL",
+            AggregateFunction::JsonArrayAgg { absent_on_null: true } => "JSON_ARRAYAGG_ABSENT_ON_NULL",
             AggregateFunction::BoolAnd => "BOOL_AND",
             AggregateFunction::BoolOr => "BOOL_OR",
             AggregateFunction::BitAnd => "BIT_AND",

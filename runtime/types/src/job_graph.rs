@@ -1,7 +1,10 @@
 //! The job that the planner hands to the runtime: operators, edges, and what each operator does.
 
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
-use crate::{AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, OperatorId, TableDescriptor, WindowSpec};
+use crate::state_backend::StateBackendSettings;
+use crate::{
+    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, OperatorId, SqlType, TableDescriptor, WindowSpec,
+};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::PhysicalExpr;
@@ -89,6 +92,12 @@ pub enum OperatorSpec {
     WindowAggregate(WindowAggregateSpec),
     GroupAggregate(GroupAggregateSpec),
     Expand(ExpandSpec),
+    Unnest(UnnestSpec),
+    /// of two inputs, the left one first
+    Join(JoinSpec),
+    Rank(RankSpec),
+    Deduplicate(DeduplicateSpec),
+    Over(OverSpec),
     /// The rows of all inputs, which have the same schema.
     Union,
     Limit(LimitSpec),
@@ -114,6 +123,9 @@ pub struct CalcSpec {
     pub filter: Option<Arc<dyn PhysicalExpr>>,
     /// one expression a column of the output; `None` passes all columns on as they are
     pub projection: Option<Vec<Arc<dyn PhysicalExpr>>>,
+    /// The expressions read the watermark that the operator has reached as one more column behind the input's: TIMESTAMP
+    /// in milliseconds, NULL before the first watermark.
+    pub reads_watermark: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +211,176 @@ pub struct ExpandSpec {
     pub projections: Vec<Vec<Arc<dyn PhysicalExpr>>>,
 }
 
+/// A row for each element of a collection, beside the row that has it: CROSS JOIN UNNEST, LEFT JOIN UNNEST.
+///
+/// Output: the columns at `columns`, then those of the elements: the fields of an ARRAY or MULTISET of rows, key and value
+/// of a MAP, else the element itself; then the ordinal. A row with a NULL or empty collection gives nothing, and an
+/// element that is a NULL row neither.
+#[derive(Clone, Debug)]
+pub struct UnnestSpec {
+    /// over the columns of the input
+    pub collection: Arc<dyn PhysicalExpr>,
+    /// ARRAY, MAP or MULTISET
+    pub collection_type: SqlType,
+    /// columns of the input that are handed on
+    pub columns: Vec<usize>,
+    /// WITH ORDINALITY: the place of the element in its collection, from 1, as INT
+    pub ordinality: bool,
+    /// LEFT JOIN: a row that would give nothing is handed on with NULL for the element and the ordinal
+    pub outer: bool,
+}
+
+/// Which rows a join gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKind {
+    /// pairs that match
+    Inner,
+    /// and left rows without a match, beside NULLs
+    Left,
+    /// and right rows without a match
+    Right,
+    /// and both
+    Full,
+    /// left rows that have a match
+    LeftSemi,
+    /// left rows that have none
+    LeftAnti,
+}
+
+impl JoinKind {
+    /// Left rows without a match are given beside NULLs.
+    pub fn keeps_left(self) -> bool {
+        matches!(self, JoinKind::Left | JoinKind::Full)
+    }
+
+    /// Right rows without a match are given beside NULLs.
+    pub fn keeps_right(self) -> bool {
+        matches!(self, JoinKind::Right | JoinKind::Full)
+    }
+
+    /// Columns of the right are not given.
+    pub fn is_left_only(self) -> bool {
+        matches!(self, JoinKind::LeftSemi | JoinKind::LeftAnti)
+    }
+
+    /// `InnerJoin`, as Flink's EXPLAIN has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            JoinKind::Inner => "InnerJoin",
+            JoinKind::Left => "LeftOuterJoin",
+            JoinKind::Right => "RightOuterJoin",
+            JoinKind::Full => "FullOuterJoin",
+            JoinKind::LeftSemi => "LeftSemiJoin",
+            JoinKind::LeftAnti => "LeftAntiJoin",
+        }
+    }
+}
+
+/// A regular join: rows of both inputs are kept until they are taken back.
+#[derive(Clone, Debug)]
+pub struct JoinSpec {
+    pub kind: JoinKind,
+    /// columns of the left input that must equal those of the right input at the same places, which have the same types;
+    /// none: every row meets every other
+    pub left_keys: Vec<usize>,
+    pub right_keys: Vec<usize>,
+    /// NULL equals NULL among the keys; otherwise a row with NULL among them matches nothing
+    pub nulls_match: bool,
+    /// BOOLEAN over the columns of left and right, one behind the other: pairs for which it is not TRUE do not match
+    pub condition: Option<Arc<dyn PhysicalExpr>>,
+    /// columns that are given: of the left, then of the right
+    pub left_columns: Vec<usize>,
+    pub right_columns: Vec<usize>,
+    /// the inputs carry `-U` or `-D`
+    pub left_retracts: bool,
+    pub right_retracts: bool,
+    /// columns by which the rows of an input are told apart at any time, where there are such
+    pub left_unique: Option<Vec<usize>>,
+    pub right_unique: Option<Vec<usize>>,
+}
+
+/// A column to order by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SortKey {
+    pub column: usize,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// The rows of each partition that have certain ranks by ROW_NUMBER: Top-N. Of equal rows the one that came first has the
+/// lower rank. Output: `columns`, then the rank.
+#[derive(Clone, Debug)]
+pub struct RankSpec {
+    /// columns of the input; none: one partition
+    pub partition: Vec<usize>,
+    /// at least one, none of them of the partition
+    pub order: Vec<SortKey>,
+    /// first and last rank that are given, from 1
+    pub start: u64,
+    pub end: u64,
+    /// columns of the input that are given
+    pub columns: Vec<usize>,
+    /// the rank as a last column, BIGINT
+    pub outputs_rank: bool,
+    /// the input carries `-U` or `-D`
+    pub input_retracts: bool,
+    /// somebody downstream needs `-U`
+    pub emit_update_before: bool,
+}
+
+impl RankSpec {
+    /// A row that moves to another rank is given again. Otherwise it is only given when it comes in, and taken back when it
+    /// goes out.
+    pub fn shows_ranks(&self) -> bool {
+        self.outputs_rank || self.start > 1
+    }
+}
+
+/// The first or the last row of each key by time: ROW_NUMBER() = 1 in the order of a time attribute. The input only
+/// inserts.
+///
+/// The last row by event time replaces the one before it (`-U`, `+U`) unless it is earlier. The first row by event time is
+/// given when the watermark has reached it, and is final. By processing time rows come in the order of their arrival.
+#[derive(Clone, Debug)]
+pub struct DeduplicateSpec {
+    /// columns of the input; none: one key
+    pub keys: Vec<usize>,
+    /// the rowtime column; `None`: processing time
+    pub rowtime: Option<usize>,
+    pub keep_last: bool,
+    /// columns of the input that are given
+    pub columns: Vec<usize>,
+    /// somebody downstream needs `-U`
+    pub emit_update_before: bool,
+}
+
+/// Which rows up to a row, itself included, it is aggregated with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverFrame {
+    /// all; `peers`: and those of the same time that come after it (RANGE)
+    Unbounded { peers: bool },
+    /// ROWS: so many before it
+    Rows(u64),
+    /// RANGE: those of the same time, and those at most so many milliseconds before
+    Range(i64),
+}
+
+/// Each row with aggregates of the rows before it in its partition, in order of time. Without aggregates: rows in order of
+/// time. The input only inserts. Output: `columns`, then the aggregates.
+#[derive(Clone, Debug)]
+pub struct OverSpec {
+    /// columns of the input; none: one partition
+    pub partition: Vec<usize>,
+    /// the rowtime column; `None`: processing time, for which there is no [`OverFrame::Range`]
+    pub rowtime: Option<usize>,
+    /// orders rows of the same time
+    pub order: Vec<SortKey>,
+    pub frame: OverFrame,
+    pub aggregates: Vec<AggregateCall>,
+    /// columns of the input that are given
+    pub columns: Vec<usize>,
+}
+
 /// The first rows of an append-only input, in order of arrival.
 #[derive(Clone, Debug)]
 pub struct LimitSpec {
@@ -235,6 +417,8 @@ pub struct JobSettings {
     pub recovery: RecoverySettings,
     /// `restart-strategy.*`
     pub restart: RestartStrategy,
+    /// `state.backend.*`
+    pub state_backend: StateBackendSettings,
     /// `table.local-time-zone`
     pub time_zone: Arc<str>,
     /// `table.exec.state.ttl`; 0: never
@@ -256,6 +440,7 @@ impl Default for JobSettings {
             checkpointing: CheckpointSettings::default(),
             recovery: RecoverySettings::default(),
             restart: RestartStrategy::Never,
+            state_backend: StateBackendSettings::Heap,
             time_zone: "UTC".into(),
             state_ttl_ms: 0,
             source_idle_timeout_ms: 0,

@@ -42,9 +42,10 @@ pub use checkpointing::{
     CheckpointMode, CheckpointSettings, ClaimMode, RecoverySettings, RestartStrategy, Retention, StorageKind,
 };
 pub use job_graph::{
-    CalcSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings, LimitSpec, NodeIndex,
-    OperatorNode, OperatorSpec, Parallelism, SinkSpec, SourceSpec, StateNote, WatermarkSpec,
-    WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
+    CalcSpec, DeduplicateSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings,
+    JoinKind, JoinSpec, LimitSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame, OverSpec, Parallelism,
+    RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
 pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,

@@ -19,7 +19,7 @@ pub struct RocksDbSettings {
     pub local_dir: Option<PathBuf>,
     /// `memory.managed`: one budget for everything; otherwise each kind of memory has its own size
     pub managed: bool,
-    /// the budget (`memory.fixed-per-tm`, or `taskmanager.memory.managed.size`)
+    /// the budget (`memory.fixed-per-slot` of all slots, `memory.fixed-per-tm`, or `taskmanager.memory.managed.size`)
     pub memory_bytes: u64,
     /// share of the budget for rows as operators use them (`memory.row-cache-ratio`)
     pub row_cache_ratio: f64,
@@ -31,6 +31,10 @@ pub struct RocksDbSettings {
     pub block_cache_bytes: u64,
     /// `block.blocksize`
     pub block_bytes: u64,
+    /// `block.metadata-blocksize`
+    pub metadata_block_bytes: u64,
+    /// `memory.partitioned-index-filters`
+    pub partitioned_indexes: bool,
     /// `writebuffer.size` of each state
     pub write_buffer_bytes: u64,
     /// `writebuffer.count` of each state
@@ -45,6 +49,8 @@ pub struct RocksDbSettings {
     pub target_file_bytes: u64,
     /// `compaction.level.max-size-level-base`
     pub level_base_bytes: u64,
+    /// `compaction.filter.periodic-compaction-time`; 0: never
+    pub periodic_compaction_ms: u64,
     /// `compression.per.level`; the last one holds for all further levels
     pub compression_per_level: Vec<Compression>,
     /// `files.open`; `None`: any number
@@ -55,6 +61,8 @@ pub struct RocksDbSettings {
     pub bloom_bits_per_key: Option<f64>,
     /// `write-batch-size`
     pub write_batch_bytes: u64,
+    /// `checkpoint.transfer.thread.num`
+    pub transfers: u32,
 }
 
 impl Default for RocksDbSettings {
@@ -68,6 +76,8 @@ impl Default for RocksDbSettings {
             row_cache_bytes: 64 << 20,
             block_cache_bytes: 8 << 20,
             block_bytes: 4 << 10,
+            metadata_block_bytes: 4 << 10,
+            partitioned_indexes: false,
             write_buffer_bytes: 64 << 20,
             write_buffer_count: 2,
             write_buffers_to_merge: 1,
@@ -75,11 +85,13 @@ impl Default for RocksDbSettings {
             dynamic_level_size: true,
             target_file_bytes: 64 << 20,
             level_base_bytes: 256 << 20,
+            periodic_compaction_ms: 30 * 86_400_000,
             compression_per_level: vec![Compression::None, Compression::None, Compression::Lz4],
             open_files: None,
             threads: 2,
             bloom_bits_per_key: Some(10.0),
             write_batch_bytes: 2 << 20,
+            transfers: 4,
         }
     }
 }

@@ -165,6 +165,7 @@ fn rewrite_call(call: &mut Function) -> Result<()> {
             }
         }
         "JSON_OBJECT" | "JSON_ARRAY" => json_constructor(call, &name)?,
+        "JSON_OBJECTAGG" | "JSON_ARRAYAGG" => json_aggregate(call, &name)?,
         _ => {}
     }
     Ok(())
@@ -177,11 +178,9 @@ fn is_json(argument: &FunctionArg) -> bool {
     name.is_some_and(|name| matches!(name.value.as_str(), "$JSON_OBJECT" | "$JSON_ARRAY"))
 }
 
-/// `$JSON_OBJECT('flags', k, v, ..)`, `$JSON_ARRAY('flags', v, ..)`; the flags are explained where they are read.
-fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
-    call.name = ObjectName::from(vec![bare(&format!("${name}"))]);
-    let Some(list) = arguments(call) else { return Ok(()) };
-    let mut null_on_null = name == "JSON_OBJECT";
+/// What the last NULL ON NULL or ABSENT ON NULL says, without one `default`.
+fn null_on_null(list: &mut FunctionArgumentList, name: &str, default: bool) -> Result<bool> {
+    let mut null_on_null = default;
     for clause in std::mem::take(&mut list.clauses) {
         match clause {
             FunctionArgumentClause::JsonNullClause(JsonNullClause::NullOnNull) => null_on_null = true,
@@ -189,6 +188,33 @@ fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
             clause => return plan_err!("{name} does not take '{clause}'"),
         }
     }
+    Ok(null_on_null)
+}
+
+/// `$JSON_OBJECTAGG_N(k, v)` and the like: N or A for NULL or ABSENT ON NULL, the value as JSON.
+fn json_aggregate(call: &mut Function, name: &str) -> Result<()> {
+    let Some(list) = arguments(call) else { return Ok(()) };
+    let expected = if name == "JSON_OBJECTAGG" { 2 } else { 1 };
+    if list.args.len() != expected {
+        let form = if expected == 2 { "KEY key VALUE value" } else { "value" };
+        return plan_err!("{name} takes {form}, and NULL ON NULL or ABSENT ON NULL");
+    }
+    let nulls = if null_on_null(list, name, name == "JSON_OBJECTAGG")? { 'N' } else { 'A' };
+    if let Some(value) = list.args.last_mut()
+        && !is_json(value)
+        && let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = value
+    {
+        *expr = function("JSON_STRING", vec![take(expr)]);
+    }
+    call.name = ObjectName::from(vec![bare(&format!("${name}_{nulls}"))]);
+    Ok(())
+}
+
+/// `$JSON_OBJECT('flags', k, v, ..)`, `$JSON_ARRAY('flags', v, ..)`; the flags are explained where they are read.
+fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
+    call.name = ObjectName::from(vec![bare(&format!("${name}"))]);
+    let Some(list) = arguments(call) else { return Ok(()) };
+    let null_on_null = null_on_null(list, name, name == "JSON_OBJECT")?;
     let mut plain = vec![];
     for argument in std::mem::take(&mut list.args) {
         match argument {

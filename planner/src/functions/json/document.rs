@@ -1,6 +1,8 @@
-//! A JSON document in memory: numbers keep their digits, members their order.
+//! A JSON document in memory: numbers keep their digits. Members are written in the order of their names, as Flink does
+//! it.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use weir_types::text::number::append_decimal_java;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +55,9 @@ impl<'a> Json<'a> {
             }
             Json::Object(members) => {
                 out.push('{');
-                for (index, (name, value)) in members.iter().enumerate() {
+                let mut ordered: Vec<_> = members.iter().collect();
+                ordered.sort_by(|(left, _), (right, _)| java_order(left, right));
+                for (index, (name, value)) in ordered.into_iter().enumerate() {
                     if index > 0 {
                         out.push(',');
                     }
@@ -64,6 +68,14 @@ impl<'a> Json<'a> {
                 out.push('}');
             }
         }
+    }
+}
+
+/// The order of Java's strings, by UTF-16 code units: it differs from that of bytes above U+D7FF only.
+pub(super) fn java_order(left: &str, right: &str) -> Ordering {
+    match left.is_ascii() && right.is_ascii() {
+        true => left.cmp(right),
+        false => left.encode_utf16().cmp(right.encode_utf16()),
     }
 }
 
@@ -312,7 +324,7 @@ mod tests {
         let cases = [
             (r#" {"a" : [1, -2.50, true, null], "b":{}} rest"#, r#"{"a":[1,-2.50,true,null],"b":{}}"#),
             (r#""\u00e9\n\ud83d\ude00\/""#, "\"é\\n😀/\""),
-            (r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#),
+            (r#"{"b":1,"a":{"d":1,"c":2},"b":3}"#, r#"{"a":{"c":2,"d":1},"b":3}"#),
             ("1e5", "1E+5"),
             (
                 "123456789012345678901234567890123456789012345",

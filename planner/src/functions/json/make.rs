@@ -5,10 +5,10 @@
 
 use super::super::arguments::Inputs;
 use super::super::strings::written;
-use super::document::write_text;
+use super::document::{java_order, write_text};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    DataType, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
@@ -103,20 +103,24 @@ fn write_collection(array: &dyn Array, row: usize, out: &mut String) -> Result<(
         }
         DataType::Map(..) => {
             let entries = array.as_map().value(row);
-            let (keys, values) = (entries.column(0), entries.column(1));
+            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
+            let mut ordered: Vec<usize> = (0..entries.len()).collect();
+            ordered.sort_by(|left, right| java_order(keys.value(*left), keys.value(*right)));
             out.push('{');
-            for index in 0..entries.len() {
+            for (index, entry) in ordered.into_iter().enumerate() {
                 separate(index, out);
-                write_value(keys.as_ref(), index, out)?;
+                write_text(keys.value(entry), out);
                 out.push(':');
-                write_value(values.as_ref(), index, out)?;
+                write_value(values.as_ref(), entry, out)?;
             }
             out.push('}');
         }
         DataType::Struct(fields) => {
+            let mut ordered: Vec<(&FieldRef, &ArrayRef)> =
+                fields.iter().zip(array.as_struct().columns()).collect();
+            ordered.sort_by(|(left, _), (right, _)| java_order(left.name(), right.name()));
             out.push('{');
-            for (index, (field, column)) in fields.iter().zip(array.as_struct().columns()).enumerate() {
-                let field: &Field = field;
+            for (index, (field, column)) in ordered.into_iter().enumerate() {
                 separate(index, out);
                 write_text(field.name(), out);
                 out.push(':');
@@ -158,22 +162,30 @@ fn write_member(inputs: &Inputs<'_>, index: usize, row: usize, json: bool, out: 
 
 pub(super) fn object(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (null_on_null, json) = flags(inputs)?;
+    let keys = (1..inputs.len()).step_by(2).map(|key| inputs.texts(key)).collect::<Result<Vec<_>>>()?;
+    let mut members: Vec<(&str, usize)> = Vec::with_capacity(keys.len());
     written(inputs.rows, inputs.rows * 32, |row, out| {
-        out.push('{');
-        for (member, key) in (1..inputs.len()).step_by(2).enumerate() {
-            let value = key + 1;
-            if !null_on_null && inputs.any(value).is_null(row) {
+        members.clear();
+        for (member, key) in keys.iter().enumerate() {
+            if !null_on_null && inputs.any(2 + 2 * member).is_null(row) {
                 continue;
             }
-            let Some(name) = inputs.texts(key)?.get(row) else {
+            let Some(name) = key.get(row) else {
                 return datafusion_common::exec_err!("JSON_OBJECT: a key is NULL");
             };
-            if out.len() > 1 {
+            // Of equal keys the last one counts.
+            members.retain(|(known, _)| *known != name);
+            members.push((name, member));
+        }
+        members.sort_by(|(left, _), (right, _)| java_order(left, right));
+        out.push('{');
+        for (place, (name, member)) in members.iter().enumerate() {
+            if place > 0 {
                 out.push(',');
             }
             write_text(name, out);
             out.push(':');
-            write_member(inputs, value, row, json.get(member) == Some(&b'j'), out)?;
+            write_member(inputs, 2 + 2 * member, row, json.get(*member) == Some(&b'j'), out)?;
         }
         out.push('}');
         Ok(true)

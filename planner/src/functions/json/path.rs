@@ -1,6 +1,7 @@
 //! Paths into JSON documents: `lax $.a[0]`, `strict $['b'][*]`. Without a mode a path is strict, as in Flink.
 
 use super::document::Json;
+use super::filter::Filter;
 use datafusion_common::{Result, exec_err};
 
 #[derive(Debug)]
@@ -12,13 +13,17 @@ pub(super) struct JsonPath {
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Members(Vec<String>),
     Indexes(Vec<i64>),
     Slice(Option<i64>, Option<i64>),
     Wildcard,
     /// `..`: here and in everything below
     Descend,
+    /// `[?(..)]`: the elements of an array for which it holds, or an object for which it does
+    Filter(Filter),
+    /// The same behind `..`: what has come is what it is asked about.
+    FilterHere(Filter),
 }
 
 /// What a path leads to.
@@ -41,26 +46,29 @@ impl JsonPath {
             _ if mode.eq_ignore_ascii_case("strict") => (false, trimmed[6..].trim_start()),
             _ => (false, trimmed),
         };
-        let Some(steps) = path.strip_prefix('$').and_then(|rest| Steps(rest).all()) else {
+        let Some(steps) = path.strip_prefix('$').and_then(|rest| Steps { rest, ends: PATH_ENDS }.all())
+        else {
             return exec_err!(
-                "'{text}' is not a JSON path that is supported: use $, .name, ['name'], [index], [from:to], [*], .* and .."
+                "'{text}' is not a JSON path that is supported: use $, .name, ['name'], [index], [from:to], [*], .*, .. and \
+                 [?(condition)] of comparisons, =~, !, && and ||"
             );
         };
-        let single = |step: &Step| match step {
-            Step::Members(names) => names.len() == 1,
-            Step::Indexes(indexes) => indexes.len() == 1,
-            _ => false,
-        };
-        let definite = steps.iter().all(single);
+        let definite = is_definite(&steps);
         Ok(JsonPath { lax, steps, definite })
     }
 
     pub fn find<'d, 'a>(&self, document: &'d Json<'a>) -> Found<'d, 'a> {
         let mut current = vec![document];
-        for step in &self.steps {
+        for (place, step) in self.steps.iter().enumerate() {
+            if matches!(step, Step::Filter(_))
+                && current.iter().all(|value| value.is_scalar())
+                && is_definite(&self.steps[..place])
+            {
+                return if self.lax { Found::Nothing } else { Found::Missing };
+            }
             let mut next = vec![];
             for value in current {
-                step.apply(value, &mut next);
+                step.apply(value, document, &mut next);
             }
             current = next;
         }
@@ -74,8 +82,18 @@ impl JsonPath {
     }
 }
 
+/// True if a path of these steps leads to one value at most.
+pub(super) fn is_definite(steps: &[Step]) -> bool {
+    steps.iter().all(|step| match step {
+        Step::Members(names) => names.len() == 1,
+        Step::Indexes(indexes) => indexes.len() == 1,
+        _ => false,
+    })
+}
+
 impl Step {
-    fn apply<'d, 'a>(&self, value: &'d Json<'a>, next: &mut Vec<&'d Json<'a>>) {
+    /// Appends to `next` where the step leads from `value`, which lies in `root`.
+    pub fn apply<'d, 'a>(&self, value: &'d Json<'a>, root: &'d Json<'a>, next: &mut Vec<&'d Json<'a>>) {
         match (self, value) {
             (Step::Members(names), _) => next.extend(names.iter().filter_map(|name| value.member(name))),
             (Step::Indexes(indexes), Json::Array(elements)) => {
@@ -98,64 +116,98 @@ impl Step {
             (Step::Descend, value) => {
                 next.push(value);
                 match value {
-                    Json::Array(elements) => elements.iter().for_each(|element| self.apply(element, next)),
-                    Json::Object(members) => members.iter().for_each(|(_, value)| self.apply(value, next)),
+                    Json::Array(elements) => {
+                        elements.iter().for_each(|element| self.apply(element, root, next))
+                    }
+                    Json::Object(members) => {
+                        members.iter().for_each(|(_, value)| self.apply(value, root, next))
+                    }
                     _ => {}
                 }
+            }
+            (Step::Filter(filter), Json::Array(elements)) => {
+                next.extend(elements.iter().filter(|element| filter.holds(element, root)));
+            }
+            (Step::Filter(filter), Json::Object(_)) | (Step::FilterHere(filter), _)
+                if filter.holds(value, root) =>
+            {
+                next.push(value);
             }
             _ => {}
         }
     }
 }
 
-struct Steps<'a>(&'a str);
+/// What a name without quotes ends at.
+const PATH_ENDS: &[char] = &['.', '[', ' ', '(', ')', ']'];
+pub(super) const FILTER_ENDS: &[char] = &['.', '[', ' ', '(', ')', ']', '=', '!', '<', '>', '&', '|', '~'];
+
+/// Reads steps off the front of a text.
+pub(super) struct Steps<'a> {
+    pub rest: &'a str,
+    pub ends: &'static [char],
+}
 
 impl Steps<'_> {
+    /// `None`: something else than steps follows.
     fn all(mut self) -> Option<Vec<Step>> {
+        let steps = self.leading()?;
+        self.rest.is_empty().then_some(steps)
+    }
+
+    /// The steps up to what is none.
+    pub fn leading(&mut self) -> Option<Vec<Step>> {
         let mut steps = vec![];
-        while !self.0.is_empty() {
-            if let Some(rest) = self.0.strip_prefix("..") {
+        loop {
+            if let Some(rest) = self.rest.strip_prefix("..") {
                 steps.push(Step::Descend);
-                self.0 = rest;
-                match rest.starts_with('[') {
-                    true => steps.push(self.bracket()?),
-                    false => steps.push(self.name()?),
-                }
-            } else if let Some(rest) = self.0.strip_prefix('.') {
-                self.0 = rest;
+                self.rest = rest;
+                let step = if rest.starts_with('[') { self.bracket()? } else { self.name()? };
+                steps.push(match step {
+                    Step::Filter(filter) => Step::FilterHere(filter),
+                    step => step,
+                });
+            } else if let Some(rest) = self.rest.strip_prefix('.') {
+                self.rest = rest;
                 steps.push(self.name()?);
-            } else {
+            } else if self.rest.starts_with('[') {
                 steps.push(self.bracket()?);
+            } else {
+                return Some(steps);
             }
         }
-        Some(steps)
     }
 
     fn name(&mut self) -> Option<Step> {
-        if let Some(rest) = self.0.strip_prefix('*') {
-            self.0 = rest;
+        if let Some(rest) = self.rest.strip_prefix('*') {
+            self.rest = rest;
             return Some(Step::Wildcard);
         }
-        let end = self.0.find(['.', '[', ' ', '(', ')', ']']).unwrap_or(self.0.len());
-        let (name, rest) = self.0.split_at(end);
-        self.0 = rest;
+        let end = self.rest.find(self.ends).unwrap_or(self.rest.len());
+        let (name, rest) = self.rest.split_at(end);
+        self.rest = rest;
         (!name.is_empty()).then(|| Step::Members(vec![name.to_string()]))
     }
 
     fn bracket(&mut self) -> Option<Step> {
-        self.0 = self.0.strip_prefix('[')?.trim_start();
-        let step = match self.0.chars().next()? {
+        self.rest = self.rest.strip_prefix('[')?.trim_start();
+        let step = match self.rest.chars().next()? {
             '*' => {
-                self.0 = &self.0[1..];
+                self.rest = &self.rest[1..];
                 Step::Wildcard
+            }
+            '?' => {
+                let (filter, rest) = Filter::parse(&self.rest[1..])?;
+                self.rest = rest;
+                Step::Filter(filter)
             }
             '\'' | '"' => Step::Members(self.list(Self::quoted)?),
             _ => {
-                let end = self.0.find(']')?;
-                let inside = &self.0[..end];
+                let end = self.rest.find(']')?;
+                let inside = &self.rest[..end];
                 match inside.split_once(':') {
                     Some((start, stop)) => {
-                        self.0 = &self.0[end..];
+                        self.rest = &self.rest[end..];
                         let bound = |text: &str| match text.trim() {
                             "" => Some(None),
                             digits => digits.parse().ok().map(Some),
@@ -166,35 +218,35 @@ impl Steps<'_> {
                 }
             }
         };
-        self.0 = self.0.trim_start().strip_prefix(']')?;
+        self.rest = self.rest.trim_start().strip_prefix(']')?;
         Some(step)
     }
 
     fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let mut items = vec![one(self)?];
-        while let Some(rest) = self.0.trim_start().strip_prefix(',') {
-            self.0 = rest.trim_start();
+        while let Some(rest) = self.rest.trim_start().strip_prefix(',') {
+            self.rest = rest.trim_start();
             items.push(one(self)?);
         }
         Some(items)
     }
 
     fn index(&mut self) -> Option<i64> {
-        let end = self.0.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(self.0.len());
-        let (digits, rest) = self.0.split_at(end);
-        self.0 = rest;
+        let end = self.rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(self.rest.len());
+        let (digits, rest) = self.rest.split_at(end);
+        self.rest = rest;
         digits.parse().ok()
     }
 
-    fn quoted(&mut self) -> Option<String> {
-        let quote = self.0.chars().next()?;
+    pub fn quoted(&mut self) -> Option<String> {
+        let quote = self.rest.chars().next()?;
         let mut name = String::new();
-        let mut characters = self.0[1..].char_indices();
+        let mut characters = self.rest[1..].char_indices();
         while let Some((place, character)) = characters.next() {
             match character {
                 '\\' => name.push(characters.next()?.1),
                 _ if character == quote => {
-                    self.0 = &self.0[place + 2..];
+                    self.rest = &self.rest[place + 2..];
                     return Some(name);
                 }
                 _ => name.push(character),
@@ -237,11 +289,14 @@ mod tests {
             ("$.x", "missing"),
             ("$.f.g", "missing"),
             ("$.a[0]", "missing"),
+            ("$.a.b[?(@ > 1)]", "1 values"),
+            ("$.f[?(@ == 'x')]", "missing"),
+            ("$.a[?(@.b)]", "1 values"),
         ];
         for (path, expected) in cases {
             assert_eq!(found(path), expected, "{path}");
         }
-        for path in ["a", "$.", "$[", "$['a", "$[?(@.a)]", "$.a b", ""] {
+        for path in ["a", "$.", "$[", "$['a", "$[?@.a]", "$[?(@.a = 1)]", "$[?(@.a", "$.a b", ""] {
             assert!(JsonPath::parse(path).is_err(), "{path}");
         }
     }

@@ -6,8 +6,10 @@ use super::super::strings::written;
 use super::super::type_text::parse_type_text;
 use super::document::{Json, write_number};
 use super::path::{Found, JsonPath};
-use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int32Builder};
-use arrow::datatypes::{Float64Type, Int32Type};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int32Builder, ListBuilder, StringBuilder,
+};
+use arrow::datatypes::{DataType, Float64Type, Int32Type};
 use datafusion_common::{Result, exec_err, internal_err, plan_err};
 use std::sync::Arc;
 use weir_types::SqlType;
@@ -231,7 +233,7 @@ pub(super) fn value(inputs: &Inputs<'_>) -> Result<ArrayRef> {
 
 fn text_values(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (on_empty, on_error) = (inputs.texts(4)?, inputs.texts(6)?);
-    let mut builder = arrow::array::StringBuilder::with_capacity(inputs.rows, inputs.rows * 16);
+    let mut builder = StringBuilder::with_capacity(inputs.rows, inputs.rows * 16);
     let taken = std::cell::RefCell::new((&mut builder, String::new()));
     let take = |_: usize, value: &Json<'_>| {
         let (builder, buffer) = &mut *taken.borrow_mut();
@@ -261,45 +263,187 @@ fn text_values(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(array))
 }
 
+/// `$JSON_QUERY(json, path, 'wrapper', 'on empty', 'on error', 'type')`
+pub(super) fn type_query(call: &Call<'_>) -> Result<Typed> {
+    let text = |found: &SqlType| found.is_string() || *found == SqlType::Null;
+    let ([document, path, ..], Some(returning)) = (call.types, call.literal_text(5)) else {
+        return call.refuse("a document and a path");
+    };
+    if call.types.len() != 6 || !text(document) || !text(path) {
+        return call.refuse("a document and a path");
+    }
+    let result = parse_type_text(returning)?.sql_type;
+    match &result {
+        SqlType::Varchar(_) => {}
+        SqlType::Array(element) if matches!(element.sql_type, SqlType::Varchar(_)) => {
+            if [3, 4].iter().any(|clause| call.literal_text(*clause) == Some("EMPTY OBJECT")) {
+                return plan_err!(
+                    "JSON_QUERY that returns {result} cannot give EMPTY OBJECT: write EMPTY ARRAY"
+                );
+            }
+        }
+        _ => return plan_err!("JSON_QUERY returns STRING or ARRAY<STRING>, not {result}"),
+    }
+    Ok(Typed { arguments: vec![SqlType::STRING; 6], result, nullable: true })
+}
+
+/// What a path led to, before it is written in the form that is asked for.
+enum Queried<'d, 'a> {
+    Null,
+    EmptyArray,
+    EmptyObject,
+    Value(&'d Json<'a>),
+    /// one value, to be the only element of an array
+    Wrapped(&'d Json<'a>),
+    Elements(Vec<&'d Json<'a>>),
+    WrappedElements(Vec<&'d Json<'a>>),
+}
+
+struct Query<'a> {
+    wrapper: &'a str,
+    on_empty: &'a str,
+    on_error: &'a str,
+    /// RETURNING ARRAY
+    array: bool,
+}
+
+impl Query<'_> {
+    fn instead<'d, 'a>(&self, behavior: &str, text: &str) -> Result<Queried<'d, 'a>> {
+        match behavior {
+            "ERROR" => exec_err!("JSON_QUERY: there is no array or object at the path in '{text}'"),
+            "EMPTY ARRAY" => Ok(Queried::EmptyArray),
+            "EMPTY OBJECT" => Ok(Queried::EmptyObject),
+            _ => Ok(Queried::Null),
+        }
+    }
+
+    fn find<'d, 'a>(&self, path: &JsonPath, document: &'d Json<'a>, text: &str) -> Result<Queried<'d, 'a>> {
+        let found = path.find(document);
+        let is_array = match &found {
+            Found::Missing => return self.instead(self.on_error, text),
+            Found::Nothing => return self.instead(self.on_empty, text),
+            Found::One(value) => matches!(value, Json::Array(_)),
+            Found::Many(_) => true,
+        };
+        let wrapped = match self.wrapper {
+            "UNCONDITIONAL" => true,
+            "CONDITIONAL" => !is_array,
+            _ => false,
+        };
+        Ok(match found {
+            Found::One(value) if wrapped => Queried::Wrapped(value),
+            Found::One(value) if value.is_scalar() => {
+                return self.instead(if path.lax { self.on_empty } else { self.on_error }, text);
+            }
+            Found::One(_) if self.array && !is_array => return self.instead(self.on_error, text),
+            Found::One(value) => Queried::Value(value),
+            Found::Many(values) if wrapped => Queried::WrappedElements(values),
+            Found::Many(values) => Queried::Elements(values),
+            Found::Missing | Found::Nothing => Queried::Null,
+        })
+    }
+}
+
 pub(super) fn query(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, paths) = (inputs.texts(0)?, Paths::new(inputs)?);
-    let (wrapper, on_empty, on_error) = (word(inputs, 2)?, word(inputs, 3)?, word(inputs, 4)?);
-    let instead = |behavior: &str, text: &str, out: &mut String| match behavior {
-        "ERROR" => exec_err!("JSON_QUERY: there is no array or object at the path in '{text}'"),
-        "EMPTY ARRAY" => {
-            out.push_str("[]");
-            Ok(true)
-        }
-        "EMPTY OBJECT" => {
-            out.push_str("{}");
-            Ok(true)
-        }
-        _ => Ok(false),
+    let array = matches!(inputs.result, SqlType::Array(_));
+    let query =
+        Query { wrapper: word(inputs, 2)?, on_empty: word(inputs, 3)?, on_error: word(inputs, 4)?, array };
+    if array {
+        return query_arrays(inputs, &query, &texts, &paths);
+    }
+    let limit = match inputs.result {
+        SqlType::Varchar(limit) => *limit as usize,
+        other => return internal_err!("JSON_QUERY returns {other}"),
     };
     written(inputs.rows, inputs.rows * 32, |row, out| {
         let (Some(text), Some(path)) = (texts.get(row), paths.get(row)?) else { return Ok(false) };
         let Some(document) = Json::parse(text) else { return Ok(false) };
-        let (value, scalar) = match path.find(&document) {
-            Found::Missing => return instead(on_error, text, out),
-            Found::Nothing => return instead(on_empty, text, out),
-            Found::One(value) => (value.clone(), value.is_scalar()),
-            Found::Many(values) => (Json::Array(values.into_iter().cloned().collect()), false),
-        };
-        let wrapped = match wrapper {
-            "UNCONDITIONAL" => true,
-            "CONDITIONAL" => !matches!(value, Json::Array(_)),
-            _ => false,
-        };
-        if scalar && !wrapped {
-            return instead(if path.lax { on_empty } else { on_error }, text, out);
+        let start = out.len();
+        match query.find(&path, &document, text)? {
+            Queried::Null => return Ok(false),
+            Queried::EmptyArray => out.push_str("[]"),
+            Queried::EmptyObject => out.push_str("{}"),
+            Queried::Value(value) => value.write(out),
+            Queried::Wrapped(value) => write_elements(&[value], out),
+            Queried::Elements(values) => write_elements(&values, out),
+            Queried::WrappedElements(values) => {
+                out.push('[');
+                write_elements(&values, out);
+                out.push(']');
+            }
         }
-        if wrapped {
-            out.push('[');
-        }
-        value.write(out);
-        if wrapped {
-            out.push(']');
+        if let Some((end, _)) = out[start..].char_indices().nth(limit) {
+            out.truncate(start + end);
         }
         Ok(true)
     })
+}
+
+fn write_elements(values: &[&Json<'_>], out: &mut String) {
+    out.push('[');
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        value.write(out);
+    }
+    out.push(']');
+}
+
+/// An array of texts: those of scalars, and JSON for what is an array or an object itself.
+fn query_arrays(
+    inputs: &Inputs<'_>,
+    query: &Query<'_>,
+    texts: &Texts<'_>,
+    paths: &Paths<'_>,
+) -> Result<ArrayRef> {
+    let DataType::List(field) = inputs.result.data_type() else {
+        return internal_err!("JSON_QUERY returns {}", inputs.result);
+    };
+    let mut arrays = ListBuilder::new(StringBuilder::new()).with_field(field);
+    let mut buffer = String::new();
+    for row in 0..inputs.rows {
+        let (Some(text), Some(path)) = (texts.get(row), paths.get(row)?) else {
+            arrays.append_null();
+            continue;
+        };
+        let Some(document) = Json::parse(text) else {
+            arrays.append_null();
+            continue;
+        };
+        let elements = match query.find(&path, &document, text)? {
+            Queried::Value(Json::Array(elements)) => elements.iter().collect(),
+            Queried::Value(value) | Queried::Wrapped(value) => vec![value],
+            Queried::Elements(values) => values,
+            Queried::WrappedElements(values) => {
+                buffer.clear();
+                write_elements(&values, &mut buffer);
+                arrays.values().append_value(&buffer);
+                vec![]
+            }
+            Queried::EmptyArray => vec![],
+            Queried::Null | Queried::EmptyObject => {
+                arrays.append_null();
+                continue;
+            }
+        };
+        for element in elements {
+            append_text(element, &mut buffer, arrays.values());
+        }
+        arrays.append(true);
+    }
+    Ok(Arc::new(arrays.finish()))
+}
+
+fn append_text(value: &Json<'_>, buffer: &mut String, texts: &mut StringBuilder) {
+    match value {
+        Json::Null => texts.append_null(),
+        Json::Text(text) => texts.append_value(text),
+        value => {
+            buffer.clear();
+            value.write(buffer);
+            texts.append_value(&*buffer);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, ListBuilder, MapBuilder, MapFieldNames, StringBuild
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion_common::Result;
 use regex::Regex;
+use std::ops::Range;
 use std::sync::Arc;
 use weir_types::SqlType;
 
@@ -68,9 +69,13 @@ fn split_index(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     ) && separator.is_ascii()
     {
         let Ok(index) = usize::try_from(index) else { return Ok(slices(inputs.rows, 0, |_| None)) };
+        let offsets = texts.array.value_offsets();
+        let (first, last) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+        let places = Places::of(separator, &texts.array.value_data()[first..last]);
         return Ok(slices(inputs.rows, bytes, |row| {
             let text = texts.get(row).filter(|text| !text.is_empty())?;
-            text.split(char::from(separator)).nth(index)
+            let start = offsets[texts.index(row)] as usize - first;
+            places.piece(start, start + text.len(), index).map(|piece| &text[piece])
         }));
     }
     Ok(slices(inputs.rows, bytes, |row| {
@@ -85,6 +90,58 @@ struct SingleByte;
 impl SingleByte {
     fn of(bytes: Option<&[u8]>) -> Option<&[u8; 1]> {
         bytes.and_then(|bytes| bytes.try_into().ok())
+    }
+}
+
+/// Where an ASCII character stands in the bytes of a whole column: a bit for each byte, 64 a word.
+struct Places(Vec<u64>);
+
+impl Places {
+    fn of(wanted: u8, bytes: &[u8]) -> Places {
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        let mut last = [!wanted; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        Places(blocks.iter().chain([&last]).map(|block| Self::of_block(wanted, block)).collect())
+    }
+
+    /// Eight bytes at a time: one that is `wanted` becomes zero, zeros become a high bit, high bits are gathered.
+    fn of_block(wanted: u8, block: &[u8; 64]) -> u64 {
+        const LOW_SEVEN: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        let pattern = u64::from_le_bytes([wanted; 8]);
+        block.as_chunks::<8>().0.iter().enumerate().fold(0, |word, (place, bytes)| {
+            let differs = u64::from_le_bytes(*bytes) ^ pattern;
+            let zeros = !(((differs & LOW_SEVEN) + LOW_SEVEN) | differs | LOW_SEVEN);
+            word | ((zeros >> 7).wrapping_mul(GATHER) >> 56) << (8 * place)
+        })
+    }
+
+    /// The place of number `skip` of those at or after `from`, counted from 0.
+    #[inline]
+    fn nth(&self, from: usize, mut skip: usize) -> Option<usize> {
+        let mut word = from / 64;
+        let mut bits = self.0.get(word)? & (u64::MAX << (from % 64));
+        while bits.count_ones() as usize <= skip {
+            skip -= bits.count_ones() as usize;
+            word += 1;
+            bits = *self.0.get(word)?;
+        }
+        for _ in 0..skip {
+            bits &= bits - 1;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    /// Piece `index` of the text from `start` to `end`, counted from the start of the text.
+    #[inline]
+    fn piece(&self, start: usize, end: usize, index: usize) -> Option<Range<usize>> {
+        let before = |place: &usize| *place < end;
+        let first = match index.checked_sub(1) {
+            Some(separator) => self.nth(start, separator).filter(before)? + 1,
+            None => start,
+        };
+        let last = self.nth(first, 0).filter(before).unwrap_or(end);
+        Some(first - start..last - start)
     }
 }
 
@@ -170,4 +227,40 @@ fn elt(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         let index = usize::try_from(indexes.get(row)?).ok()?.checked_sub(1)?;
         texts.get(index)?.get(row)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a look at each byte, over texts that begin and end anywhere in the words.
+    #[test]
+    fn pieces_are_those_of_a_plain_split() {
+        let texts = [
+            "a/b/c",
+            "/",
+            "//",
+            "no separator",
+            "/leads",
+            "trails/",
+            "\u{e4}/\u{20ac}/\u{1f600}",
+            "\0/\x7f/\x01",
+        ];
+        let mut column = String::new();
+        let mut places_of_texts = Vec::new();
+        for round in 0..40 {
+            for text in texts {
+                let long = text.repeat(1 + round % 7);
+                places_of_texts.push((column.len(), long.clone()));
+                column.push_str(&long);
+            }
+        }
+        let places = Places::of(b'/', column.as_bytes());
+        for (start, text) in &places_of_texts {
+            for index in 0..20 {
+                let piece = places.piece(*start, start + text.len(), index).map(|piece| &text[piece]);
+                assert_eq!(piece, text.split('/').nth(index), "piece {index} of '{text}'");
+            }
+        }
+    }
 }

@@ -160,16 +160,28 @@ fn date_format(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         SqlType::TimestampLtz(_) => inputs.context.time_zone,
         _ => TimeZone::UTC,
     };
+    // Times come roughly in order: where the pattern shows no more than days, most rows have the text of the row
+    // before.
+    let constant = formats.constant.clone();
+    let grain = constant.as_ref().and_then(|format| format.grain_seconds());
+    let (mut shown, mut written) = (None, String::new());
     for row in 0..inputs.rows {
-        let format = formats.get(row)?;
-        let Some(format) = format.filter(|_| !column.is_null(row)) else {
+        let other = if constant.is_none() { formats.get(row)? } else { None };
+        let Some(format) = constant.as_ref().or(other.as_ref()).filter(|_| !column.is_null(row)) else {
             builder.append_null();
             continue;
         };
         let instant = moments::moment_at(column.array, column.index(row), Reading::stored())?;
-        text.clear();
-        format.append(&mut text, zone.to_local(instant), zone, zone.offset_at(instant.seconds));
-        builder.append_value(std::str::from_utf8(&text).unwrap_or_default());
+        let local = zone.to_local(instant);
+        let stretch = grain.map(|grain| local.seconds.div_euclid(grain));
+        if stretch.is_none() || stretch != shown {
+            text.clear();
+            format.append(&mut text, local, zone, zone.offset_at(instant.seconds));
+            written.clear();
+            written.push_str(std::str::from_utf8(&text).unwrap_or_default());
+            shown = stretch;
+        }
+        builder.append_value(&written);
     }
     Ok(Arc::new(builder.finish()))
 }

@@ -95,6 +95,19 @@ impl Item {
         })
     }
 
+    /// See [`JavaFormat::grain_seconds`].
+    fn grain_seconds(&self) -> Option<i64> {
+        match self {
+            Item::Fraction(_) | Item::Nano(_) | Item::MilliOfDay(_) | Item::NanoOfDay(_) => None,
+            Item::OffsetX(_) | Item::Offset(_) | Item::ZoneId => None,
+            Item::Second(_) => Some(1),
+            Item::Minute(_) => Some(60),
+            Item::Hour(_) | Item::ClockHour(_) | Item::HalfHour(_) | Item::HalfHourFromZero(_) => Some(3_600),
+            Item::HalfDay => Some(3_600),
+            _ => Some(86_400),
+        }
+    }
+
     /// True if the item is read as digits, which decides how many the item before may take.
     fn is_number(&self) -> bool {
         match self {
@@ -150,6 +163,12 @@ impl JavaFormat {
 }
 
 impl JavaFormat {
+    /// The longest stretch of local time, from its multiples on, in which the text stays the same: a day, an hour, a
+    /// minute or a second. `None`: it may change within a second, or with the zone.
+    pub fn grain_seconds(&self) -> Option<i64> {
+        self.items.iter().map(Item::grain_seconds).try_fold(86_400, |least, grain| Some(least.min(grain?)))
+    }
+
     /// True if the text has an offset from UTC or the name of a zone.
     pub fn names_zone(&self) -> bool {
         self.items.iter().any(|item| matches!(item, Item::OffsetX(_) | Item::Offset(_) | Item::ZoneId))

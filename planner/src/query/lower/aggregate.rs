@@ -50,7 +50,6 @@ impl Lowering<'_> {
             return self.group_aggregate(aggregate, input).map_err(plan_error);
         };
         let fused = fuse(aggregate, &window).map_err(plan_error)?;
-        let session = matches!(window.node.spec, WindowSpec::Session { .. });
         match fused {
             Fused::Into { plan, time, after } => {
                 let input = self.plan(&plan)?;
@@ -58,15 +57,11 @@ impl Lowering<'_> {
                     self.window_aggregate(aggregate, &window, input, Some(time)).map_err(plan_error)?;
                 self.after_window(aggregate, &window, stream, after).map_err(plan_error)
             }
-            Fused::SessionOf { partition } if session => {
-                let partition = if partition.is_empty() { "no columns".to_string() } else { partition };
-                Err(PlanError::not_supported(format!(
-                    "a SESSION window over {partition} that is grouped otherwise: group by exactly the columns of its \
-                     PARTITION BY, by window_start and window_end, and filter before the window",
-                ))
-                .at(window.node.span))
+            Fused::Ungrouped => {
+                let input = self.plan(&aggregate.input)?;
+                self.group_aggregate(aggregate, input).map_err(plan_error)
             }
-            _ => {
+            Fused::Attached => {
                 let input = self.plan(&aggregate.input)?;
                 self.window_aggregate(aggregate, &window, input, None).map_err(plan_error)
             }

@@ -1,6 +1,7 @@
 //! The job under construction: nodes, each once for each meaning.
 
 use super::calc::Output;
+use crate::Position;
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ pub(in crate::query) struct Facts {
     pub upsert_key: Option<Vec<usize>>,
     /// what the table of a source gives, or that of a sink takes
     pub connector: Option<ChangelogMode>,
+    /// where the statement names the table of a sink
+    pub place: Option<Position>,
 }
 
 /// A node to be added.
@@ -131,6 +134,7 @@ impl JobBuilder {
             bounded,
             upsert_key: None,
             connector: new.connector,
+            place: None,
         });
         self.nodes.push(OperatorNode {
             id: OperatorId::new(""),
@@ -157,6 +161,10 @@ fn same_expressions(left: &OperatorSpec, right: &OperatorSpec) -> bool {
             left.filter == right.filter && left.projection == right.projection
         }
         (OperatorSpec::Expand(left), OperatorSpec::Expand(right)) => left.projections == right.projections,
+        (OperatorSpec::Unnest(left), OperatorSpec::Unnest(right)) => {
+            left.collection.as_ref() == right.collection.as_ref()
+        }
+        (OperatorSpec::Join(left), OperatorSpec::Join(right)) => left.condition == right.condition,
         (OperatorSpec::Watermark(left), OperatorSpec::Watermark(right)) => {
             left.expression.as_ref() == right.expression.as_ref()
         }

@@ -3,9 +3,12 @@
 use super::Lowering;
 use super::builder::{NewNode, Pending, Stream};
 use crate::query::text::expr_text;
+use crate::query::watermark::{read_column, reads_watermark, with_watermark};
 use arrow::datatypes::FieldRef;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, Result, TableReference, internal_err};
+use datafusion_common::{
+    Column, DFSchema, DataFusionError, Result, TableReference, internal_err, not_impl_err,
+};
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
@@ -51,6 +54,11 @@ pub(in crate::query) fn unaliased(expr: &Expr) -> &Expr {
 
 impl Lowering<'_> {
     pub fn physical(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+        if reads_watermark(expr)? {
+            return not_impl_err!(
+                "not supported yet: CURRENT_WATERMARK elsewhere than in SELECT, WHERE and HAVING"
+            );
+        }
         create_physical_expr(expr, schema, &self.properties, &PhysicalPlanningContext::default())
     }
 
@@ -100,12 +108,24 @@ impl Lowering<'_> {
         }
         let Some(pending) = &stream.pending else { return internal_err!("a stream without a node") };
         let Pending { input, filter, outputs } = pending;
-        let condition = filter.as_ref().map(|filter| self.physical(filter, input)).transpose()?;
         let projected = outputs.as_ref().filter(|_| !pending.is_identity());
-        let projection = projected
-            .map(|outputs| {
-                outputs.iter().map(|output| self.physical(&output.expr, input)).collect::<Result<Vec<_>>>()
-            })
+        let mut all = filter.iter().chain(projected.into_iter().flatten().map(|output| &output.expr));
+        let reads_watermark =
+            all.try_fold(false, |reads, expr| Ok::<_, DataFusionError>(reads | reads_watermark(expr)?))?;
+        let extended = if reads_watermark { with_watermark(input)? } else { input.as_ref().clone() };
+        let physical = |expr: &Expr| match reads_watermark {
+            true => self.physical(&read_column(expr, input)?, &extended),
+            false => self.physical(expr, input),
+        };
+        let condition = filter.as_ref().map(physical).transpose()?;
+        let all_columns = || input.columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
+        let projected_exprs = match projected {
+            Some(outputs) => Some(outputs.iter().map(|output| output.expr.clone()).collect()),
+            // The watermark is not handed on.
+            None => reads_watermark.then(all_columns),
+        };
+        let projection = projected_exprs
+            .map(|exprs| exprs.iter().map(physical).collect::<Result<Vec<_>>>())
             .transpose()?;
         let mut exprs = filter.iter().chain(projected.into_iter().flatten().map(|output| &output.expr));
         let new = NewNode {
@@ -114,7 +134,7 @@ impl Lowering<'_> {
             meaning: format!("{condition:?}|{projection:?}"),
             shareable: !exprs.any(Expr::is_volatile),
             label: label(&stream.schema, pending),
-            spec: OperatorSpec::Calc(CalcSpec { filter: condition, projection }),
+            spec: OperatorSpec::Calc(CalcSpec { filter: condition, projection, reads_watermark }),
             inputs: vec![(stream.base(), Exchange::Forward)],
             schema: stream.schema.clone(),
             state: None,

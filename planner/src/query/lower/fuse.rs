@@ -3,6 +3,7 @@
 
 use crate::query::expand::Expand;
 use crate::query::origin::WindowKeys;
+use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, Result};
@@ -17,10 +18,11 @@ pub(super) enum Fused {
     /// The aggregation assigns windows itself, over `plan`; `time` is the rowtime column there. Conditions on the
     /// window's bounds are left for after it, over [`bound_column`]s.
     Into { plan: Box<LogicalPlan>, time: Option<Column>, after: Vec<Expr> },
-    /// A session whose partition is not what is grouped by, or whose rows are touched in between.
-    SessionOf { partition: String },
     /// Rows carry their windows.
     Attached,
+    /// Rows carry sessions, and what is grouped by is not what they were partitioned by. Their bounds are keys like
+    /// others then, as in Flink: sessions of different partitions may have the same bounds.
+    Ungrouped,
 }
 
 /// A plan without the window function, and what became of its columns.
@@ -42,34 +44,31 @@ pub(super) fn bound_column(part: usize) -> Column {
 
 pub(super) fn fuse(aggregate: &Aggregate, window: &WindowKeys<'_>) -> Result<Fused> {
     let session = matches!(window.node.spec, WindowSpec::Session { .. });
-    let refused = || {
-        let names: Vec<&str> = window.node.partition.iter().map(|column| column.name.as_str()).collect();
-        Ok(if session { Fused::SessionOf { partition: names.join(", ") } } else { Fused::Attached })
-    };
     if !reaches(&aggregate.input, window.node) {
         // The windows come from an aggregation below: they are what they are.
         return Ok(Fused::Attached);
     }
-    let Some(stripped) = strip(&aggregate.input, window.node)? else { return refused() };
     let is_bound =
         |place: usize| place == window.start || place == window.end || window.times.contains(&place);
     let keys =
         aggregate.group_expr.iter().enumerate().filter(|(place, _)| !is_bound(*place)).map(|(_, key)| key);
+    let partitions: Vec<Option<Column>> =
+        keys.clone().map(|key| source(&aggregate.input, key.try_as_col()?, window.node)).collect();
+    let same_partitions =
+        partitions.iter().all(|key| key.as_ref().is_some_and(|key| window.node.partition.contains(key)))
+            && window
+                .node
+                .partition
+                .iter()
+                .all(|column| partitions.iter().any(|key| key.as_ref() == Some(column)));
+    let refused = || Ok(if session && !same_partitions { Fused::Ungrouped } else { Fused::Attached });
+    if session && !same_partitions {
+        return refused();
+    }
+    let Some(stripped) = strip(&aggregate.input, window.node)? else { return refused() };
     let read = keys.clone().chain(&aggregate.aggr_expr);
     if !read.clone().all(|expr| readable(expr, &stripped.plan)) {
         return refused();
-    }
-    if session {
-        let mut partition: Vec<Option<&Column>> = vec![];
-        for column in &window.node.partition {
-            partition.push(stripped.renamed.iter().find(|(from, _)| from == column).map(|(_, to)| to));
-        }
-        let keys: Vec<Option<&Column>> = keys.map(|key| key.try_as_col()).collect();
-        let same = keys.iter().all(|key| key.is_some() && partition.contains(key))
-            && partition.iter().all(|column| column.is_some() && keys.contains(column));
-        if !same {
-            return refused();
-        }
     }
     // A condition on the window's time needs it among the keys.
     if window.times.is_empty()
@@ -90,8 +89,36 @@ fn reaches(plan: &LogicalPlan, node: &WindowFunction) -> bool {
         LogicalPlan::Projection(projection) => reaches(&projection.input, node),
         LogicalPlan::SubqueryAlias(alias) => reaches(&alias.input, node),
         LogicalPlan::Filter(filter) => reaches(&filter.input, node),
-        LogicalPlan::Extension(_) => Expand::of(plan).is_some_and(|expand| reaches(&expand.input, node)),
+        LogicalPlan::Extension(_) => {
+            Expand::of(plan).is_some_and(|expand| reaches(&expand.input, node))
+                || Unnest::of(plan).is_some_and(|unnest| reaches(&unnest.input, node))
+        }
         _ => false,
+    }
+}
+
+/// The column of the input of `node` that `column` of `plan` hands on unchanged.
+fn source(plan: &LogicalPlan, column: &Column, node: &WindowFunction) -> Option<Column> {
+    if WindowFunction::of(plan).is_some() {
+        return node.appended(column).is_none().then(|| column.clone());
+    }
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let place = projection.schema.maybe_index_of_column(column)?;
+            let inner = projection.expr[place].clone().unalias_nested().data;
+            source(&projection.input, inner.try_as_col()?, node)
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let place = alias.schema.maybe_index_of_column(column)?;
+            source(&alias.input, &Column::from(alias.input.schema().qualified_field(place)), node)
+        }
+        LogicalPlan::Filter(filter) => source(&filter.input, column, node),
+        LogicalPlan::Extension(_) => match (Expand::of(plan), Unnest::of(plan)) {
+            (Some(expand), _) => source(&expand.input, &expand.passes(column)?, node),
+            (_, Some(unnest)) if !unnest.appended().contains(column) => source(&unnest.input, column, node),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -4,9 +4,14 @@ mod aggregate;
 mod builder;
 mod calc;
 mod fuse;
+mod join;
+mod over;
+mod rank;
 mod relations;
 mod scan;
 mod sink;
+mod unnest;
+mod window;
 
 use crate::PlanError;
 use crate::binder::{JobRoot, PlannedJob};
@@ -25,11 +30,13 @@ use std::sync::Arc;
 use weir_types::JobGraph;
 
 pub(in crate::query) use builder::Facts;
+pub(in crate::query) use join::join_key;
 pub(in crate::query) use sink::root_plan;
 
 /// A job, and what EXPLAIN says beside it.
 pub(in crate::query) struct Lowered {
     pub job: PlannedJob,
+    pub facts: Vec<Facts>,
     /// the plan of each root before and after optimisation
     pub plans: Vec<(LogicalPlan, LogicalPlan)>,
 }
@@ -79,7 +86,7 @@ pub(in crate::query) fn lower(
     let settings = session.settings.job_settings();
     let warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
     let graph = JobGraph { name, nodes, settings, sql: sql.to_string() };
-    Ok(Lowered { job: PlannedJob { graph, warnings }, plans })
+    Ok(Lowered { job: PlannedJob { graph, warnings }, facts, plans })
 }
 
 /// What keeps state for ever.
@@ -87,9 +94,10 @@ fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) ->
     let unbounded = nodes.iter().zip(facts).filter(|(_, facts)| !facts.bounded && ttl_ms == 0);
     let clauses = unbounded.filter_map(|(node, _)| node.state.as_ref()?.unbounded_clause.as_ref());
     let warning = |clause: &String| {
+        let instead = if clause.starts_with("JOIN") { "join within windows" } else { "group by a window" };
         format!(
-            "the state of {clause} grows without a bound: group by a window, or set 'table.exec.state.ttl' to forget \
-             keys that were idle for so long"
+            "the state of {clause} grows without a bound: {instead}, or set 'table.exec.state.ttl' to forget keys that \
+             were idle for so long"
         )
     };
     let mut warnings: Vec<String> = clauses.map(warning).collect();

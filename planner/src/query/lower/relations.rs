@@ -7,6 +7,7 @@ use crate::PlanError;
 use crate::query::error::plan_error;
 use crate::query::expand::Expand;
 use crate::query::origin::time_attribute_of;
+use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
@@ -15,26 +16,33 @@ use datafusion_expr::logical_plan::{FetchType, SkipType};
 use datafusion_expr::{Expr, Limit, LogicalPlan, Projection, SubqueryAlias, Union, Values};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column as PhysicalColumn, Literal};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_types::{
-    Exchange, ExpandSpec, LimitSpec, NodeIndex, OperatorSpec, StateNote, TimeAttribute, WindowSpec,
-    WindowTableFunctionSpec, WindowTime,
-};
+use weir_types::{Exchange, ExpandSpec, LimitSpec, NodeIndex, OperatorSpec, StateNote, TimeAttribute};
 
 impl Lowering<'_> {
     /// The stream of a plan. It may have more columns than the plan, and in another order: columns go by their names.
     pub fn plan(&mut self, plan: &LogicalPlan) -> Result<Stream, PlanError> {
         let stream = match plan {
             LogicalPlan::Projection(projection) => self.projection(projection)?,
-            LogicalPlan::Filter(filter) => {
-                let input = self.plan(&filter.input)?;
-                self.calc(&input, Some(&filter.predicate), None).map_err(plan_error)?
-            }
+            LogicalPlan::Filter(filter) => match self.top_n(filter, None)? {
+                Some((ranked, rest)) => self.calc(&ranked, rest.as_ref(), None).map_err(plan_error)?,
+                None => {
+                    let input = self.plan(&filter.input)?;
+                    self.calc(&input, Some(&filter.predicate), None).map_err(plan_error)?
+                }
+            },
             LogicalPlan::SubqueryAlias(alias) => self.alias(alias)?,
             LogicalPlan::TableScan(scan) => return self.scan(scan),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
             LogicalPlan::Union(union) => self.union(union)?,
+            LogicalPlan::Join(join) => self.join(join)?,
             LogicalPlan::Limit(limit) => self.limit(limit)?,
+            LogicalPlan::Sort(sort) => match sort.fetch {
+                Some(fetch) => self.sort_limit(sort, (1, u64::try_from(fetch).unwrap_or(u64::MAX)))?,
+                None => self.temporal_sort(sort)?,
+            },
+            LogicalPlan::Window(window) => self.over(window)?,
             LogicalPlan::Values(values) => self.values(values)?,
             LogicalPlan::EmptyRelation(empty) => {
                 let rows = if empty.produce_one_row { vec![vec![]] } else { vec![] };
@@ -45,6 +53,8 @@ impl Lowering<'_> {
                     self.window_function(window)?
                 } else if let Some(expand) = Expand::of(plan) {
                     self.expand(expand)?
+                } else if let Some(unnest) = Unnest::of(plan) {
+                    self.unnest(unnest, None)?
                 } else {
                     return Err(PlanError::not_supported(extension.node.name()));
                 }
@@ -59,7 +69,28 @@ impl Lowering<'_> {
             LogicalPlan::Filter(filter) => (&filter.input, Some(&filter.predicate)),
             _ => (&projection.input, None),
         };
-        let input = self.plan(below)?;
+        let mut wanted: BTreeSet<&Column> = projection.expr.iter().flat_map(Expr::column_refs).collect();
+        let ranked = match projection.input.as_ref() {
+            LogicalPlan::Filter(filter) => self.top_n(filter, Some(&wanted))?,
+            _ => None,
+        };
+        if let Some((ranked, rest)) = ranked {
+            return self.projected(projection, &ranked, rest.as_ref());
+        }
+        wanted.extend(filter.iter().flat_map(|expr| expr.column_refs()));
+        let input = match Unnest::of(below) {
+            Some(unnest) => self.unnest(unnest, Some(&wanted))?,
+            None => self.plan(below)?,
+        };
+        self.projected(projection, &input, filter)
+    }
+
+    fn projected(
+        &mut self,
+        projection: &Projection,
+        input: &Stream,
+        filter: Option<&Expr>,
+    ) -> Result<Stream, PlanError> {
         let output = |(expr, (table, field)): (&Expr, (Option<&TableReference>, &Arc<Field>))| Output {
             table: table.cloned(),
             name: field.name().clone(),
@@ -67,7 +98,7 @@ impl Lowering<'_> {
             text: None,
         };
         let outputs = projection.expr.iter().zip(projection.schema.iter()).map(output).collect();
-        self.calc(&input, filter, Some(outputs)).map_err(plan_error)
+        self.calc(input, filter, Some(outputs)).map_err(plan_error)
     }
 
     fn alias(&mut self, alias: &SubqueryAlias) -> Result<Stream, PlanError> {
@@ -127,6 +158,9 @@ impl Lowering<'_> {
         };
         let rows = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let spec = LimitSpec { offset: rows(skip), fetch: fetch.map(rows) };
+        if let (LogicalPlan::Sort(sort), Some(fetch)) = (limit.input.as_ref(), spec.fetch) {
+            return self.sort_limit(sort, (spec.offset + 1, spec.offset.saturating_add(fetch)));
+        }
         let input = self.plan(&limit.input)?;
         let input = self.conform(input, limit.input.schema().columns()).map_err(plan_error)?;
         let (input, node) = self.settle(input).map_err(plan_error)?;
@@ -205,47 +239,6 @@ impl Lowering<'_> {
         }))
     }
 
-    /// The function by itself: rows are copied into their windows.
-    fn window_function(&mut self, window: &WindowFunction) -> Result<Stream, PlanError> {
-        if let WindowSpec::Session { .. } = window.spec {
-            return Err(PlanError::not_supported(
-                "SESSION without an aggregation by the columns of its PARTITION BY, window_start and window_end",
-            )
-            .at(window.span));
-        }
-        let input = self.plan(&window.input)?;
-        let input = self.conform(input, window.input.schema().columns()).map_err(plan_error)?;
-        let (input, node) = self.settle(input).map_err(plan_error)?;
-        let proctime = window.attribute == TimeAttribute::ProcTime;
-        let time = match proctime {
-            true => WindowTime::ProcTime,
-            false => WindowTime::RowTime(input.schema.index_of_column(&window.time).map_err(plan_error)?),
-        };
-        let spec = WindowTableFunctionSpec {
-            window: window.spec,
-            time,
-            time_zone: self.window_zone(window.attribute, &window.time_type),
-            partition: vec![],
-        };
-        let plan = datafusion_expr::UserDefinedLogicalNodeCore::schema(window);
-        let schema = Arc::new(without_dependencies(plan).map_err(plan_error)?);
-        let column = if proctime { "proctime" } else { window.time.name.as_str() };
-        Ok(self.builder.add(NewNode {
-            kind: "window-table-function",
-            clause: window.spec.to_string(),
-            meaning: format!("{spec:?}"),
-            shareable: true,
-            label: format!("WindowTableFunction(window=[{}], time_col=[{column}])", window.spec),
-            spec: OperatorSpec::WindowTableFunction(spec),
-            inputs: vec![(node, Exchange::Forward)],
-            schema,
-            state: None,
-            table: None,
-            connector: None,
-            single: false,
-        }))
-    }
-
     fn expand(&mut self, expand: &Expand) -> Result<Stream, PlanError> {
         let input = self.plan(&expand.input)?;
         let input = self.conform(input, expand.input.schema().columns()).map_err(plan_error)?;
@@ -319,7 +312,7 @@ fn mark_times(plan: &LogicalPlan, stream: Stream) -> Result<Stream> {
     Ok(stream.renamed(Arc::new(schema)))
 }
 
-fn without_dependencies(schema: &DFSchema) -> Result<DFSchema> {
+pub(super) fn without_dependencies(schema: &DFSchema) -> Result<DFSchema> {
     let fields = schema.iter().map(|(table, field)| (table.cloned(), field.clone())).collect();
     DFSchema::new_with_metadata(fields, Default::default())
         .map_err(|error| internal_datafusion_err!("columns of a node: {error}"))

@@ -2,7 +2,6 @@
 
 use super::Lowering;
 use super::builder::{NewNode, Stream};
-use crate::PlanError;
 use crate::binder::{JobRoot, SinkValue};
 use crate::catalog::{CatalogTable, Session};
 use crate::functions::cast_expr;
@@ -11,6 +10,7 @@ use crate::query::bind::{bind_expr, result_schema};
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
 use crate::query::not_null::enforce_not_null;
+use crate::{PlanError, Position};
 use arrow::datatypes::Schema;
 use datafusion_common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -108,7 +108,7 @@ impl Lowering<'_> {
         };
         let fields = schema.fields().iter().map(|field| (None::<TableReference>, field.clone())).collect();
         let schema = DFSchema::new_with_metadata(fields, Default::default()).map_err(plan_error)?;
-        self.builder.add(NewNode {
+        let added = self.builder.add(NewNode {
             kind,
             clause,
             meaning: String::new(),
@@ -122,6 +122,9 @@ impl Lowering<'_> {
             connector,
             single: false,
         });
+        if let JobRoot::Sink { place, .. } = root {
+            self.builder.facts[added.base().0].place = Position::of(*place);
+        }
         Ok(())
     }
 }

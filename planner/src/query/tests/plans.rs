@@ -26,6 +26,16 @@ fn nexmark_queries() {
         "q0",
         "q1",
         "q2",
+        "q3",
+        "q4",
+        "q5",
+        "q7",
+        "q8",
+        "q9",
+        "q13",
+        "q18",
+        "q19",
+        "q20",
         "q5_counts",
         "q5_max",
         "q7_max",
@@ -70,4 +80,39 @@ fn shared_parts() {
 #[test]
 fn changelogs() {
     plan_file("changelogs");
+}
+
+#[test]
+fn unnest() {
+    plan_file("unnest");
+}
+
+#[test]
+fn sessions() {
+    plan_file("sessions");
+}
+
+#[test]
+fn watermarks() {
+    plan_file("watermarks");
+}
+
+#[test]
+fn costs() {
+    plan_file("costs");
+}
+
+#[test]
+fn joins() {
+    plan_file("joins");
+}
+
+#[test]
+fn ranks() {
+    plan_file("ranks");
+}
+
+#[test]
+fn over() {
+    plan_file("over");
 }

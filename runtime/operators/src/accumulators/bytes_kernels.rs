@@ -106,6 +106,8 @@ pub(crate) const FIRST_OF_LIST: u8 = 1;
 pub(crate) const LAST_OF_LIST: u8 = 2;
 /// LISTAGG over an input that retracts
 pub(crate) const JOIN: u8 = 3;
+/// JSON_ARRAYAGG: the values are JSON, NULL is `null`
+pub(crate) const JSON_ARRAY: u8 = 4;
 
 impl<const FORM: u8> Listed<FORM> {
     /// Removes the pair with this value.
@@ -141,6 +143,9 @@ impl<const FORM: u8> BytesKernel for Listed<FORM> {
     }
 
     fn result(&self, _words: &[u64], held: &[u8], results: &mut ByteResults) {
+        if FORM == JSON_ARRAY {
+            return results.push_with(|text| write_json_array(held, text));
+        }
         if held.is_empty() {
             return results.push_null();
         }
@@ -162,4 +167,14 @@ impl<const FORM: u8> BytesKernel for Listed<FORM> {
     fn merge(&self, _words: &mut [u64], held: &mut Vec<u8>, _other_words: &[u64], other: &[u8]) {
         held.extend_from_slice(other);
     }
+}
+
+/// Items as the elements of a JSON array.
+fn write_json_array(held: &[u8], text: &mut Vec<u8>) {
+    let start = text.len();
+    for item in items::iter(held) {
+        text.push(if text.len() == start { b'[' } else { b',' });
+        text.extend_from_slice(item.unwrap_or(b"null"));
+    }
+    text.extend_from_slice(if text.len() == start { b"[]" } else { b"]" });
 }

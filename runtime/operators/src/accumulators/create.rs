@@ -1,8 +1,11 @@
 //! From an aggregate call to its accumulator.
 
 use super::bytes::{Bytes, BytesKernel, ResultForm, ValueCodec, inner_field};
-use super::bytes_kernels::{ARRAY, Concatenated, FIRST_OF_LIST, JOIN, LAST_OF_LIST, Listed, OneOfBytes};
+use super::bytes_kernels::{
+    ARRAY, Concatenated, FIRST_OF_LIST, JOIN, JSON_ARRAY, LAST_OF_LIST, Listed, OneOfBytes,
+};
 use super::fixed::{Fixed, Kernel};
+use super::json_object::{DUPLICATE_KEY, JsonObject};
 use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
 use super::numeric::{AND, Avg, Bits, Count, FIRST, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR};
 use super::{Accumulator, Native, call_text};
@@ -64,9 +67,8 @@ impl Builder<'_> {
             BoolAnd | BitAnd => self.bits::<AND>(),
             BoolOr | BitOr => self.bits::<OR>(),
             BitXor => self.bits::<XOR>(),
-            JsonObjectAgg { .. } | JsonArrayAgg { .. } => {
-                Err(OperatorError::Unsupported(format!("{} is not supported yet", self.call.function.name())))
-            }
+            JsonObjectAgg { .. } => self.json_object(),
+            JsonArrayAgg { .. } => self.listed::<JSON_ARRAY>(),
         }
     }
 
@@ -208,7 +210,12 @@ impl Builder<'_> {
         form: ResultForm,
         rule: &'static str,
     ) -> Created {
-        let ignores_nulls = self.call.function != AggregateFunction::ArrayAgg;
+        let ignores_nulls = !matches!(
+            self.call.function,
+            AggregateFunction::ArrayAgg
+                | AggregateFunction::JsonArrayAgg { absent_on_null: false }
+                | AggregateFunction::JsonObjectAgg { absent_on_null: false }
+        );
         Ok(Box::new(Bytes { kernel, fields, arguments, form, ignores_nulls, rule }))
     }
 
@@ -255,6 +262,15 @@ impl Builder<'_> {
         let codecs = vec![codec.clone(); self.types.len()];
         let fields = self.fields(&[("text", SqlType::STRING), ("separator", SqlType::BigInt)]);
         self.bytes(Concatenated, fields, codecs, ResultForm::Value(codec), "")
+    }
+
+    fn json_object(&self) -> Created {
+        if self.types.len() != 2 || self.types.iter().any(|data_type| **data_type != DataType::Utf8) {
+            return self.refuse("takes a key that is STRING, and a value as JSON");
+        }
+        let codec = ValueCodec::new(&DataType::Utf8)?;
+        let fields = self.fields(&[("members", SqlType::BYTES), ("duplicates", SqlType::BigInt)]);
+        self.bytes(JsonObject, fields, vec![codec.clone(); 2], ResultForm::Value(codec), DUPLICATE_KEY)
     }
 
     fn collect(&self) -> Created {

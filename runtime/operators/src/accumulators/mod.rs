@@ -9,6 +9,7 @@ mod bytes_kernels;
 mod columns;
 mod create;
 mod fixed;
+mod json_object;
 mod multiset;
 mod names;
 mod numeric;

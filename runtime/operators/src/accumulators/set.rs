@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::Schema;
-use weir_state::{FieldKind, FieldValue, PinBuffer, Pinned, Rows};
+use weir_state::{FieldKind, FieldValue, PinBuffer, Pinned, Rows, Viewed};
 use weir_types::{AggregateCall, SqlField};
 
 /// One aggregate call with its accumulator.
@@ -132,21 +132,25 @@ impl AccumulatorSet {
     }
 
     /// Makes `rows` what the state has at `slots`.
-    pub(crate) fn load(&self, state: &Rows<'_>, slots: &[u32], rows: &mut GroupRows) {
+    pub(crate) fn load(&self, state: &Rows<'_>, slots: &[u32], pins: &mut PinBuffer, rows: &mut GroupRows) {
         rows.reset(slots.len());
+        let viewed = state.view(slots, pins);
+        if viewed.read_words(rows.words_mut()) {
+            return;
+        }
         for (field, place) in self.slots.iter().enumerate() {
             match place.kind {
-                FieldKind::I64 => load::<i64>(state, field, place, slots, rows, |value| value as u64),
-                FieldKind::F64 => load::<f64>(state, field, place, slots, rows, f64::to_bits),
-                FieldKind::I32 => load::<i32>(state, field, place, slots, rows, |v| i64::from(v) as u64),
-                FieldKind::I16 => load::<i16>(state, field, place, slots, rows, |v| i64::from(v) as u64),
-                FieldKind::I8 => load::<i8>(state, field, place, slots, rows, |v| i64::from(v) as u64),
-                FieldKind::Bool => load::<u8>(state, field, place, slots, rows, u64::from),
-                FieldKind::F32 => load::<f32>(state, field, place, slots, rows, |v| f64::from(v).to_bits()),
+                FieldKind::I64 => load::<i64>(&viewed, field, place, rows, |value| value as u64),
+                FieldKind::F64 => load::<f64>(&viewed, field, place, rows, f64::to_bits),
+                FieldKind::I32 => load::<i32>(&viewed, field, place, rows, |v| i64::from(v) as u64),
+                FieldKind::I16 => load::<i16>(&viewed, field, place, rows, |v| i64::from(v) as u64),
+                FieldKind::I8 => load::<i8>(&viewed, field, place, rows, |v| i64::from(v) as u64),
+                FieldKind::Bool => load::<u8>(&viewed, field, place, rows, u64::from),
+                FieldKind::F32 => load::<f32>(&viewed, field, place, rows, |v| f64::from(v).to_bits()),
                 FieldKind::I128 => {
-                    load::<i128>(state, field, place, slots, rows, |value| value as u64);
+                    load::<i128>(&viewed, field, place, rows, |value| value as u64);
                     let high = FieldSlot { word: place.word + 1, ..*place };
-                    load::<i128>(state, field, &high, slots, rows, |value| (value >> 64) as u64);
+                    load::<i128>(&viewed, field, &high, rows, |value| (value >> 64) as u64);
                 }
                 FieldKind::Bytes => {
                     for (row, slot) in slots.iter().enumerate() {
@@ -164,6 +168,9 @@ impl AccumulatorSet {
     /// Makes the state at `slots` what `rows` has.
     pub(crate) fn store(&self, rows: &GroupRows, slots: &[u32], pins: &mut PinBuffer, state: &mut Rows<'_>) {
         let pinned = state.pin(slots, pins);
+        if pinned.write_words(rows.words()) {
+            return;
+        }
         for (field, place) in self.slots.iter().enumerate() {
             match place.kind {
                 FieldKind::I64 => store::<i64>(&pinned, field, place, rows, |words| words[0] as i64),
@@ -229,29 +236,24 @@ impl AccumulatorSet {
     }
 }
 
-/// Reads field `field` of the entries at `slots` into a word of each row, and into another whether it is NULL.
+/// Reads field `field` of the entries into a word of each row, and into another whether it is NULL.
 #[inline(always)]
 fn load<T: FieldValue>(
-    state: &Rows<'_>,
+    viewed: &Viewed<'_>,
     field: usize,
     place: &FieldSlot,
-    slots: &[u32],
     rows: &mut GroupRows,
     word: impl Fn(T) -> u64,
 ) {
-    let per_row = rows.words_per_row();
-    let column = state.column::<T>(field);
-    let words = rows.words_mut();
+    let per_row = rows.words_per_row().max(1);
+    let all = rows.words_mut().chunks_exact_mut(per_row);
     match place.seen {
         None => {
-            let words = words.get_mut(place.word..).unwrap_or(&mut []);
-            for (row, slot) in slots.iter().enumerate() {
-                words[row * per_row] = word(column.get(*slot));
-            }
+            all.zip(viewed.values::<T>(field)).for_each(|(words, value)| words[place.word] = word(value));
         }
         Some(seen) => {
-            for (words, slot) in words.chunks_exact_mut(per_row).zip(slots) {
-                if let Some(value) = column.get_option(*slot) {
+            for (words, value) in all.zip(viewed.options::<T>(field)) {
+                if let Some(value) = value {
                     words[place.word] = word(value);
                     words[seen] = 1;
                 }

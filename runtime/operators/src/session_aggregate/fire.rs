@@ -6,7 +6,7 @@ use crate::window_table_function::timestamp_column;
 use crate::{OperatorContext, OperatorError, Output, Progress};
 use arrow::array::{ArrayRef, RecordBatch};
 use std::collections::BTreeSet;
-use weir_state::{DueTimers, NO_SLOT, Namespace};
+use weir_state::{DueTimers, NO_SLOT, Namespace, PinBuffer};
 use weir_types::{ChangelogBatch, WindowProperty};
 
 impl SessionAggregate {
@@ -48,6 +48,8 @@ impl SessionAggregate {
         let until = due.times_ms.last().copied().unwrap_or(i64::MIN);
         let mut parents = Vec::new();
         keyed.lookup(*keys, void, &due.keys, &mut parents);
+        let known: Vec<u32> = parents.iter().copied().filter(|parent| *parent != NO_SLOT).collect();
+        keyed.prefetch_under(sessions.state, void, &known);
         // The sessions of a timer's key may be gone, and a key may have several timers.
         let mut seen = BTreeSet::new();
         let (mut slots, mut ends_of) = (Vec::new(), Vec::new());
@@ -117,7 +119,8 @@ impl SessionAggregate {
     ) -> Result<Option<RecordBatch>, OperatorError> {
         let (keys, table, void) = (self.states()?.keys, self.states()?.sessions.state, Namespace::Void);
         let mut rows = self.set.new_rows();
-        self.set.load(&context.keyed.rows(table, void), slots, &mut rows);
+        let mut pins = PinBuffer::default();
+        self.set.load(&context.keyed.rows(table, void), slots, &mut pins, &mut rows);
         if self.spec.input_retracts && (0..slots.len()).any(|row| rows.part(row, ROWS, 1)[0] == 0) {
             let present = (0..slots.len()).filter(|row| rows.part(*row, ROWS, 1)[0] != 0);
             let slots: Vec<u32> = present.map(|row| slots[row]).collect();

@@ -20,7 +20,10 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use sessions::{Joined, Sessions};
 use std::sync::Arc;
-use weir_state::{NO_SLOT, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId, TimeDomain};
+use weir_state::{
+    CACHED_ROWS, KeyedStateBackend, NO_SLOT, Namespace, NamespaceKind, PinBuffer, ScanCursor, Slots,
+    StateDescriptor, StateId, TimeDomain,
+};
 use weir_types::{
     ChangelogBatch, EncodedKeys, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark,
     WindowAggregateSpec, WindowTime,
@@ -163,6 +166,7 @@ impl SessionAggregate {
         }
         let mut sessions = Sessions::new(grouping.slots.len(), self.gap_ms);
         let (mut slots, mut ends) = (Vec::new(), Vec::new());
+        keyed.prefetch_under(table, void, &grouping.slots);
         for parent in &grouping.slots {
             keyed.entries_under(table, void, *parent, &mut slots);
             ends.push(slots.len());
@@ -236,6 +240,26 @@ impl SessionAggregate {
         accumulate(&self.set, keyed, (table, void), grouping, (rows, pins), &part, count_word)
     }
 
+    /// Adds a timer for each session that was restored.
+    fn add_timers(&self, keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
+        let States { keys, sessions, timers } = self.states()?;
+        let void = Namespace::Void;
+        let (mut cursor, mut parents, mut slots) = (ScanCursor::default(), Vec::new(), Vec::new());
+        while keyed.scan(*keys, void, &mut cursor, CACHED_ROWS, &mut parents) {
+            let encoded = keyed.keys(*keys, void, &parents);
+            slots.clear();
+            let mut rows = Vec::new();
+            for (row, parent) in parents.iter().enumerate() {
+                keyed.entries_under(sessions.state, void, *parent, &mut slots);
+                rows.resize(slots.len(), row as u32);
+            }
+            let ends = keyed.rows(sessions.state, void).column::<i64>(END);
+            let times: Vec<i64> = slots.iter().map(|slot| self.fires_at(ends.get(*slot))).collect();
+            keyed.add_timers(*timers, &encoded.take(&rows), &times, void);
+        }
+        Ok(())
+    }
+
     /// Session `into` takes up what session `from` has seen, and `from` is gone from the state.
     fn merge(&mut self, from: u32, into: u32, context: &mut OperatorContext) -> Result<(), OperatorError> {
         let count_word = self.count_word();
@@ -270,15 +294,18 @@ impl Operator for SessionAggregate {
             vec![SqlField::new("first_row_time", SqlType::Timestamp(3), false)],
             self.set.fields().to_vec(),
         );
+        let timers = format!("{}/timers", self.name);
+        // The first version that wrote checkpoints had no timers here.
+        let lacks_timers = keyed.is_restored(&sessions.name) && !keyed.is_restored(&timers);
         let state = keyed.register_under(keys, sessions)?;
         let name = format!("{}/distinct", self.name);
         let retracts = self.spec.input_retracts;
         let distincts = DistinctMaps::register(keyed, state, &name, &self.set, &self.input, retracts)?;
         let domain = if self.rowtime.is_some() { TimeDomain::EventTime } else { TimeDomain::ProcessingTime };
-        let timers = keyed.register_timers(format!("{}/timers", self.name), fields, domain)?;
+        let timers = keyed.register_timers(timers, fields, domain)?;
         self.states = Some(States { keys, sessions: AccumulatorTable { state, distincts }, timers });
         self.progress = load_progress(&self.name, context);
-        Ok(())
+        if lacks_timers { self.add_timers(&mut context.keyed) } else { Ok(()) }
     }
 
     fn on_batch(

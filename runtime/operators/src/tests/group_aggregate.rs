@@ -221,6 +221,39 @@ fn collections_and_variances() {
 }
 
 #[test]
+fn json_values() {
+    run_script("group_json", |input| {
+        let json = |function, arguments: &[usize]| call(function, arguments, SqlType::STRING);
+        let calls = vec![
+            json(JsonObjectAgg { absent_on_null: false }, &[0, 1]),
+            json(JsonObjectAgg { absent_on_null: true }, &[0, 1]),
+            json(JsonArrayAgg { absent_on_null: false }, &[1]),
+            json(JsonArrayAgg { absent_on_null: true }, &[1]),
+        ];
+        operator(input, &[], calls, true)
+    });
+}
+
+#[test]
+fn a_key_of_a_json_object_comes_once() {
+    let input = schema("k STRING, v STRING");
+    let function = JsonObjectAgg { absent_on_null: false };
+    let build = move || {
+        operator(&schema("k STRING, v STRING"), &[], vec![call(function, &[0, 1], SqlType::STRING)], true)
+    };
+    for second in ["a", "NULL"] {
+        let mut operator = build();
+        let mut harness = Harness::new(1, build);
+        let context = &mut harness.context;
+        context.keyed = weir_state::KeyedStateBackend::new(context.keyed.key_groups(), 128);
+        operator.open(context).unwrap();
+        let rows = batch(&input, &[(RowKind::Insert, vec!["a", "1"]), (RowKind::Insert, vec![second, "2"])]);
+        let error = operator.on_batch(0, rows, context, &mut Output::default()).unwrap_err();
+        assert!(error.to_string().contains("key"), "{error}");
+    }
+}
+
+#[test]
 fn a_scalar_subquery_of_two_rows_fails() {
     let input = schema("v INT");
     for retracts in [false, true] {

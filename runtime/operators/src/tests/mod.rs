@@ -1,9 +1,13 @@
 //! Operators against event scripts and models.
 
 mod group_aggregate;
+mod join;
 mod models;
+mod over;
+mod rank;
 mod speed;
 mod stateless;
+mod unnest;
 mod window_aggregate;
 
 use arrow::datatypes::{Field, SchemaRef};

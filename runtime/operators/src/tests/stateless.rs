@@ -1,9 +1,9 @@
 use crate::event_script::{Harness, batch, run_script, schema};
 use crate::{Operator, OperatorError, OutputElement, create_operator};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion_expr::Operator::{Divide, Gt, Minus};
+use datafusion_expr::Operator::{Divide, Gt, Minus, Or};
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::{BinaryExpr, CastExpr, Column, lit};
+use datafusion_physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNullExpr, lit};
 use std::sync::Arc;
 use weir_types::{
     CalcSpec, ChangelogMode, Exchange, ExpandSpec, Input, JobSettings, LimitSpec, NodeIndex, OperatorId,
@@ -56,6 +56,7 @@ fn filters_come_before_projections() {
         let spec = CalcSpec {
             filter: Some(binary(column(input, 2), Gt, lit(0_i32))),
             projection: Some(vec![column(input, 1), binary(lit(10_i32), Divide, column(input, 2))]),
+            reads_watermark: false,
         };
         create(input, OperatorSpec::Calc(spec), output)
     });
@@ -66,7 +67,8 @@ fn what_passes_whole_is_not_copied() {
     let input = schema("v INT, k STRING");
     let filter = Some(binary(column(&input, 0), Gt, lit(0_i32)));
     let make = |projection: Option<Vec<Expression>>| {
-        let spec = OperatorSpec::Calc(CalcSpec { filter: filter.clone(), projection });
+        let spec =
+            OperatorSpec::Calc(CalcSpec { filter: filter.clone(), projection, reads_watermark: false });
         let (input, output) = (input.clone(), input.clone());
         Harness::new(8192, move || create(&input, spec.clone(), output.clone()))
     };
@@ -86,11 +88,11 @@ fn what_passes_whole_is_not_copied() {
 #[test]
 fn a_failing_expression_is_the_data_s_fault() {
     let input = schema("v INT");
-    let spec =
-        CalcSpec { filter: None, projection: Some(vec![binary(lit(1_i32), Divide, column(&input, 0))]) };
+    let projection = Some(vec![binary(lit(1_i32), Divide, column(&input, 0))]);
+    let spec = CalcSpec { filter: None, projection, reads_watermark: false };
     let mut operator = create(&input, OperatorSpec::Calc(spec), schema("q INT"));
     let for_context = input.clone();
-    let pass = CalcSpec { filter: None, projection: None };
+    let pass = CalcSpec { filter: None, projection: None, reads_watermark: false };
     let mut harness =
         Harness::new(1, move || create(&for_context, OperatorSpec::Calc(pass.clone()), for_context.clone()));
     let rows = batch(&input, &[(RowKind::Insert, vec!["0"])]);
@@ -99,6 +101,23 @@ fn a_failing_expression_is_the_data_s_fault() {
         matches!(&error, OperatorError::Evaluation(message) if message.contains("ivide by zero")),
         "{error}"
     );
+}
+
+/// `SELECT n, wm WHERE wm IS NULL OR n > wm`: rows behind the watermark are dropped, whatever it was before a restart.
+#[test]
+fn expressions_may_read_the_watermark() {
+    run_script("calc_watermark", |input| {
+        let watermark = || -> Expression { Arc::new(Column::new("$watermark", 1)) };
+        let number: Expression = Arc::new(CastExpr::new(watermark(), DataType::Int64, None));
+        let unknown: Expression = Arc::new(IsNullExpr::new(watermark()));
+        let ahead = binary(column(input, 0), Gt, number);
+        let spec = CalcSpec {
+            filter: Some(binary(unknown, Or, ahead)),
+            projection: Some(vec![column(input, 0), watermark()]),
+            reads_watermark: true,
+        };
+        create(input, OperatorSpec::Calc(spec), schema("n BIGINT, wm TIMESTAMP(3)"))
+    });
 }
 
 fn watermark(

@@ -6,7 +6,7 @@ use crate::calc::batch_of;
 use crate::event_time::to_millis;
 use crate::window_table_function::timestamp_column;
 use arrow::array::{ArrayRef, RecordBatch};
-use weir_state::{KeyedStateBackend, Namespace, StateId};
+use weir_state::{KeyedStateBackend, Namespace, PinBuffer, StateId};
 use weir_types::WindowProperty;
 
 impl WindowAggregate {
@@ -22,7 +22,8 @@ impl WindowAggregate {
         now_ms: i64,
     ) -> Result<Option<RecordBatch>, OperatorError> {
         let mut rows = self.set.new_rows();
-        self.set.load(&keyed.rows(state, namespace), slots, &mut rows);
+        let mut pins = PinBuffer::default();
+        self.set.load(&keyed.rows(state, namespace), slots, &mut pins, &mut rows);
         if self.spec.input_retracts && (0..slots.len()).any(|row| rows.part(row, 0, 1)[0] == 0) {
             let present = (0..slots.len()).filter(|row| rows.part(*row, 0, 1)[0] != 0);
             let slots: Vec<u32> = present.map(|row| slots[row]).collect();
@@ -49,7 +50,7 @@ impl WindowAggregate {
         batch_of(self.schema.clone(), columns, slots.len()).map(Some)
     }
 
-    fn property(
+    pub(super) fn property(
         &self,
         property: WindowProperty,
         column: usize,

@@ -1,15 +1,13 @@
 //! Slices into windows, windows into output batches.
 
+use super::combine::Combining;
 use super::{Layout, Tables, WindowAggregate};
 use crate::merge::AccumulatorTable;
 use crate::{OperatorContext, OperatorError, Output, Progress};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use weir_state::{KeyedStateBackend, Namespace, ScanCursor};
+use weir_state::{CACHED_ROWS, KeyedStateBackend, Namespace, ScanCursor};
 use weir_types::{ChangelogBatch, WindowSpec};
-
-/// Entries that are merged at once.
-const MERGED: usize = 4096;
 
 /// The window that is being emitted, and where its entries are.
 pub(super) struct Firing {
@@ -22,6 +20,8 @@ enum Source {
     DrainSlice(i64),
     /// the slice is all there is of this window, and stays for later ones
     ScanSlice(i64, ScanCursor),
+    /// slices that are combined as they are emitted, and stay for other windows
+    Combine(Combining),
     /// merged slices
     DrainFiring,
 }
@@ -35,6 +35,9 @@ struct Ready {
 
 impl Ready {
     fn push(&mut self, batch: RecordBatch) {
+        if batch.num_rows() == 0 {
+            return;
+        }
         self.rows += batch.num_rows();
         self.batches.push(batch);
     }
@@ -116,6 +119,16 @@ impl WindowAggregate {
         context: &mut OperatorContext,
         ready: &mut Ready,
     ) -> Result<bool, OperatorError> {
+        if let Source::Combine(combining) = &mut firing.from {
+            match self.combine_some(combining, firing.window_end, context)? {
+                Some(batch) => {
+                    ready.push(batch);
+                    self.firing = Some(firing);
+                }
+                None => self.expire(firing.window_end, None, &mut context.keyed)?,
+            }
+            return Ok(true);
+        }
         let tables = opened(&self.tables)?;
         let limit = context.batch_rows - ready.rows;
         let mut slots = Vec::new();
@@ -131,7 +144,7 @@ impl WindowAggregate {
                 let more = context.keyed.scan(tables.slices.state, namespace, cursor, limit, &mut slots);
                 (&tables.slices, namespace, more)
             }
-            Source::DrainFiring => {
+            Source::DrainFiring | Source::Combine(_) => {
                 let (table, namespace) = (firing_table(tables)?, window(firing.window_end));
                 (table, namespace, context.keyed.drain(table.state, namespace, limit, &mut slots))
             }
@@ -171,6 +184,12 @@ impl WindowAggregate {
         let slices = self.slices_to_emit(keyed, oldest, window_end);
         if slices.len() > 1 && self.is_cumulative() {
             self.merge_into_first(&slices, keyed)?;
+        } else if slices.len() > 1
+            && self.combines()
+            && let Some(combining) = Combining::new(&slices, opened(&self.tables)?.slices.state, keyed)
+        {
+            self.firing = Some(Firing { window_end, from: Source::Combine(combining) });
+            return Ok(true);
         } else if slices.len() > 1 {
             self.merge_window(window_end, &slices, keyed)?;
             self.firing = Some(Firing { window_end, from: Source::DrainFiring });
@@ -251,7 +270,7 @@ impl WindowAggregate {
         let mut slots = Vec::new();
         let count_word = self.count_word();
         let found = &mut self.scratch.found;
-        while keyed.scan(tables.slices.state, from, &mut cursor, MERGED, &mut slots) {
+        while keyed.scan(tables.slices.state, from, &mut cursor, CACHED_ROWS, &mut slots) {
             let keys = keyed.keys(tables.slices.state, from, &slots);
             keyed.resolve(table.state, into, &keys, found);
             let all_new = found.created.len() == found.slots.len();
@@ -311,6 +330,10 @@ impl WindowAggregate {
                 self.merge_slice(slice, cursor, Target::Firing(window_end), keyed)?;
                 self.expire(window_end, drained, keyed)?;
             }
+            Some(Firing { window_end, from: Source::Combine(combining) }) => {
+                self.park_rest(combining, window_end, keyed)?;
+                self.expire(window_end, drained, keyed)?;
+            }
             Some(Firing { window_end, from: Source::DrainFiring }) => {
                 self.expire(window_end, drained, keyed)?
             }
@@ -342,11 +365,11 @@ enum Target {
     Firing(i64),
 }
 
-fn opened(tables: &Option<Tables>) -> Result<&Tables, OperatorError> {
+pub(super) fn opened(tables: &Option<Tables>) -> Result<&Tables, OperatorError> {
     tables.as_ref().ok_or_else(|| OperatorError::internal("an operator was not opened"))
 }
 
-fn firing_table(tables: &Tables) -> Result<&AccumulatorTable, OperatorError> {
+pub(super) fn firing_table(tables: &Tables) -> Result<&AccumulatorTable, OperatorError> {
     tables.firing.as_ref().ok_or_else(|| OperatorError::internal("windows that share no slices are merged"))
 }
 

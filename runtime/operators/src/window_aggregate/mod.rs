@@ -1,11 +1,13 @@
 //! GROUP BY over TUMBLE, HOP and CUMULATE windows.
 //!
-//! Read first: [`WindowAggregate`] (rows into slices), `fire` (slices into windows).
+//! Read first: [`WindowAggregate`] (rows into slices), `fire` (slices into windows), `combine` (several slices
+//! into one).
 //!
 //! Invariant: between two calls, all that a restart needs is in the state. A window that is being emitted is
 //! taken out of the state row by row (`drain`), or else copied to `<operator>/firing` when a snapshot comes
 //! in between.
 
+mod combine;
 mod emit;
 mod fire;
 
@@ -14,7 +16,7 @@ use crate::accumulators::{AccumulatorSet, GroupRows, ROWS_FIELD};
 use crate::distinct::DistinctMaps;
 use crate::event_time::{rowtime_millis, to_millis};
 use crate::group_aggregate::key_fields;
-use crate::grouping::Grouping;
+use crate::grouping::{Grouping, parts};
 use crate::merge::{AccumulatorTable, Merger};
 use crate::progress::{load_progress, save_progress};
 use crate::window::{Slices, WindowEnds, Zone};
@@ -24,7 +26,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use fire::Firing;
 use std::collections::BTreeMap;
-use weir_state::{Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor};
+use weir_state::{Namespace, NamespaceKind, PinBuffer, SideBySide, Slots, StateDescriptor};
 use weir_types::{
     ChangelogBatch, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark, WindowAggregateSpec,
     WindowSpec, WindowTime,
@@ -80,6 +82,9 @@ struct Scratch {
     rows: GroupRows,
     pins: PinBuffer,
     merger: Merger,
+    /// the entries of several slices, and the accumulators of one of them
+    side: SideBySide,
+    part_rows: GroupRows,
 }
 
 impl WindowAggregate {
@@ -114,6 +119,8 @@ impl WindowAggregate {
             rows: set.new_rows(),
             pins: PinBuffer::default(),
             merger: Merger::new(&set),
+            side: SideBySide::default(),
+            part_rows: set.new_rows(),
         };
         Ok(WindowAggregate {
             name: id.to_string(),
@@ -199,6 +206,21 @@ impl WindowAggregate {
     }
 
     /// Counts the rows of one slice in.
+    fn accumulate_all(
+        &mut self,
+        slice_end: i64,
+        batch: &ChangelogBatch,
+        context: &mut OperatorContext,
+    ) -> Result<(), OperatorError> {
+        let state = fire::opened(&self.tables)?.slices.state;
+        let entries = context.keyed.entries_in_memory(state, Namespace::Window(slice_end));
+        for part in parts(entries.unwrap_or(0), batch.num_rows()) {
+            self.accumulate(slice_end, &batch.slice(part.start, part.len()), context)?;
+        }
+        Ok(())
+    }
+
+    /// Counts rows of one slice in, together.
     fn accumulate(
         &mut self,
         slice_end: i64,
@@ -297,7 +319,7 @@ impl Operator for WindowAggregate {
         match by_slice(&ends) {
             BySlice::One(end) => {
                 if let Some(target) = self.target(end, batch.num_rows(), &context.metrics) {
-                    self.accumulate(target, &batch, context)?;
+                    self.accumulate_all(target, &batch, context)?;
                 }
             }
             BySlice::Many(slices) => {
@@ -306,7 +328,7 @@ impl Operator for WindowAggregate {
                     let kinds =
                         batch.kinds().map(|kinds| rows.iter().map(|row| kinds.get(*row as usize)).collect());
                     let rows = take_record_batch(batch.rows(), &UInt32Array::from(rows))?;
-                    self.accumulate(target, &ChangelogBatch::new(rows, kinds), context)?;
+                    self.accumulate_all(target, &ChangelogBatch::new(rows, kinds), context)?;
                 }
             }
         }

@@ -126,6 +126,8 @@ fn encode(
 #[derive(Default)]
 pub(crate) struct Jobs {
     waiting: Mutex<Waiting>,
+    /// held by whoever carries them out, one after the other
+    working: Mutex<()>,
     /// the number of the last job that is done
     done: AtomicU64,
 }
@@ -157,19 +159,24 @@ impl Jobs {
     /// # Errors
     /// [`StateError::Storage`], also if an earlier job failed: the disk lacks what it should have.
     pub(crate) fn run_until(&self, number: u64, store: &Store) -> Result<(), StateError> {
-        let mut waiting = self.waiting.lock();
+        let _working = self.working.lock();
         while self.done() < number {
-            if let Some(failed) = &waiting.failed {
-                return Err(StateError::Storage(failed.clone()));
-            }
-            let Some(job) = waiting.jobs.pop_front() else { return Ok(()) };
+            let Some(job) = self.next()? else { return Ok(()) };
             if let Err(error) = job.run(store) {
-                waiting.failed = Some(error.to_string());
+                self.waiting.lock().failed = Some(error.to_string());
                 return Err(error);
             }
             self.done.fetch_add(1, Ordering::Release);
         }
         Ok(())
+    }
+
+    fn next(&self) -> Result<Option<Job>, StateError> {
+        let mut waiting = self.waiting.lock();
+        match &waiting.failed {
+            Some(failed) => Err(StateError::Storage(failed.clone())),
+            None => Ok(waiting.jobs.pop_front()),
+        }
     }
 }
 

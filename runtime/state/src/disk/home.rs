@@ -11,16 +11,21 @@ const PREFIX: &str = "weir-rocksdb-";
 /// Locked as long as the process lives that works in the directory.
 const LOCK: &str = "LOCK";
 
-/// The working directory of this process.
-pub(crate) struct Home {
+/// A directory for files of state while this process runs. It goes when this is dropped, or when the next process works in
+/// the same place.
+#[derive(Debug)]
+pub struct WorkDirectory {
     path: PathBuf,
     /// the lock goes with it
     _lock: File,
 }
 
-impl Home {
-    /// Makes a directory in `base`, and `base` too if need be.
-    pub(crate) fn create(base: &Path) -> Result<Home, StateError> {
+impl WorkDirectory {
+    /// Makes a directory in `base`, and `base` too if need be. What processes that crashed have left there is removed.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]
+    pub fn create(base: &Path) -> Result<WorkDirectory, StateError> {
         std::fs::create_dir_all(base).map_err(|error| storage("create directory", base, &error))?;
         remove_abandoned(base);
         let process = std::process::id();
@@ -33,17 +38,17 @@ impl Home {
             }
             let lock = File::create(path.join(LOCK)).and_then(|file| file.lock().map(|()| file));
             let lock = lock.map_err(|error| storage("lock", &path, &error))?;
-            return Ok(Home { path, _lock: lock });
+            return Ok(WorkDirectory { path, _lock: lock });
         }
         unreachable!("some number is free")
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-impl Drop for Home {
+impl Drop for WorkDirectory {
     fn drop(&mut self) {
         // what cannot be removed is removed by the next process
         let _ = std::fs::remove_dir_all(&self.path);
@@ -102,13 +107,13 @@ mod tests {
     fn what_a_crash_left_is_removed_and_what_is_in_use_is_not() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().join("not/there/yet");
-        let first = Home::create(&base).unwrap();
+        let first = WorkDirectory::create(&base).unwrap();
         let crashed = base.join(format!("{PREFIX}1-0"));
         std::fs::create_dir(&crashed).unwrap();
         std::fs::write(crashed.join(LOCK), "").unwrap();
         std::fs::write(crashed.join("000012.sst"), "x").unwrap();
         std::fs::create_dir(base.join("something else")).unwrap();
-        let second = Home::create(&base).unwrap();
+        let second = WorkDirectory::create(&base).unwrap();
         assert!(first.path().exists() && second.path().exists() && first.path() != second.path());
         assert!(!crashed.exists());
         assert!(base.join("something else").exists());

@@ -408,47 +408,64 @@ impl KeyedStateBackend {
         Ok(())
     }
 
-    /// Loads all entries of a Map or List state under the entry at `parent`.
-    pub(crate) fn load_under(&mut self, id: StateId, namespace: Namespace, parent: u32) {
+    /// Loads all entries of a Map or List state under the entries at `parents`.
+    pub(crate) fn load_under(&mut self, id: StateId, namespace: Namespace, parents: &[u32]) {
         if self.disk.is_none() {
             return;
         }
         let Some(table) = self.states[id.0 as usize].tables.get(&namespace) else { return };
-        if !table.marks.has_all_of(parent) {
-            let result = self.try_load_under(id, namespace, parent);
+        let mut unknown: Vec<u32> =
+            parents.iter().copied().filter(|&parent| !table.marks.has_all_of(parent)).collect();
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            unknown.dedup();
+            let result = self.try_load_under(id, namespace, &unknown);
             self.note(result);
         }
         if let Some(table) = self.states[id.0 as usize].tables.get_mut(&namespace) {
             let Table { links, marks, .. } = table;
-            links.entries(parent).for_each(|slot| marks.recent.set(slot));
+            for &parent in parents {
+                links.entries(parent).for_each(|slot| marks.recent.set(slot));
+            }
         }
     }
 
-    fn try_load_under(&mut self, id: StateId, namespace: Namespace, parent: u32) -> Result<(), StateError> {
+    fn try_load_under(
+        &mut self,
+        id: StateId,
+        namespace: Namespace,
+        parents: &[u32],
+    ) -> Result<(), StateError> {
         let Some(above) = self.states[id.0 as usize].parent else { return Ok(()) };
-        let prefixes = self.prefixes(above, namespace, &[parent]);
-        let prefix = prefixes.get(0);
+        let prefixes = self.prefixes(above, namespace, parents);
         let Some(disk) = &self.disk else { return Ok(()) };
-        let state = &mut self.states[id.0 as usize];
+        let store = disk.store.clone();
+        let family = self.states[id.0 as usize].descriptor.name.clone();
         let mut scratch = LoadScratch::default();
-        let mut iterator = disk.store.iterator(&state.descriptor.name, Some(after(prefix)), false);
-        iterator.seek(prefix);
-        while let Some((key, value)) = iterator.item() {
-            if !state.disk.is_dead(key) {
-                scratch.wanted.push(&key[prefix.len()..]);
-                scratch.values.push(value);
+        // In the order of the keys, so that the way to the next is short.
+        let order = order_of(&prefixes);
+        let end = order.last().map(|&last| after(prefixes.get(last as usize)));
+        let mut iterator = store.iterator(&family, end, false);
+        for row in order {
+            let (prefix, parent) = (prefixes.get(row as usize), parents[row as usize]);
+            let state = &mut self.states[id.0 as usize];
+            scratch.clear();
+            iterator.seek(prefix);
+            while let Some((key, value)) = iterator.item().filter(|(key, _)| key.starts_with(prefix)) {
+                if !state.disk.is_dead(key) {
+                    scratch.wanted.push(&key[prefix.len()..]);
+                    scratch.values.push(value);
+                }
+                iterator.next();
             }
-            iterator.next();
+            let loaded = match state.is_list() {
+                true => load_list(state, namespace, parent, &scratch)?,
+                false => load_map(state, namespace, parent, &scratch)?,
+            };
+            self.fill_loaded(id, namespace, &scratch, &loaded)?;
+            table_of(&mut self.states[id.0 as usize], namespace).marks.complete.set(parent);
         }
-        disk.store.iterated(&state.descriptor.name, &iterator)?;
-        drop(iterator);
-        let loaded = match state.is_list() {
-            true => load_list(state, namespace, parent, &scratch)?,
-            false => load_map(state, namespace, parent, &scratch)?,
-        };
-        self.fill_loaded(id, namespace, &scratch, &loaded)?;
-        table_of(&mut self.states[id.0 as usize], namespace).marks.complete.set(parent);
-        Ok(())
+        store.iterated(&family, &iterator)
     }
 
     /// True if the disk has an entry under `parent` that is not dead.

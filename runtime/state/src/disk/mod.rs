@@ -30,9 +30,11 @@ mod values;
 pub(crate) mod walk;
 
 pub(crate) use dead::Dead;
+pub use home::WorkDirectory;
 pub(crate) use keys::after;
 pub use shared::RocksDb;
 pub(crate) use snapshot::DiskSnapshot;
+pub use stored::StateFile;
 pub(crate) use stored::{EntryShape, StoredSnapshot};
 pub(crate) use values::ValueLayout;
 
@@ -95,18 +97,22 @@ impl StateDisk {
 impl KeyedStateBackend {
     /// A backend without states for the keys of `range` among `max_parallelism` key groups, whose entries are on disk
     /// and in memory as far as that goes. `unique` differs from those of all other backends of the job and its
-    /// predecessors.
+    /// predecessors. The database is created with the first state.
+    pub fn on_disk(range: KeyGroupRange, max_parallelism: u32, shared: &Arc<RocksDb>, unique: u64) -> Self {
+        KeyedStateBackend {
+            disk_to_be: Some((shared.clone(), unique)),
+            ..KeyedStateBackend::new(range, max_parallelism)
+        }
+    }
+
+    /// Creates the database of a backend that is to have one.
     ///
     /// # Errors
-    /// [`StateError::Storage`] if the database cannot be created.
-    pub fn on_disk(
-        range: KeyGroupRange,
-        max_parallelism: u32,
-        shared: &Arc<RocksDb>,
-        unique: u64,
-    ) -> Result<Self, StateError> {
+    /// [`StateError::Storage`]
+    pub(crate) fn create_disk(&mut self) -> Result<(), StateError> {
+        let Some((shared, unique)) = &self.disk_to_be else { return Ok(()) };
         let disk = Disk {
-            store: Arc::new(Store::create(shared, unique)?),
+            store: Arc::new(Store::create(shared, *unique)?),
             jobs: Arc::default(),
             share: shared.share(),
             scratch: LoadScratch::default(),
@@ -114,7 +120,10 @@ impl KeyedStateBackend {
             failure: None,
             walking: BTreeSet::new(),
         };
-        Ok(KeyedStateBackend { disk: Some(Box::new(disk)), ..KeyedStateBackend::new(range, max_parallelism) })
+        self.disk = Some(Box::new(disk));
+        self.disk_to_be = None;
+        self.set_disk_time();
+        Ok(())
     }
 
     /// Keeps an error for the driver to ask for.

@@ -1,11 +1,11 @@
 //! What the backends of a process share: memory, threads, the directory that theirs are in.
 
 use crate::StateError;
-use crate::disk::home::Home;
+use crate::disk::home::WorkDirectory;
 use parking_lot::Mutex;
 use rocksdb::{
-    BlockBasedOptions, BlockBasedPinningTier, Cache, DBCompactionStyle, DBCompressionType, Env, LogLevel,
-    Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, BlockBasedPinningTier, Cache, DBCompactionStyle,
+    DBCompressionType, Env, LogLevel, Options, WriteBufferManager,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ pub struct RocksDb {
     cache: Cache,
     write_buffers: Option<WriteBufferManager>,
     env: Env,
-    pub(crate) home: Home,
+    pub(crate) home: WorkDirectory,
     rows: RowBudget,
 }
 
@@ -60,7 +60,7 @@ impl RocksDb {
             return Ok(shared);
         }
         let base = settings.local_dir.as_deref().unwrap_or(temporary);
-        let home = Home::create(base)?;
+        let home = WorkDirectory::create(base)?;
         let (cache, write_buffers, rows) = memory(settings);
         let mut env = Env::new().map_err(|error| storage("start threads for", base, &error))?;
         env.set_background_threads(settings.threads.max(1) as i32);
@@ -117,6 +117,7 @@ impl RocksDb {
         options.set_level_compaction_dynamic_level_bytes(settings.dynamic_level_size);
         options.set_target_file_size_base(settings.target_file_bytes);
         options.set_max_bytes_for_level_base(settings.level_base_bytes);
+        options.set_periodic_compaction_seconds(settings.periodic_compaction_ms / 1000);
         let mut levels: Vec<DBCompressionType> = settings
             .compression_per_level
             .iter()
@@ -133,6 +134,11 @@ impl RocksDb {
         table.set_block_cache(&self.cache);
         table.set_block_size(settings.block_bytes as usize);
         table.set_format_version(6);
+        if settings.partitioned_indexes {
+            table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+            table.set_partition_filters(true);
+            table.set_metadata_block_size(settings.metadata_block_bytes as usize);
+        }
         if let Some(bits) = settings.bloom_bits_per_key {
             table.set_bloom_filter(bits, false);
         }
@@ -162,7 +168,15 @@ fn memory(settings: &RocksDbSettings) -> (Cache, Option<WriteBufferManager>, u64
     (cache, Some(manager), rows)
 }
 
+/// What RocksDB's errors begin with that say that a file is damaged.
+const CORRUPTION: &str = "Corruption";
+
 /// `error` of RocksDB or the system, while doing `what` in `place`.
 pub(crate) fn storage(what: &str, place: &Path, error: &dyn std::fmt::Display) -> StateError {
-    StateError::Storage(format!("{what} {}: {error}", place.display()))
+    let text = error.to_string();
+    if text.starts_with(CORRUPTION) {
+        let file = place.display().to_string();
+        return StateError::Corrupt { file, offset: 0, what: format!("{what}: {text}") };
+    }
+    StateError::Storage(format!("{what} {}: {text}", place.display()))
 }

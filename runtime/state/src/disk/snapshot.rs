@@ -9,7 +9,10 @@ use crate::disk::home::Scratch;
 use crate::disk::keys::after;
 use crate::disk::shared::storage;
 use crate::disk::store::Store;
-use crate::snapshot::LocalFile;
+use crate::disk::stored::{Access, StoredSnapshot, segments_of};
+use crate::snapshot::{LocalFile, SegmentId, SnapshotIndex};
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_types::CheckpointId;
@@ -38,7 +41,8 @@ impl DiskSnapshot {
             let bytes = entry.metadata().map_err(|error| storage("look at", &entry.path(), &error))?.len();
             let local = entry.file_name().to_string_lossy().into_owned();
             if let Some(name) = self.name_of(&local) {
-                self.files.push(LocalFile { name, path: entry.path(), bytes });
+                let shared = local.ends_with(TABLE);
+                self.files.push(LocalFile { name, path: entry.path(), bytes, shared });
             }
         }
         self.files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -47,20 +51,35 @@ impl DiskSnapshot {
 
     /// A name that tells the file from all others that any store ever makes; `None` for what restoring does not need.
     ///
-    /// Tables never change, and their numbers are not used again. Of the other files each checkpoint has its own.
+    /// Tables never change, and their numbers are not used again. Of the list of tables each checkpoint has its own.
     fn name_of(&self, local: &str) -> Option<String> {
         let (store, checkpoint) = (&self.store.name, self.checkpoint);
-        if local.ends_with(".sst") {
+        if local.ends_with(TABLE) {
             return Some(format!("{store}_{local}"));
         }
-        let needed = local == "CURRENT" || local.starts_with("MANIFEST-") || local.starts_with("OPTIONS-");
-        needed.then(|| format!("{store}_{checkpoint}_{local}"))
+        // Which one is current is known where there is only one.
+        local.starts_with(MANIFEST).then(|| format!("{store}_{checkpoint}_{local}"))
     }
 
     pub(crate) fn files(&self) -> &[LocalFile] {
         &self.files
     }
+
+    /// The entries as segments, once the files are there.
+    pub(crate) fn segments(
+        &self,
+        index: &SnapshotIndex,
+    ) -> Result<(SnapshotIndex, BTreeMap<SegmentId, Bytes>), StateError> {
+        let directory = self.store.scratch("read");
+        let stored = StoredSnapshot::open(&self.files, directory, None, Access::Read, "a snapshot")?;
+        segments_of(&stored, index, None)
+    }
 }
+
+/// What the names of tables end with, and those of RocksDB's list of them begin with; the file that names the list.
+pub(crate) const TABLE: &str = ".sst";
+pub(crate) const MANIFEST: &str = "MANIFEST-";
+pub(crate) const CURRENT: &str = "CURRENT";
 
 /// What RocksDB calls a file of a snapshot.
 pub(crate) fn local_name(name: &str) -> &str {

@@ -210,6 +210,15 @@ pub(crate) struct StoredDb {
 impl StoredDb {
     /// Opens the files in `directory`, which are links or copies that may be changed.
     pub(crate) fn open(directory: Scratch) -> Result<StoredDb, StateError> {
+        StoredDb::open_with(directory, false)
+    }
+
+    /// Opens the files in `directory`, which may be links that lead out of it, and changes nothing there.
+    pub(crate) fn open_to_read(directory: Scratch) -> Result<StoredDb, StateError> {
+        StoredDb::open_with(directory, true)
+    }
+
+    fn open_with(directory: Scratch, to_read: bool) -> Result<StoredDb, StateError> {
         let path = directory.path();
         let opened = |error: rocksdb::Error| storage("open database", path, &error);
         let mut options = Options::default();
@@ -222,8 +231,22 @@ impl StoredDb {
             options.set_disable_auto_compactions(true);
             ColumnFamilyDescriptor::new(name, options)
         });
-        let db = Db::open_cf_descriptors(&options, path, families).map_err(opened)?;
+        let db = match to_read {
+            true => Db::open_cf_descriptors_read_only(&options, path, families, false),
+            false => Db::open_cf_descriptors(&options, path, families),
+        };
+        let db = db.map_err(opened)?;
         Ok(StoredDb { db, directory })
+    }
+
+    /// The files of each state: its family, RocksDB's name of the file, bytes.
+    pub(crate) fn files(&self) -> Result<Vec<(String, String, u64)>, StateError> {
+        let files = self.db.live_files();
+        let files = files.map_err(|error| storage("read database", self.directory.path(), &error))?;
+        let file = |file: rocksdb::LiveFile| {
+            (file.column_family_name, file.name.trim_start_matches('/').to_string(), file.size as u64)
+        };
+        Ok(files.into_iter().map(file).collect())
     }
 
     /// A number that is kept besides the states.

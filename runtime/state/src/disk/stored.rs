@@ -2,18 +2,22 @@
 
 use crate::StateError;
 use crate::backend::KeyedStateBackend;
-use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateKind};
-use crate::disk::home::Scratch;
+use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+use crate::disk::home::{Scratch, WorkDirectory};
 use crate::disk::keys::front;
 use crate::disk::shared::storage;
-use crate::disk::snapshot::local_name;
+use crate::disk::snapshot::{CURRENT, MANIFEST, TABLE, local_name};
 use crate::disk::store::StoredDb;
-use crate::row_layout::RowLayout;
+use crate::restore::RestoredSnapshot;
+use crate::row_layout::{RowKey, RowLayout};
 use crate::segment::{ByteStrings, FieldBytes, FieldRows, SegmentRows};
-use crate::snapshot::LocalFile;
+use crate::snapshot::{LocalFile, SegmentId, SegmentIndex, SnapshotIndex, StateIndex};
 use crate::timers::{PREFIX_BYTES, number};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use weir_types::{KeyEncoder, KeyGroupRange};
+use weir_types::{KeyEncoder, KeyGroupRange, KeyShape};
 
 /// Entries that are handed on at once.
 const ROWS: usize = 8192;
@@ -23,6 +27,26 @@ pub(crate) struct StoredSnapshot {
     pub(crate) db: StoredDb,
     /// names the place that it comes from in errors
     pub(crate) file: String,
+    /// goes after the database, which lies in it
+    _home: Option<WorkDirectory>,
+}
+
+/// What the files of a snapshot are wanted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// they may stay where they are
+    Read,
+    /// a database takes them over: links or copies of its own
+    TakeOver,
+}
+
+/// A file of a state in a snapshot of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateFile {
+    pub state: String,
+    /// as [`LocalFile::name`]
+    pub name: String,
+    pub bytes: u64,
 }
 
 /// How the entries of one state lie in a database.
@@ -35,19 +59,39 @@ pub(crate) struct EntryShape {
 }
 
 impl StoredSnapshot {
-    /// Opens the database of `files` in `directory`, which must not exist: tables are linked there, or copied where that
-    /// cannot be.
-    pub(crate) fn open(files: &[LocalFile], directory: PathBuf, file: &str) -> Result<Self, StateError> {
+    /// Opens the database of `files` in `directory`, which must not exist, in `home` if that is to go with it.
+    pub(crate) fn open(
+        files: &[LocalFile],
+        directory: PathBuf,
+        home: Option<WorkDirectory>,
+        access: Access,
+        file: &str,
+    ) -> Result<Self, StateError> {
         let directory = Scratch::create(directory)?;
         for file in files {
             let local = local_name(&file.name);
             let to = directory.path().join(local);
-            let linked = local.ends_with(".sst") && std::fs::hard_link(&file.path, &to).is_ok();
-            if !linked {
+            if !local.ends_with(TABLE) {
                 copy(&file.path, &to)?;
+            } else if std::fs::hard_link(&file.path, &to).is_err() {
+                match access {
+                    Access::Read => {
+                        symlink(&file.path, &to).map_err(|error| storage("link", &file.path, &error))?
+                    }
+                    Access::TakeOver => copy(&file.path, &to)?,
+                }
+            }
+            if local.starts_with(MANIFEST) {
+                let current = directory.path().join(CURRENT);
+                std::fs::write(&current, format!("{local}\n"))
+                    .map_err(|error| storage("write", &current, &error))?;
             }
         }
-        Ok(StoredSnapshot { db: StoredDb::open(directory)?, file: file.to_string() })
+        let db = match access {
+            Access::Read => StoredDb::open_to_read(directory),
+            Access::TakeOver => StoredDb::open(directory),
+        };
+        Ok(StoredSnapshot { db: db?, file: file.to_string(), _home: home })
     }
 
     /// Goes over the entries of state `name` in key groups of `range`, some thousands at once, those of one call in one
@@ -190,14 +234,91 @@ impl EntryShape {
 }
 
 impl KeyedStateBackend {
-    /// A path for a directory of this backend that is not there.
-    pub(crate) fn scratch_path(&self, what: &str, number: usize) -> Result<PathBuf, StateError> {
+    /// Opens the files of a snapshot that is restored.
+    pub(crate) fn open_stored(&self, snapshot: &RestoredSnapshot) -> Result<StoredSnapshot, StateError> {
+        let RestoredSnapshot { files, file, .. } = snapshot;
         match (&self.disk, &self.scratch) {
-            (Some(disk), _) => Ok(disk.store.scratch(what)),
-            (None, Some(scratch)) => Ok(scratch.join(format!("{what}-{number}"))),
+            (Some(disk), _) => {
+                StoredSnapshot::open(files, disk.store.scratch("restored"), None, Access::TakeOver, file)
+            }
+            (None, Some(base)) => {
+                let home = WorkDirectory::create(base)?;
+                StoredSnapshot::open(files, home.path().join("restored"), Some(home), Access::Read, file)
+            }
             (None, None) => Err(StateError::Storage(
                 "a snapshot of files is restored, and there is no directory to open them in".to_string(),
             )),
         }
     }
+}
+
+impl EntryShape {
+    /// Of a state as the index of a snapshot tells of it.
+    fn of(index: &SnapshotIndex, state: &StateIndex) -> Result<EntryShape, StateError> {
+        let levels = crate::entries::levels(index, state)?;
+        let levels = levels.iter().map(|fields| StateDescriptor::encoder(fields));
+        let levels: Vec<KeyEncoder> = levels.collect::<Result<_, _>>()?;
+        let shape = levels.last().map_or(KeyShape::Bytes, KeyEncoder::shape);
+        let fields = crate::entries::fields_of(&state.value_fields, &state.name)?;
+        let layout = RowLayout::new(RowKey::of_kind(state.kind, shape), &fields, state.ttl_ms.is_some())?;
+        Ok(EntryShape { kind: state.kind, namespace: state.namespace, levels, layout })
+    }
+}
+
+impl RestoredSnapshot {
+    /// Of a snapshot of files the same entries as segments, of state `only` or of all, and the files of each state. `base` is
+    /// a directory in which a [`WorkDirectory`] may be made meanwhile.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`] for files that are damaged, [`StateError::Corrupt`] for entries that are none.
+    pub fn into_segments(
+        self,
+        base: &Path,
+        only: Option<&str>,
+    ) -> Result<(RestoredSnapshot, Vec<StateFile>), StateError> {
+        if self.files.is_empty() {
+            return Ok((self, Vec::new()));
+        }
+        let home = WorkDirectory::create(base)?;
+        let directory = home.path().join("read");
+        let stored = StoredSnapshot::open(&self.files, directory, Some(home), Access::Read, &self.file)?;
+        let segments = segments_of(&stored, &self.index, only)?;
+        let name_of = |local: &str| self.files.iter().find(|file| local_name(&file.name) == local);
+        let files = stored.db.files()?.into_iter().filter_map(|(state, local, bytes)| {
+            Some(StateFile { state, name: name_of(&local)?.name.clone(), bytes })
+        });
+        let files = files.collect();
+        let (index, segments) = segments;
+        Ok((RestoredSnapshot::new(index, segments, self.file), files))
+    }
+}
+
+/// The entries of a database as segments, and the index that names them.
+pub(crate) fn segments_of(
+    stored: &StoredSnapshot,
+    index: &SnapshotIndex,
+    only: Option<&str>,
+) -> Result<(SnapshotIndex, BTreeMap<SegmentId, Bytes>), StateError> {
+    let mut with_segments = index.clone();
+    let mut segments = BTreeMap::new();
+    for state in &mut with_segments.states {
+        if only.is_some_and(|only| only != state.name) {
+            continue;
+        }
+        let shape = EntryShape::of(index, state)?;
+        let name = state.name.clone();
+        stored.for_each(&name, &shape, index.key_groups, |rows| {
+            let id = SegmentId { checkpoint: index.checkpoint, number: segments.len() as u32 };
+            let bytes = rows.to_bytes(shape.kind);
+            let window_end_ms = match rows.namespace {
+                Namespace::Void => None,
+                Namespace::Window(end_ms) => Some(end_ms),
+            };
+            let (count, length) = (rows.rows as u32, bytes.len() as u64);
+            state.segments.push(SegmentIndex { id, window_end_ms, rows: count, bytes: length });
+            segments.insert(id, bytes);
+            Ok(())
+        })?;
+    }
+    Ok((with_segments, segments))
 }

@@ -120,7 +120,8 @@ impl KeyedStateBackend {
         };
         let mut prefix = front(group, namespace);
         let mut from = prefix.clone();
-        if walk.last > from {
+        // A key without columns is all prefix.
+        if walk.last >= from {
             from = walk.last.clone();
             from.push(0);
         }

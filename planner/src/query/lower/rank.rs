@@ -1,0 +1,279 @@
+//! Top-N and deduplication.
+
+use super::Lowering;
+use super::builder::{NewNode, Stream};
+use crate::PlanError;
+use crate::query::changelog::is_insert_only;
+use crate::query::error::plan_error;
+use crate::query::origin::{Origin, expr_origin};
+use crate::query::ranks::{Ranks, ranks, row_number};
+use arrow::datatypes::FieldRef;
+use datafusion_common::{Column, DFSchema, Result, TableReference, internal_err, plan_err};
+use datafusion_expr::expr::Sort as SortExpr;
+use datafusion_expr::{Expr, Filter, LogicalPlan, Sort, Window};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use weir_types::{
+    DeduplicateSpec, Exchange, NodeIndex, OperatorSpec, RankSpec, SortKey, SqlType, StateNote, TimeAttribute,
+    column_text,
+};
+
+/// What is to be ranked.
+struct Ranked {
+    node: NodeIndex,
+    input: Arc<DFSchema>,
+    partition: Vec<usize>,
+    order: Vec<SortKey>,
+    /// columns of the input that are given, with the fields of the output
+    columns: Vec<usize>,
+    fields: Vec<(Option<TableReference>, FieldRef)>,
+    start: u64,
+    end: u64,
+    outputs_rank: bool,
+    order_text: String,
+}
+
+impl Lowering<'_> {
+    /// A condition on ROW_NUMBER, with what is left of the condition; `None` for other conditions. `wanted` are the columns
+    /// that are read above; all without.
+    pub fn top_n(
+        &mut self,
+        filter: &Filter,
+        wanted: Option<&BTreeSet<&Column>>,
+    ) -> Result<Option<(Stream, Option<Expr>)>, PlanError> {
+        let Some((window, passed)) = window_below(filter) else { return Ok(None) };
+        let wanted = wanted.or(passed.as_ref());
+        let Some(number) = row_number(window) else { return Ok(None) };
+        let Some(Ranks { start, end, rest }) = ranks(&number, &filter.predicate) else { return Ok(None) };
+        let read = |column: &Column| {
+            let by_rest = rest.iter().any(|rest| rest.column_refs().contains(column));
+            by_rest || wanted.is_none_or(|wanted| wanted.contains(column))
+        };
+        let input = self.plan(&window.input)?;
+        let stream = self.ranked(window, input, &number, (start, end), &read).map_err(plan_error)?;
+        Ok(Some((stream, rest)))
+    }
+
+    fn ranked(
+        &mut self,
+        window: &Window,
+        input: Stream,
+        number: &Column,
+        (start, end): (u64, u64),
+        read: &dyn Fn(&Column) -> bool,
+    ) -> Result<Stream> {
+        let Expr::WindowFunction(function) = window.window_expr[0].clone().unalias_nested().data else {
+            return internal_err!("{} is no window function", window.window_expr[0]);
+        };
+        let (partition_by, order_by) = (&function.params.partition_by, &function.params.order_by);
+        if order_by.is_empty() {
+            return plan_err!("ROW_NUMBER needs an ORDER BY in OVER");
+        }
+        let outputs_rank = read(number);
+        let time = match &order_by[..] {
+            [key] if (start, end) == (1, 1) => time_order(&window.input, key),
+            _ => None,
+        };
+        let ranked = self.prepare(&window.input, input, (partition_by, order_by), (start, end), read)?;
+        let mut ranked = Ranked { outputs_rank, ..ranked };
+        if outputs_rank {
+            let place = window.schema.fields().len() - 1;
+            let (table, field) = window.schema.qualified_field(place);
+            ranked.fields.push((table.cloned(), field.clone()));
+        }
+        match time {
+            Some(attribute)
+                if !outputs_rank && is_insert_only(&self.builder.nodes, &self.builder.facts, ranked.node) =>
+            {
+                self.deduplicate(ranked, attribute)
+            }
+            _ => self.rank(ranked),
+        }
+    }
+
+    /// ORDER BY .. LIMIT: the first rows of all.
+    pub fn sort_limit(&mut self, sort: &Sort, (start, end): (u64, u64)) -> Result<Stream, PlanError> {
+        let input = self.plan(&sort.input)?;
+        let all = |_: &Column| true;
+        let ranked = self.prepare(&sort.input, input, (&vec![], &sort.expr), (start, end), &all);
+        ranked.and_then(|ranked| self.rank(ranked)).map_err(plan_error)
+    }
+
+    /// The input with keys as columns.
+    fn prepare(
+        &mut self,
+        plan: &LogicalPlan,
+        input: Stream,
+        (partition_by, order_by): (&Vec<Expr>, &Vec<SortExpr>),
+        (start, end): (u64, u64),
+        read: &dyn Fn(&Column) -> bool,
+    ) -> Result<Ranked> {
+        let keys: Vec<&Expr> = partition_by.iter().chain(order_by.iter().map(|key| &key.expr)).collect();
+        let side = self.keyed_input(input, plan, &keys)?;
+        let partition: Vec<usize> = side.keys[..partition_by.len()].to_vec();
+        let mut order: Vec<SortKey> = vec![];
+        let mut texts = vec![];
+        for (column, key) in side.keys[partition_by.len()..].iter().zip(order_by) {
+            // What is the same in a partition, or decided before, decides nothing.
+            if partition.contains(column) || order.iter().any(|known| known.column == *column) {
+                continue;
+            }
+            order.push(SortKey { column: *column, descending: !key.asc, nulls_first: key.nulls_first });
+            let direction = if key.asc { "ASC" } else { "DESC" };
+            texts.push(format!("{} {direction}", column_text(side.schema.field(*column))));
+        }
+        let (mut columns, mut fields) = (vec![], vec![]);
+        for (place, column) in plan.schema().columns().iter().enumerate() {
+            if read(column) {
+                let (table, field) = side.schema.qualified_field(place);
+                columns.push(place);
+                fields.push((table.cloned(), field.clone()));
+            }
+        }
+        let order_text = texts.join(", ");
+        let input = side.schema;
+        let outputs_rank = false;
+        Ok(Ranked {
+            node: side.node,
+            input,
+            partition,
+            order,
+            columns,
+            fields,
+            start,
+            end,
+            outputs_rank,
+            order_text,
+        })
+    }
+
+    fn rank(&mut self, ranked: Ranked) -> Result<Stream> {
+        let Ranked { node, input, partition, order, columns, fields, start, end, outputs_rank, order_text } =
+            ranked;
+        let names = |columns: &[usize]| {
+            let names: Vec<&str> =
+                columns.iter().map(|column| input.field(*column).name().as_str()).collect();
+            names.join(", ")
+        };
+        let partition_text = names(&partition);
+        let (order, input_node) = match order.is_empty() {
+            // All rows are equal: they are ranked by their arrival.
+            true => {
+                return plan_err!(
+                    "ROW_NUMBER is ordered by columns of its PARTITION BY only: order by another one"
+                );
+            }
+            false => (order, node),
+        };
+        let spec = RankSpec {
+            partition: partition.clone(),
+            order,
+            start,
+            end,
+            columns,
+            outputs_rank,
+            // Settled by the inference of changelog modes.
+            input_retracts: false,
+            emit_update_before: true,
+        };
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        let select: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let by =
+            if partition.is_empty() { String::new() } else { format!("partitionBy=[{partition_text}], ") };
+        let label = format!(
+            "Rank(rankType=[ROW_NUMBER], rankRange=[rankStart={start}, rankEnd={end}], {by}orderBy=[{order_text}], \
+             select=[{}])",
+            select.join(", ")
+        );
+        let keeps = if partition.is_empty() {
+            format!("the first {end} rows")
+        } else {
+            format!("the first {end} rows of each partition")
+        };
+        let clause = (!partition.is_empty()).then(|| format!("PARTITION BY {partition_text}"));
+        Ok(self.builder.add(NewNode {
+            kind: "rank",
+            clause: format!("{partition_text}|{order_text}|{start}-{end}"),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label,
+            spec: OperatorSpec::Rank(spec),
+            inputs: vec![(input_node, Exchange::Hash(partition.clone()))],
+            schema,
+            state: Some(StateNote {
+                keeps,
+                bound: clause
+                    .as_ref()
+                    .map_or("bounded".into(), |clause| format!("never dropped: {clause} bounds no time")),
+                unbounded_clause: clause,
+            }),
+            table: None,
+            connector: None,
+            single: partition.is_empty(),
+        }))
+    }
+
+    fn deduplicate(&mut self, ranked: Ranked, attribute: TimeAttribute) -> Result<Stream> {
+        let Ranked { node, input, partition, order, columns, fields, .. } = ranked;
+        let [key] = &order[..] else { return internal_err!("deduplication is ordered by one column") };
+        let rowtime = (attribute == TimeAttribute::RowTime).then_some(key.column);
+        let spec = DeduplicateSpec {
+            keys: partition.clone(),
+            rowtime,
+            keep_last: key.descending,
+            columns,
+            emit_update_before: true,
+        };
+        let names: Vec<&str> = partition.iter().map(|column| input.field(*column).name().as_str()).collect();
+        let names = names.join(", ");
+        let row = if spec.keep_last { "LastRow" } else { "FirstRow" };
+        let time = if rowtime.is_some() { "ROWTIME" } else { "PROCTIME" };
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        let clause = format!("PARTITION BY {names}");
+        Ok(self.builder.add(NewNode {
+            kind: "deduplicate",
+            clause: format!("{names}|{row}"),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label: format!("Deduplicate(keep=[{row}], key=[{names}], order=[{time}])"),
+            spec: OperatorSpec::Deduplicate(spec),
+            inputs: vec![(node, Exchange::Hash(partition.clone()))],
+            schema,
+            state: Some(StateNote {
+                keeps: "one row per key".into(),
+                bound: format!("never dropped: {clause} bounds no time"),
+                unbounded_clause: (!partition.is_empty()).then_some(clause),
+            }),
+            table: None,
+            connector: None,
+            single: partition.is_empty(),
+        }))
+    }
+}
+
+/// The window under a condition, with the columns that a projection between them lets pass, as the optimiser may leave one.
+fn window_below(filter: &Filter) -> Option<(&Window, Option<BTreeSet<&Column>>)> {
+    match filter.input.as_ref() {
+        LogicalPlan::Window(window) => Some((window, None)),
+        LogicalPlan::Projection(projection) => {
+            let LogicalPlan::Window(window) = projection.input.as_ref() else { return None };
+            let passed: Option<BTreeSet<&Column>> = projection.expr.iter().map(Expr::try_as_col).collect();
+            Some((window, Some(passed?)))
+        }
+        _ => None,
+    }
+}
+
+/// The time that `key` orders by, if it is a time attribute of `plan`.
+pub(super) fn time_order(plan: &LogicalPlan, key: &SortExpr) -> Option<TimeAttribute> {
+    let attribute = match expr_origin(plan, &key.expr)? {
+        Origin::Time(attribute) => attribute,
+        Origin::Window { part: 2, node } => node.attribute,
+        Origin::Window { .. } => return None,
+    };
+    // PROCTIME() itself
+    let Some(column) = key.expr.try_as_col() else { return Some(attribute) };
+    let place = plan.schema().maybe_index_of_column(column)?;
+    let sql_type = SqlType::of_field(plan.schema().field(place))?;
+    matches!(sql_type, SqlType::Timestamp(0..=3) | SqlType::TimestampLtz(0..=3)).then_some(attribute)
+}

@@ -1,0 +1,17 @@
+EXPLAIN CHANGELOG_MODE SELECT t.a, bid.price FROM t JOIN bid ON t.b = bid.auction;
+EXPLAIN CHANGELOG_MODE SELECT t.a, bid.price FROM t, bid WHERE t.a = bid.auction AND bid.price > t.b AND t.a > 3;
+EXPLAIN CHANGELOG_MODE SELECT t.a, bid.price FROM t LEFT JOIN bid ON t.b = bid.auction AND bid.price > 10;
+EXPLAIN CHANGELOG_MODE SELECT t.a, bid.price FROM t RIGHT JOIN bid ON t.b = bid.auction WHERE t.a > 0;
+EXPLAIN CHANGELOG_MODE SELECT t.a, bid.price FROM t FULL JOIN bid ON t.b = bid.auction;
+EXPLAIN CHANGELOG_MODE SELECT x.a, y.b FROM t AS x CROSS JOIN t AS y;
+EXPLAIN CHANGELOG_MODE SELECT x.k, x.n, y.m FROM (SELECT k, COUNT(*) AS n FROM changes GROUP BY k) AS x JOIN (SELECT k, MAX(v) AS m FROM changes GROUP BY k) AS y ON x.k = y.k;
+EXPLAIN CHANGELOG_MODE SELECT a FROM t WHERE b IN (SELECT auction FROM bid WHERE price > 3);
+EXPLAIN CHANGELOG_MODE SELECT a FROM t WHERE NOT EXISTS (SELECT 1 FROM bid WHERE bid.auction = t.b AND bid.price > t.a);
+EXPLAIN CHANGELOG_MODE SELECT a FROM t WHERE a NOT IN (SELECT k FROM changes);
+EXPLAIN CHANGELOG_MODE SELECT a FROM t WHERE b > (SELECT MAX(price) FROM bid);
+EXPLAIN CHANGELOG_MODE SELECT a, (SELECT MAX(price) FROM bid WHERE bid.auction = t.b) AS m FROM t;
+EXPLAIN CHANGELOG_MODE SELECT a FROM t WHERE b = (SELECT price FROM bid WHERE bidder = 1);
+EXPLAIN CHANGELOG_MODE SELECT * FROM t AS x JOIN t AS y USING (a);
+EXPLAIN CHANGELOG_MODE SELECT x.a, z.price FROM t AS x JOIN (t AS y JOIN bid AS z ON y.b = z.auction) ON x.a = y.a;
+SELECT t.a FROM t JOIN bid;
+SELECT t.a FROM t WHERE a = 1 OR b IN (SELECT auction FROM bid);

@@ -1,0 +1,122 @@
+//! Which rows each row is aggregated with.
+
+use weir_types::OverFrame;
+
+/// A row that is due, or one before it that is still in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FrameRow {
+    /// its place among the rows that are at hand
+    pub(super) place: u32,
+    pub(super) time: i64,
+}
+
+/// Rows that are counted in and out, one after the other.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sequence {
+    /// places of rows
+    pub(super) rows: Vec<u32>,
+    /// the row is counted out
+    pub(super) retracts: Vec<bool>,
+    pub(super) groups: Vec<u32>,
+    /// for each row that is due, in the order in which they were given: after which step its result stands
+    pub(super) results: Vec<u32>,
+}
+
+impl Sequence {
+    fn step(&mut self, row: FrameRow, retracts: bool, group: u32) {
+        self.rows.push(row.place);
+        self.retracts.push(retracts);
+        self.groups.push(group);
+    }
+
+    fn last(&self) -> u32 {
+        self.rows.len() as u32 - 1
+    }
+
+    /// Appends the rows of one group: those that were in its frame before, then those that are due, both in order of time.
+    /// Returns how many of them, from the front, are in the frame of no row to come.
+    pub(super) fn push(
+        &mut self,
+        frame: OverFrame,
+        kept: &[FrameRow],
+        due: &[FrameRow],
+        group: u32,
+    ) -> usize {
+        match frame {
+            OverFrame::Unbounded { peers } => self.unbounded(peers, due, group),
+            OverFrame::Rows(before) => self.rows_before(before, kept, due, group),
+            OverFrame::Range(before_ms) => self.range_before(before_ms, kept, due, group),
+        }
+    }
+
+    fn unbounded(&mut self, peers: bool, due: &[FrameRow], group: u32) -> usize {
+        for same_time in due.chunk_by(|a, b| peers && a.time == b.time) {
+            same_time.iter().for_each(|row| self.step(*row, false, group));
+            let result = self.last();
+            self.results.extend(same_time.iter().map(|_| result));
+        }
+        due.len()
+    }
+
+    fn rows_before(&mut self, before: u64, kept: &[FrameRow], due: &[FrameRow], group: u32) -> usize {
+        let limit = usize::try_from(before).unwrap_or(usize::MAX);
+        let all: Vec<FrameRow> = kept.iter().chain(due).copied().collect();
+        kept.iter().for_each(|row| self.step(*row, false, group));
+        let mut first = 0;
+        for place in kept.len()..all.len() {
+            while place - first > limit {
+                self.step(all[first], true, group);
+                first += 1;
+            }
+            self.step(all[place], false, group);
+            self.results.push(self.last());
+        }
+        all.len().saturating_sub(limit).max(first)
+    }
+
+    fn range_before(&mut self, before_ms: i64, kept: &[FrameRow], due: &[FrameRow], group: u32) -> usize {
+        let all: Vec<FrameRow> = kept.iter().chain(due).copied().collect();
+        kept.iter().for_each(|row| self.step(*row, false, group));
+        let mut first = 0;
+        for same_time in due.chunk_by(|a, b| a.time == b.time) {
+            let from = same_time[0].time.saturating_sub(before_ms);
+            while first < all.len() && all[first].time < from {
+                self.step(all[first], true, group);
+                first += 1;
+            }
+            same_time.iter().for_each(|row| self.step(*row, false, group));
+            let result = self.last();
+            self.results.extend(same_time.iter().map(|_| result));
+        }
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(times: &[i64], from: u32) -> Vec<FrameRow> {
+        times.iter().zip(from..).map(|(time, place)| FrameRow { place, time: *time }).collect()
+    }
+
+    fn steps(frame: OverFrame, kept: &[i64], due: &[i64]) -> (Vec<String>, Vec<u32>, usize) {
+        let mut sequence = Sequence::default();
+        let stays = sequence.push(frame, &rows(kept, 0), &rows(due, kept.len() as u32), 0);
+        let step = |(row, retracts): (&u32, &bool)| format!("{}{row}", if *retracts { '-' } else { '+' });
+        (sequence.rows.iter().zip(&sequence.retracts).map(step).collect(), sequence.results, stays)
+    }
+
+    #[test]
+    fn frames_move_with_the_rows() {
+        let (all, results, _) = steps(OverFrame::Unbounded { peers: true }, &[], &[1, 1, 2]);
+        assert_eq!((all.join(" "), results), ("+0 +1 +2".into(), vec![1, 1, 2]));
+        let (some, results, stays) = steps(OverFrame::Rows(1), &[1], &[2, 3]);
+        assert_eq!((some.join(" "), results, stays), ("+0 +1 -0 +2".into(), vec![1, 3], 2));
+        let (some, results, stays) = steps(OverFrame::Range(10), &[1], &[11, 12, 12, 30]);
+        assert_eq!(
+            (some.join(" "), results, stays),
+            ("+0 +1 -0 +2 +3 -1 -2 -3 +4".into(), vec![1, 4, 4, 8], 4)
+        );
+    }
+}

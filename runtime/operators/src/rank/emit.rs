@@ -1,0 +1,104 @@
+//! What ranks emit.
+
+use super::ordered::Source;
+use crate::OperatorError;
+use crate::calc::batch_of;
+use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array};
+use arrow::compute::{interleave, take};
+use arrow::datatypes::SchemaRef;
+use std::ops::Range;
+use std::sync::Arc;
+use weir_state::Rows;
+use weir_types::{ChangelogBatch, RankSpec, RowKind, RowKinds};
+
+/// Rows to be emitted, in order.
+#[derive(Default)]
+pub(super) struct Emission {
+    kinds: Vec<RowKind>,
+    sources: Vec<Source>,
+    /// the row of the batch that brought it about: it is of the same partition
+    vias: Vec<u32>,
+    ranks: Vec<i64>,
+    via: u32,
+    /// kept rows that go once all is emitted
+    pub(super) gone: Vec<u32>,
+}
+
+impl Emission {
+    /// What follows is brought about by this row of the batch.
+    pub(super) fn via(&mut self, row: u32) {
+        self.via = row;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// A row at a rank, if ranks are shown and it is one of those that are wanted.
+    pub(super) fn one(&mut self, kind: RowKind, source: Source, rank: usize, spec: &RankSpec) {
+        if spec.shows_ranks() && (rank as u64) < spec.start {
+            return;
+        }
+        self.kinds.push(kind);
+        self.sources.push(source);
+        self.vias.push(self.via);
+        self.ranks.push(rank as i64);
+    }
+
+    /// One row instead of another.
+    pub(super) fn update(&mut self, before: Source, after: Source, rank: usize, spec: &RankSpec) {
+        if spec.emit_update_before {
+            self.one(RowKind::UpdateBefore, before, rank, spec);
+        }
+        self.one(RowKind::UpdateAfter, after, rank, spec);
+    }
+
+    /// The rows at `range` as a batch. `kept` are the columns of the rows in `state`, in the order of its fields.
+    pub(super) fn batch(
+        &self,
+        range: Range<usize>,
+        spec: &RankSpec,
+        kept: &[usize],
+        batch: &ChangelogBatch,
+        state: &Rows<'_>,
+        schema: &SchemaRef,
+    ) -> Result<ChangelogBatch, OperatorError> {
+        let sources = &self.sources[range.clone()];
+        let mut slots = Vec::new();
+        let mut places = Vec::with_capacity(sources.len());
+        for source in sources {
+            places.push(match source {
+                Source::Batch(row) => (0, *row as usize),
+                Source::Kept(slot) => {
+                    slots.push(*slot);
+                    (1, slots.len() - 1)
+                }
+            });
+        }
+        let vias = UInt32Array::from(self.vias[range.clone()].to_vec());
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        for column in &spec.columns {
+            let here = batch.rows().column(*column);
+            columns.push(match kept.iter().position(|kept| kept == column) {
+                // The partition's key is that of the row that came.
+                None => take(here, &vias, None)?,
+                Some(_) if slots.is_empty() => {
+                    let rows: UInt32Array = places.iter().map(|(_, row)| *row as u32).collect();
+                    take(here, &rows, None)?
+                }
+                Some(field) => {
+                    let there = state.gather(field, &slots)?;
+                    let both: [&dyn Array; 2] = [here.as_ref(), there.as_ref()];
+                    interleave(&both, &places)?
+                }
+            });
+        }
+        if spec.outputs_rank {
+            columns.push(Arc::new(Int64Array::from(self.ranks[range.clone()].to_vec())));
+        }
+        let kinds = &self.kinds[range.clone()];
+        let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
+        let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
+        Ok(ChangelogBatch::new(batch_of(schema.clone(), columns, range.len())?, kinds))
+    }
+}

@@ -1,0 +1,114 @@
+//! The rows of one partition in their order.
+
+use super::emit::Emission;
+use arrow::row::Row;
+use weir_types::{RankSpec, RowKind};
+
+/// Where a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// its slot in the state
+    Kept(u32),
+    /// its place in the batch
+    Batch(u32),
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) key: Row<'a>,
+    /// all columns, where rows are taken back
+    pub(super) whole: Option<Row<'a>>,
+    pub(super) source: Source,
+}
+
+/// Rows by sort key; of equal keys the earlier one first.
+pub(super) struct Ordered<'a> {
+    items: Vec<Item<'a>>,
+    gone: Vec<u32>,
+}
+
+impl<'a> Ordered<'a> {
+    /// `items` are in the order of their arrival.
+    pub(super) fn new(mut items: Vec<Item<'a>>) -> Self {
+        items.sort_by(|left, right| left.key.cmp(&right.key));
+        Ordered { items, gone: Vec::new() }
+    }
+
+    pub(super) fn insert(&mut self, item: Item<'a>, spec: &RankSpec, emission: &mut Emission) {
+        let end = usize::try_from(spec.end).unwrap_or(usize::MAX);
+        let place = self.items.partition_point(|known| known.key <= item.key);
+        let before = self.items.len();
+        if place >= end {
+            if spec.input_retracts {
+                self.items.insert(place, item);
+            }
+            return;
+        }
+        self.items.insert(place, item);
+        if spec.shows_ranks() {
+            for rank in place + 1..=before.min(end) {
+                emission.update(self.items[rank].source, self.items[rank - 1].source, rank, spec);
+            }
+            if before < end {
+                emission.one(RowKind::Insert, self.items[before].source, before + 1, spec);
+            }
+        } else {
+            match self.items.get(end).map(|item| item.source) {
+                // The one row is replaced.
+                Some(out) if end == 1 && !spec.input_retracts => emission.update(out, item.source, 1, spec),
+                Some(out) => {
+                    emission.one(RowKind::Delete, out, 1, spec);
+                    emission.one(RowKind::Insert, item.source, 1, spec);
+                }
+                None => emission.one(RowKind::Insert, item.source, 1, spec),
+            }
+        }
+        if !spec.input_retracts && self.items.len() > end {
+            self.take_out(end);
+        }
+    }
+
+    /// A row that is not there is passed over: its state has expired.
+    pub(super) fn remove(&mut self, item: &Item<'a>, spec: &RankSpec, emission: &mut Emission) {
+        let end = usize::try_from(spec.end).unwrap_or(usize::MAX);
+        let start = self.items.partition_point(|known| known.key < item.key);
+        let equal = self.items[start..].iter().take_while(|known| known.key == item.key);
+        let Some(place) =
+            equal.into_iter().position(|known| known.whole == item.whole).map(|found| start + found)
+        else {
+            return;
+        };
+        let before = self.items.len();
+        if spec.shows_ranks() {
+            for rank in place + 1..=(before - 1).min(end) {
+                emission.update(self.items[rank - 1].source, self.items[rank].source, rank, spec);
+            }
+            if before <= end {
+                emission.one(RowKind::Delete, self.items[before - 1].source, before, spec);
+            }
+        } else if place < end {
+            emission.one(RowKind::Delete, self.items[place].source, 1, spec);
+            if let Some(next) = self.items.get(end) {
+                emission.one(RowKind::Insert, next.source, 1, spec);
+            }
+        }
+        self.take_out(place);
+    }
+
+    fn take_out(&mut self, place: usize) {
+        if let Source::Kept(slot) = self.items.remove(place).source {
+            self.gone.push(slot);
+        }
+    }
+
+    /// Appends the slots of rows that are gone, and the rows of the batch that stay, in the order of their arrival.
+    pub(super) fn changes(self, gone: &mut Vec<u32>, new: &mut Vec<u32>) {
+        gone.extend(self.gone);
+        let start = new.len();
+        new.extend(self.items.iter().filter_map(|item| match item.source {
+            Source::Batch(row) => Some(row),
+            Source::Kept(_) => None,
+        }));
+        new[start..].sort_unstable();
+    }
+}

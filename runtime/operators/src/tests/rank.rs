@@ -1,0 +1,188 @@
+//! Top-N and deduplication: exact changelogs of small cases, and random changelogs against the order of all rows.
+
+use crate::event_script::{Harness, batch, run_script, schema};
+use crate::{Operator, create_operator};
+use arrow::datatypes::{Schema, SchemaRef};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_types::{
+    ChangelogMode, DeduplicateSpec, Exchange, Input, JobSettings, NodeIndex, OperatorId, OperatorNode,
+    OperatorSpec, Parallelism, RankSpec, RowKind, SortKey, SqlType,
+};
+
+fn create(input: &SchemaRef, spec: OperatorSpec, output: SchemaRef) -> Box<dyn Operator> {
+    let node = OperatorNode {
+        id: OperatorId::new("rank"),
+        label: "Rank".to_string(),
+        spec,
+        inputs: vec![Input { node: NodeIndex(0), exchange: Exchange::Forward }],
+        schema: output,
+        changelog: ChangelogMode::ALL,
+        parallelism: Parallelism::Default,
+        state: None,
+    };
+    create_operator(&node, std::slice::from_ref(input), &JobSettings::default()).unwrap()
+}
+
+/// By `k`, ordered by `v` descending; columns k, v and n.
+fn spec(start: u64, end: u64, outputs_rank: bool, input_retracts: bool) -> RankSpec {
+    RankSpec {
+        partition: vec![0],
+        order: vec![SortKey { column: 1, descending: true, nulls_first: false }],
+        start,
+        end,
+        columns: vec![0, 1, 2],
+        outputs_rank,
+        input_retracts,
+        emit_update_before: true,
+    }
+}
+
+fn rank(input: &SchemaRef, spec: RankSpec) -> Box<dyn Operator> {
+    let mut fields = input.fields().to_vec();
+    if spec.outputs_rank {
+        fields.push(Arc::new(SqlType::BigInt.to_field("rank", false)));
+    }
+    create(input, OperatorSpec::Rank(spec), Arc::new(Schema::new(fields)))
+}
+
+#[test]
+fn rows_move_ranks() {
+    run_script("rank_moves", |input| rank(input, spec(1, 2, true, false)));
+}
+
+#[test]
+fn rows_come_in_and_go_out() {
+    run_script("rank_rows", |input| rank(input, spec(1, 2, false, false)));
+    run_script("rank_one", |input| rank(input, spec(1, 1, false, false)));
+}
+
+#[test]
+fn rows_that_go_make_room() {
+    run_script("rank_retract", |input| rank(input, spec(1, 2, false, true)));
+    run_script("rank_retract_moves", |input| rank(input, spec(2, 3, true, true)));
+}
+
+fn deduplicate(
+    rowtime: Option<usize>,
+    keep_last: bool,
+) -> impl Fn(&SchemaRef) -> Box<dyn Operator> + Clone + 'static {
+    move |input| {
+        let spec = DeduplicateSpec {
+            keys: vec![0],
+            rowtime,
+            keep_last,
+            columns: vec![0, 1, 2],
+            emit_update_before: true,
+        };
+        create(input, OperatorSpec::Deduplicate(spec), input.clone())
+    }
+}
+
+#[test]
+fn one_row_per_key_by_time() {
+    run_script("deduplicate_last", deduplicate(Some(1), true));
+    run_script("deduplicate_first", deduplicate(Some(1), false));
+}
+
+#[test]
+fn one_row_per_key_by_arrival() {
+    run_script("deduplicate_arrival_last", deduplicate(None, true));
+    run_script("deduplicate_arrival_first", deduplicate(None, false));
+}
+
+/// key, value
+type Row = (u8, Option<i32>);
+
+fn steps() -> impl Strategy<Value = Vec<Vec<(bool, Row)>>> {
+    let row = (0_u8..3, proptest::option::weighted(0.9, 0_i32..5));
+    vec(vec((proptest::bool::weighted(0.4), row), 1..8), 1..12)
+}
+
+fn value(value: Option<i32>) -> String {
+    value.map_or("NULL".to_string(), |value| value.to_string())
+}
+
+/// The rows of each key with ranks `start..=end`; `n` tells equal rows apart.
+fn model(start: usize, end: usize, outputs_rank: bool, rows: &[(Row, usize)]) -> BTreeMap<String, i64> {
+    let mut result = BTreeMap::new();
+    for key in 0..3 {
+        let mut of_key: Vec<(Option<i32>, usize)> =
+            rows.iter().filter(|((k, _), _)| *k == key).map(|((_, value), n)| (*value, *n)).collect();
+        // Descending, NULL last, the earlier one first.
+        of_key.sort_by_key(|(value, n)| (std::cmp::Reverse(*value), *n));
+        for (place, (v, n)) in of_key.into_iter().enumerate() {
+            if (start..=end).contains(&(place + 1)) {
+                let rank = if outputs_rank { format!(" {}", place + 1) } else { String::new() };
+                *result.entry(format!("k{key} {} {n}{rank}", value(v))).or_default() += 1;
+            }
+        }
+    }
+    result
+}
+
+fn check(
+    start: u64,
+    end: u64,
+    outputs_rank: bool,
+    retracts: bool,
+    batch_rows: usize,
+    steps: &[Vec<(bool, Row)>],
+) {
+    let input = schema("k STRING, v INT, n INT");
+    let for_harness = input.clone();
+    let spec = spec(start, end, outputs_rank, retracts);
+    let mut harness = Harness::new(batch_rows, move || rank(&for_harness, spec.clone()));
+    let mut rows: Vec<(Row, usize)> = Vec::new();
+    let mut folded: BTreeMap<String, i64> = BTreeMap::new();
+    let mut next = 0;
+    for (index, step) in steps.iter().enumerate() {
+        let mut changes = Vec::new();
+        for (takes_back, row) in step {
+            let there = rows.iter().position(|(known, _)| known == row);
+            let (kind, n) = match there.filter(|_| *takes_back && retracts) {
+                Some(place) => (RowKind::Delete, rows.remove(place).1),
+                None => {
+                    next += 1;
+                    rows.push((*row, next));
+                    (RowKind::Insert, next)
+                }
+            };
+            changes.push((kind, [format!("k{}", row.0), value(row.1), n.to_string()]));
+        }
+        let changes: Vec<(RowKind, Vec<&str>)> =
+            changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+        if index % 3 == 2 {
+            harness.recover();
+        }
+        harness.batch(batch(&input, &changes));
+        for line in harness.lines() {
+            let (kind, row) = line.split_once(' ').unwrap();
+            let count = folded.entry(row.to_string()).or_default();
+            *count += if kind == "-U" || kind == "-D" { -1 } else { 1 };
+            assert!(*count >= 0, "taken back more often than given: {line}");
+        }
+        folded.retain(|_, count| *count != 0);
+        let expected = model(start as usize, end as usize, outputs_rank, &rows);
+        assert_eq!(
+            folded, expected,
+            "ranks {start} to {end}, rank {outputs_rank}, retracts {retracts}, after {index}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 96, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn the_first_rows_are_those_of_all(steps in steps(), batch_rows in 1_usize..5) {
+        for (start, end) in [(1, 1), (1, 2), (1, 4), (2, 3)] {
+            for (outputs_rank, retracts) in [(false, false), (true, false), (false, true), (true, true)] {
+                check(start, end, outputs_rank, retracts, batch_rows, &steps);
+            }
+        }
+    }
+}

@@ -175,9 +175,11 @@ fn later_checkpoints_share_files() {
     let last = newest(&folder.path().join("checkpoints")).expect("a checkpoint");
     assert!(number(&last) > 1, "{last:?}");
     let report = show(text(&last)).expect("it opens");
-    let states = report["measures"].as_array().expect("measures").iter().flat_map(|measure| {
-        measure["states"].as_array().expect("states").iter().cloned().collect::<Vec<Value>>()
-    });
+    let states = report["measures"]
+        .as_array()
+        .expect("measures")
+        .iter()
+        .flat_map(|measure| measure["states"].as_array().expect("states").to_vec());
     let bytes = |key: &str| states.clone().map(|state| state[key].as_u64().expect("a number")).sum::<u64>();
     assert!(bytes("shared_files") > 0, "{report:#}");
     assert!(bytes("new_bytes") < bytes("bytes"), "{report:#}");

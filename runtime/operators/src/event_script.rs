@@ -168,7 +168,7 @@ impl Backing {
     fn backend(self, range: KeyGroupRange) -> KeyedStateBackend {
         static UNIQUE: AtomicU64 = AtomicU64::new(1);
         match self {
-            Backing::Heap => KeyedStateBackend::new(range, GROUPS),
+            Backing::Heap => KeyedStateBackend::new(range, GROUPS).with_scratch_directory(work_directory()),
             Backing::Disk(row_cache_bytes) => {
                 let settings = RocksDbSettings {
                     managed: false,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "weir-rocksdb-";
 /// Locked as long as the process lives that works in the directory.
 const LOCK: &str = "LOCK";
+/// Its name until it is locked.
+const UNSEEN_LOCK: &str = "LOCK.new";
 
 /// A directory for files of state while this process runs. It goes when this is dropped, or when the next process works in
 /// the same place.
@@ -36,7 +38,13 @@ impl WorkDirectory {
                 Err(error) => return Err(storage("create directory", &path, &error)),
                 Ok(()) => {}
             }
-            let lock = File::create(path.join(LOCK)).and_then(|file| file.lock().map(|()| file));
+            // Whoever finds the lock finds it locked.
+            let unseen = path.join(UNSEEN_LOCK);
+            let lock = File::create(&unseen).and_then(|file| {
+                file.lock()?;
+                std::fs::rename(&unseen, path.join(LOCK))?;
+                Ok(file)
+            });
             let lock = lock.map_err(|error| storage("lock", &path, &error))?;
             return Ok(WorkDirectory { path, _lock: lock });
         }

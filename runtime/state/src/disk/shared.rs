@@ -110,6 +110,9 @@ impl RocksDb {
         options.set_write_buffer_size(settings.write_buffer_bytes as usize);
         options.set_max_write_buffer_number(settings.write_buffer_count.max(1) as i32);
         options.set_min_write_buffer_number_to_merge(settings.write_buffers_to_merge.max(1) as i32);
+        // Most keys that are asked for are in no write buffer.
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER);
+        options.set_memtable_whole_key_filtering(true);
         options.set_compaction_style(match settings.compaction {
             CompactionStyle::Level => DBCompactionStyle::Level,
             CompactionStyle::Universal => DBCompactionStyle::Universal,
@@ -149,6 +152,9 @@ impl RocksDb {
         options
     }
 }
+
+/// Part of a write buffer for a filter over its keys.
+const MEMTABLE_FILTER: f64 = 0.02;
 
 /// Levels of files, RocksDB's default.
 const LEVELS: usize = 7;

@@ -131,7 +131,10 @@ impl Store {
         mut found: impl FnMut(u32, &[u8]) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         let handle = self.family(family);
-        let read = ReadOptions::default();
+        let mut read = ReadOptions::default();
+        // What is read becomes a row in memory: the block that it came from is not asked for again soon. Indexes and
+        // filters are in the cache all the same.
+        read.fill_cache(false);
         let wanted = order.iter().map(|&row| keys.get(row as usize));
         let values = self.db.batched_multi_get_pinned_batch_cf_opt(&handle, wanted, true, &read);
         let values = values.map_err(|error| self.error(&format!("read {family} in"), &error))?;

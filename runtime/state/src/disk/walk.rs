@@ -7,8 +7,10 @@ use crate::descriptor::Namespace;
 use crate::disk::after;
 use crate::disk::keys::{front, front_len, order_of};
 use crate::disk::load::StateSide;
+use crate::disk::store::{RawIterator, Store};
 use crate::resolve::{NO_SLOT, Slots};
 use crate::segment::ByteStrings;
+use weir_types::KeyGroupRange;
 
 /// Where a way stands, and what was in memory when it began.
 pub(crate) struct Walk {
@@ -25,6 +27,54 @@ pub(crate) struct Walk {
     first_handed: Vec<u8>,
     /// entries that were loaded for the sake of the walk
     loaded: Vec<u32>,
+}
+
+/// The entries of a namespace on disk, in the order of their keys.
+struct OnDisk<'a> {
+    iterator: RawIterator<'a>,
+    namespace: Namespace,
+    /// the key group that the next one may be in, what its keys begin with, and the end of the key groups
+    group: u16,
+    prefix: Vec<u8>,
+    end: u16,
+}
+
+impl<'a> OnDisk<'a> {
+    /// Those behind the key `last`, which may be empty.
+    fn behind(
+        last: &[u8],
+        store: &'a Store,
+        family: &str,
+        range: KeyGroupRange,
+        namespace: Namespace,
+    ) -> OnDisk<'a> {
+        let mut iterator = store.iterator(family, Some(front(range.end, Namespace::Void)), true);
+        let group = last.first_chunk::<2>().map_or(range.start, |group| u16::from_be_bytes(*group));
+        let prefix = front(group, namespace);
+        let mut from = prefix.clone();
+        // A key without columns is all prefix.
+        if last >= from.as_slice() {
+            from = last.to_vec();
+            from.push(0);
+        }
+        iterator.seek(&from);
+        OnDisk { iterator, namespace, group, prefix, end: range.end }
+    }
+
+    /// The next one, in whichever key group.
+    fn item(&mut self) -> Option<(&[u8], &[u8])> {
+        while self.group < self.end && !self.iterator.key().is_some_and(|key| key.starts_with(&self.prefix)) {
+            self.group += 1;
+            self.prefix = front(self.group, self.namespace);
+            if self.group < self.end && self.iterator.key().is_some_and(|key| *key < *self.prefix) {
+                self.iterator.seek(&self.prefix);
+            }
+            if !self.iterator.valid() {
+                self.group = self.end;
+            }
+        }
+        if self.group < self.end { self.iterator.item() } else { None }
+    }
 }
 
 impl KeyedStateBackend {
@@ -112,33 +162,10 @@ impl KeyedStateBackend {
         let Some(disk) = &self.disk else { return Ok(()) };
         let state = &self.states[id.0 as usize];
         let table = &state.tables[&namespace];
-        let end = front(self.range.end, Namespace::Void);
-        let mut iterator = disk.store.iterator(&state.descriptor.name, Some(end), true);
-        let mut group = match walk.last.first_chunk::<2>() {
-            Some(group) => u16::from_be_bytes(*group),
-            None => self.range.start,
-        };
-        let mut prefix = front(group, namespace);
-        let mut from = prefix.clone();
-        // A key without columns is all prefix.
-        if walk.last >= from {
-            from = walk.last.clone();
-            from.push(0);
-        }
-        iterator.seek(&from);
+        let mut entries =
+            OnDisk::behind(&walk.last, &disk.store, &state.descriptor.name, self.range, namespace);
         while out.len() < limit {
-            // The next on disk, in whichever key group.
-            while group < self.range.end && !iterator.key().is_some_and(|key| key.starts_with(&prefix)) {
-                group += 1;
-                prefix = front(group, namespace);
-                if group < self.range.end && iterator.key().is_some_and(|key| *key < *prefix) {
-                    iterator.seek(&prefix);
-                }
-                if !iterator.valid() {
-                    group = self.range.end;
-                }
-            }
-            let on_disk = (group < self.range.end).then(|| iterator.item()).flatten();
+            let on_disk = entries.item();
             let cached =
                 walk.order.get(walk.next).map(|&row| (walk.keys.get(row as usize), walk.slots[row as usize]));
             let take_cached = match (&cached, &on_disk) {
@@ -150,7 +177,7 @@ impl KeyedStateBackend {
             if take_cached {
                 let Some((key, slot)) = cached else { break };
                 if on_disk.is_some_and(|(disk_key, _)| disk_key == key) {
-                    iterator.next();
+                    entries.iterator.next();
                 }
                 walk.next += 1;
                 // The entry may have gone since, and its slot been given to another.
@@ -170,10 +197,10 @@ impl KeyedStateBackend {
                 places.push(out.len());
                 out.push(NO_SLOT);
             }
-            iterator.next();
+            entries.iterator.next();
         }
-        disk.store.iterated(&state.descriptor.name, &iterator)?;
-        drop(iterator);
+        disk.store.iterated(&state.descriptor.name, &entries.iterator)?;
+        drop(entries);
         walk.loaded = self.place_loaded(id, namespace, &own_keys, &values, &places, out)?;
         Ok(())
     }

@@ -22,36 +22,33 @@ type Victims = BTreeMap<(StateId, Namespace), Bits>;
 impl KeyedStateBackend {
     /// Brings the tables back within their share of memory. No slots are in use.
     pub(crate) fn evict(&mut self) -> Result<(), StateError> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        let limit = disk.share.bytes();
         let used = self.used_bytes();
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let limit = disk.share.bytes(used);
         if used <= limit {
             return Ok(());
         }
         self.land();
-        let mut may_write = self.disk.as_ref().is_some_and(|disk| disk.flight.is_none());
-        if !may_write && used > limit + limit / GRACE {
+        if self.disk.as_ref().is_some_and(|disk| disk.flight.is_some()) {
+            // Going over the rows for the few that need not be written would be done again before each call.
+            if used <= limit + limit / GRACE {
+                return Ok(());
+            }
             self.wait_for_flight()?;
-            may_write = true;
         }
         let goal = used - (limit - limit / PART);
         let mut victims = Victims::new();
         let mut freed = 0;
         // The first time round the hand takes the marks of use away, the second time it finds rows without.
         for _ in 0..2 {
-            freed += self.choose(goal - freed.min(goal), used, may_write, &mut victims);
+            freed += self.choose(goal - freed.min(goal), used, &mut victims);
             if freed >= goal {
                 break;
             }
         }
-        if may_write {
-            self.write_victims(&victims)?;
-        }
+        self.write_victims(&victims)?;
         self.release_victims(&victims);
-        if may_write {
-            self.evict_timers(limit)?;
-        }
-        Ok(())
+        self.evict_timers(limit)
     }
 
     /// Bytes of memory that entries take.
@@ -67,7 +64,7 @@ impl KeyedStateBackend {
     }
 
     /// Adds rows of about `goal` bytes to `victims`: of each table the same part. Returns how many bytes they are.
-    fn choose(&mut self, goal: usize, used: usize, may_write: bool, victims: &mut Victims) -> usize {
+    fn choose(&mut self, goal: usize, used: usize, victims: &mut Victims) -> usize {
         let mut freed = 0;
         for index in 0..self.states.len() {
             let id = StateId(index as u32);
@@ -78,20 +75,13 @@ impl KeyedStateBackend {
                 let bytes = self.states[index].tables[&namespace].used_bytes();
                 // Rounded up, so that small tables give something too.
                 let part = (bytes as u128 * goal as u128).div_ceil(used.max(1) as u128) as usize;
-                freed += self.choose_in(id, namespace, part, may_write, victims);
+                freed += self.choose_in(id, namespace, part, victims);
             }
         }
         freed
     }
 
-    fn choose_in(
-        &mut self,
-        id: StateId,
-        namespace: Namespace,
-        goal: usize,
-        may_write: bool,
-        victims: &mut Victims,
-    ) -> usize {
+    fn choose_in(&mut self, id: StateId, namespace: Namespace, goal: usize, victims: &mut Victims) -> usize {
         let table = &self.states[id.0 as usize].tables[&namespace];
         let (len, live) = (table.slots.rows.len(), table.slots.rows.live());
         if live == 0 || self.is_pinned(id, namespace) {
@@ -116,9 +106,7 @@ impl KeyedStateBackend {
             if victims.get(&(id, namespace)).is_some_and(|bits| bits.get(hand)) {
                 continue;
             }
-            if may_write || self.is_clean(id, namespace, hand) {
-                freed += row_bytes + self.add_victim(id, namespace, hand, victims);
-            }
+            freed += row_bytes + self.add_victim(id, namespace, hand, victims);
         }
         self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there").marks.hand = hand;
         freed

@@ -22,26 +22,38 @@ pub struct RocksDb {
     rows: RowBudget,
 }
 
-/// Memory for rows as operators use them, dealt out to the backends in equal parts.
+/// Memory for rows as operators use them. A backend may have what the others leave, and an equal part in any case.
 struct RowBudget {
-    bytes: u64,
+    bytes: usize,
     backends: AtomicUsize,
+    /// bytes that all backends said they use
+    used: AtomicUsize,
 }
 
 /// One backend's part of the memory for rows.
-pub(crate) struct RowShare(Arc<RocksDb>);
+pub(crate) struct RowShare {
+    shared: Arc<RocksDb>,
+    /// bytes, when it was last asked
+    used: usize,
+}
 
 impl RowShare {
-    /// Bytes, now: the more backends there are, the fewer.
-    pub(crate) fn bytes(&self) -> usize {
-        let RowBudget { bytes, backends } = &self.0.rows;
-        (bytes / backends.load(Ordering::Relaxed).max(1) as u64) as usize
+    /// Bytes for a backend that uses `used` of them now. When all together use more than there is, each that has more than
+    /// its equal part gives back what is too much, so that they do not for long.
+    pub(crate) fn bytes(&mut self, used: usize) -> usize {
+        let budget = &self.shared.rows;
+        let others = budget.used.fetch_sub(self.used, Ordering::Relaxed) - self.used;
+        budget.used.fetch_add(used, Ordering::Relaxed);
+        self.used = used;
+        let equal = budget.bytes / budget.backends.load(Ordering::Relaxed).max(1);
+        budget.bytes.saturating_sub(others).max(equal)
     }
 }
 
 impl Drop for RowShare {
     fn drop(&mut self) {
-        self.0.rows.backends.fetch_sub(1, Ordering::Relaxed);
+        self.shared.rows.backends.fetch_sub(1, Ordering::Relaxed);
+        self.shared.rows.used.fetch_sub(self.used, Ordering::Relaxed);
     }
 }
 
@@ -65,7 +77,8 @@ impl RocksDb {
         let mut env = Env::new().map_err(|error| storage("start threads for", base, &error))?;
         env.set_background_threads(settings.threads.max(1) as i32);
         env.set_high_priority_background_threads(1);
-        let rows = RowBudget { bytes: rows, backends: AtomicUsize::new(0) };
+        let rows =
+            RowBudget { bytes: rows as usize, backends: AtomicUsize::new(0), used: AtomicUsize::new(0) };
         let new = Arc::new(RocksDb { settings: settings.clone(), cache, write_buffers, env, home, rows });
         *shared = Arc::downgrade(&new);
         Ok(new)
@@ -77,7 +90,7 @@ impl RocksDb {
 
     pub(crate) fn share(self: &Arc<Self>) -> RowShare {
         self.rows.backends.fetch_add(1, Ordering::Relaxed);
-        RowShare(self.clone())
+        RowShare { shared: self.clone(), used: 0 }
     }
 
     /// Options of a database. Column families have [`RocksDb::family_options`].
@@ -185,4 +198,24 @@ pub(crate) fn storage(what: &str, place: &Path, error: &dyn std::fmt::Display) -
         return StateError::Corrupt { file, offset: 0, what: format!("{what}: {text}") };
     }
     StateError::Storage(format!("{what} {}: {text}", place.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_others_leave_may_be_used_and_is_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings =
+            RocksDbSettings { managed: false, row_cache_bytes: 1000, ..RocksDbSettings::default() };
+        let shared = RocksDb::open(&settings, directory.path()).unwrap();
+        let (mut one, mut two) = (shared.share(), shared.share());
+        assert_eq!(one.bytes(900), 1000);
+        assert_eq!(two.bytes(300), 500, "an equal part in any case");
+        assert_eq!(one.bytes(900), 700);
+        assert_eq!(one.bytes(700), 700);
+        drop(two);
+        assert_eq!(one.bytes(700), 1000);
+    }
 }

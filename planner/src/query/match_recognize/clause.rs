@@ -171,35 +171,17 @@ impl MatchPlanner {
         check_definitions(clause, &names)?;
         let mut variables = vec![];
         for (place, (name, quantifier)) in pattern.iter().enumerate() {
-            let definition = definition(clause, name)?;
-            let condition = match definition {
-                Some(definition) => {
-                    let mut scope = Scope {
-                        context,
-                        registry: &self.registry,
-                        input: input.schema(),
-                        variables: &names,
-                        time_type: &time_type,
-                        defines: Some(place),
-                        bound: Bound::default(),
-                    };
-                    let condition = scope.bind(&definition.definition)?;
-                    let mut bound = scope.bound;
-                    let data_type = condition.get_type(&bound.schema()?)?;
-                    if !matches!(data_type, DataType::Boolean | DataType::Null) {
-                        let found = SqlType::of_data_type(&data_type)
-                            .map_or_else(|| data_type.to_string(), |sql_type| sql_type.to_string());
-                        let message = format!(
-                            "DEFINE {} AS takes a condition, not a value of type {found}",
-                            name.value
-                        );
-                        return invalid(message, definition.definition.span());
-                    }
-                    bound.expressions.push(condition);
-                    Some(bound)
-                }
-                None => None,
+            let scope = Scope {
+                context,
+                registry: &self.registry,
+                input: input.schema(),
+                variables: &names,
+                time_type: &time_type,
+                defines: Some(place),
+                bound: Bound::default(),
             };
+            let condition =
+                definition(clause, name)?.map(|definition| condition(definition, scope)).transpose()?;
             variables.push(Variable { name: name.value.clone(), quantifier: *quantifier, condition });
         }
         let scope = Scope {
@@ -258,6 +240,20 @@ fn definition<'c>(clause: &'c Clause, name: &Ident) -> Result<Option<&'c SymbolD
     }
 }
 
+/// The condition of a definition.
+fn condition(definition: &SymbolDefinition, mut scope: Scope<'_, '_>) -> Result<Bound> {
+    let condition = scope.bind(&definition.definition)?;
+    let data_type = condition.get_type(&scope.bound.schema()?)?;
+    if !matches!(data_type, DataType::Boolean | DataType::Null) {
+        let found = SqlType::of_data_type(&data_type)
+            .map_or_else(|| data_type.to_string(), |sql_type| sql_type.to_string());
+        let name = &definition.symbol.value;
+        let message = format!("DEFINE {name} AS takes a condition, not a value of type {found}");
+        return invalid(message, definition.definition.span());
+    }
+    Ok(Bound { expressions: vec![condition], ..scope.bound })
+}
+
 fn partition(
     keys: &[ast::Expr],
     input: &LogicalPlan,
@@ -279,6 +275,8 @@ fn partition(
             }
         }
     }
+    // Flink gives them in the order of the table, whatever the clause says.
+    partition.sort_by_key(|column| input.schema().maybe_index_of_column(column));
     Ok(partition)
 }
 

@@ -173,14 +173,15 @@ impl MatchRecognize {
                 }
                 matcher.row(place, at, &mut conditions, &mut found)?;
             }
+            // Where more rows wait, theirs is the time that comes next.
             if !part.more {
                 matcher.advance(self.progress, &chunk.times, &mut found)?;
+                if let (Some(within), Some(first)) = (self.spec.within_ms, matcher.first_partial_place()) {
+                    overdue.0.push(*slot);
+                    overdue.1.push(chunk.times[first as usize].saturating_add(within));
+                }
             }
             chunk.leave(part, matcher, &mut left);
-            if let (Some(within), Some(first)) = (self.spec.within_ms, matcher.first_partial_place()) {
-                overdue.0.push(*slot);
-                overdue.1.push(chunk.times[first as usize].saturating_add(within));
-            }
         }
         let keys = context.keyed.keys(store.partitions, VOID, &overdue.0);
         context.keyed.add_timers(store.timers, &keys, &overdue.1, VOID);

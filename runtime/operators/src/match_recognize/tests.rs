@@ -151,8 +151,12 @@ fn a_fall_and_a_rise() {
 
 #[test]
 fn a_match_waits_for_an_earlier_one() {
-    let parts = [(1, ONE, Ask::Above(0)), (0, None, Ask::Above(5)), (1, ONE, Ask::UpTo(0))];
-    run_script("match_within", move |_| create(spec(&parts, AfterMatch::SkipPastLastRow, Some(3_000))));
+    let parts = [(1, ONE, Ask::Above(5)), (0, None, Ask::Anything), (1, ONE, Ask::Below(0))];
+    run_script("match_within", move |_| {
+        let mut matches = spec(&parts, AfterMatch::SkipPastLastRow, Some(3_000));
+        matches.variables[1].greedy = false;
+        create(matches)
+    });
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! MATCH_RECOGNIZE: exact output of small cases, and random rows against matches found by trying each row as a first one.
 
-use crate::event_script::{Harness, batch, run_script, schema};
+use crate::event_script::{Harness, Saved, batch, run_script, schema};
 use crate::{Operator, create_operator};
+use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_expr::Operator as Sign;
 use datafusion_physical_expr::PhysicalExpr;
@@ -12,9 +13,9 @@ use proptest::test_runner::Config;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
-    AfterMatch, AggregateCall, AggregateFunction, ChangelogMode, Exchange, Input, JobSettings,
-    MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, NodeIndex, OperatorId, OperatorNode,
-    OperatorSpec, Parallelism, PatternVariable, RowKind, SortKey, SqlType, Watermark,
+    AfterMatch, AggregateCall, AggregateFunction, ChangelogMode, Exchange, Input, JobSettings, KeyEncoder,
+    KeyGroupRange, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, NodeIndex, OperatorId,
+    OperatorNode, OperatorSpec, Parallelism, PatternVariable, RowKind, SortKey, SqlType, Watermark,
 };
 
 fn input() -> SchemaRef {
@@ -398,5 +399,72 @@ proptest! {
                 check(&parts, AfterMatch::SkipToFirst(last), Some(9), batch_rows, &events);
             }
         }
+    }
+}
+
+/// Whether a row of this key comes to subtask `index` of `parallelism`.
+fn is_of(key: u8, index: u32, parallelism: u32) -> bool {
+    let keys: ArrayRef = Arc::new(StringArray::from(vec![format!("k{key}")]));
+    let encoder = KeyEncoder::new(&[SqlType::STRING.data_type()]).unwrap();
+    let groups = encoder.encode(&[keys], 1).unwrap().key_groups(128);
+    let range = KeyGroupRange::of_subtask(128, parallelism, index);
+    groups.into_iter().all(|group| range.contains(group))
+}
+
+fn feed(harness: &mut Harness, rows: &[Row], (index, parallelism): (u32, u32)) {
+    let texts: Vec<[String; 3]> = rows
+        .iter()
+        .filter(|row| is_of(row.0, index, parallelism))
+        .map(|(key, time, value)| {
+            [format!("k{key}"), time.to_string(), value.map_or("NULL".to_string(), |value| value.to_string())]
+        })
+        .collect();
+    let rows: Vec<(RowKind, Vec<&str>)> =
+        texts.iter().map(|row| (RowKind::Insert, row.iter().map(String::as_str).collect())).collect();
+    if !rows.is_empty() {
+        harness.batch(batch(&input(), &rows));
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 48, failure_persistence: None, ..Config::default() })]
+
+    /// A barrier comes in the middle of what a watermark sets off, and matches go on elsewhere.
+    #[test]
+    fn matches_survive_a_change_of_parallelism(
+        rows in vec((0_u8..12, 0_i64..20, proptest::option::weighted(0.9, 0_i32..6)), 1..80),
+        later in vec((0_u8..12, 20_i64..40, proptest::option::weighted(0.9, 0_i32..6)), 1..80),
+        (from, to) in (1_u32..4, 1_u32..4),
+        steps in 0_usize..4,
+        within in proptest::option::of(2_i64..12),
+    ) {
+        let parts = [(1, ONE, Ask::Anything), (1, None, Ask::Grows(1)), (1, ONE, Ask::Below(1))];
+        let run = move || create(spec(&parts, AfterMatch::SkipToLast(2), within));
+        let mut whole = Harness::new(2, run);
+        feed(&mut whole, &rows, (0, 1));
+        whole.watermark(Watermark(19));
+        feed(&mut whole, &later, (0, 1));
+        whole.watermark(Watermark::MAX);
+        let mut expected = whole.lines();
+        let mut found = Vec::new();
+        let saved: Vec<Saved> = (0..from)
+            .map(|index| {
+                let mut harness = Harness::restored(2, run, &[], (index, from));
+                feed(&mut harness, &rows, (index, from));
+                harness.watermark_in_part(Watermark(19), steps * (1 + index as usize));
+                found.extend(harness.lines());
+                harness.snapshot()
+            })
+            .collect();
+        for index in 0..to {
+            let mut harness = Harness::restored(2, run, &saved, (index, to));
+            harness.watermark(Watermark(19));
+            feed(&mut harness, &later, (index, to));
+            harness.watermark(Watermark::MAX);
+            found.extend(harness.lines());
+        }
+        expected.sort();
+        found.sort();
+        prop_assert_eq!(found, expected);
     }
 }

@@ -157,6 +157,15 @@ fn the_flights_query_finds_what_the_data_holds() {
     assert_eq!(run.stderr, "");
 }
 
+#[test]
+fn the_delays_query_finds_aircraft_that_fall_behind() {
+    let run = weir(&["run", "queries/delays.sql"]).succeeded();
+    let found: Vec<&str> =
+        run.stdout.lines().filter(|line| line.starts_with("falling behind> +I[N")).collect();
+    assert!(found.len() > 3, "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+}
+
 /// The word count of `queries/`, with a socket that is fed here.
 #[test]
 fn the_word_count_counts_what_is_typed() {

@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::error::convert;
 use super::hints::Hints;
+use super::match_recognize;
 use super::reserved::check_names;
 use super::script::{Script, is_blank};
 use crate::PlanError;
@@ -13,9 +14,11 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 /// Parses the statement that `tokens` of `script` are.
 pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Statement, PlanError> {
     let result = Hints::read(tokens).and_then(|hints| {
-        let mut parser = StatementParser::new(script, tokens);
+        let (rewritten, derived) = match_recognize::rewrite(tokens)?;
+        let mut parser = StatementParser::new(script, tokens, rewritten);
         let mut kind = parser.statement()?;
         parser.expect_end()?;
+        derived.apply(&mut kind);
         check_names(&kind)?;
         hints.apply(&mut kind)?;
         Ok(kind)
@@ -35,8 +38,9 @@ pub(super) struct StatementParser<'a> {
 }
 
 impl<'a> StatementParser<'a> {
-    fn new(script: &'a Script, tokens: &'a [TokenWithSpan]) -> Self {
-        let parser = Parser::new(&super::dialect::FlinkDialect).with_tokens_with_locations(tokens.to_vec());
+    /// `rewritten`: the tokens as sqlparser reads them.
+    fn new(script: &'a Script, tokens: &'a [TokenWithSpan], rewritten: Vec<TokenWithSpan>) -> Self {
+        let parser = Parser::new(&super::dialect::FlinkDialect).with_tokens_with_locations(rewritten);
         StatementParser { parser, script, tokens }
     }
 

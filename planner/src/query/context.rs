@@ -7,6 +7,7 @@ use crate::query::aggregates::{self, AggregatePlanner};
 use crate::query::bind::raw_plan;
 use crate::query::checkpoint_table::CheckpointPlanner;
 use crate::query::error::external;
+use crate::query::match_recognize::MatchPlanner;
 use crate::query::ranks::window_function;
 use crate::query::table_source::{TableScanSource, ViewSource};
 use crate::query::unnest::UnnestPlanner;
@@ -76,6 +77,7 @@ impl<'a> PlanningContext<'a> {
             ],
             relation_planners: vec![
                 Arc::new(WindowPlanner { in_view: view_depth > 0 }),
+                Arc::new(MatchPlanner { registry: functions.scalar.clone(), in_view: view_depth > 0 }),
                 Arc::new(UnnestPlanner::new(functions.scalar.clone(), view_depth > 0)),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),
                 Arc::new(CheckpointPlanner {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
-//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest` |
+//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest`, `match_recognize` |
 //! | older windows and grouping sets replaced | `group_window`, `expand` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |
@@ -32,6 +32,7 @@ mod group_window;
 mod identity;
 mod locate;
 mod lower;
+mod match_recognize;
 mod names;
 mod not_null;
 mod optimize;

@@ -3,6 +3,7 @@
 //! Metadata of fields would survive expressions that it no longer describes; the plan itself does not lie.
 
 use crate::query::expand::Expand;
+use crate::query::match_recognize::MatchRecognize;
 use crate::query::table_source::TableScanSource;
 use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
@@ -56,6 +57,9 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
             }
             if let Some(unnest) = Unnest::of(plan) {
                 return origin(&unnest.input, column).filter(|_| !unnest.appended().contains(column));
+            }
+            if let Some(node) = MatchRecognize::of(plan) {
+                return node.time_of(column).map(Origin::Time);
             }
             let expand = Expand::of(plan)?;
             expand.passes(column).and_then(|column| origin(&expand.input, &column))

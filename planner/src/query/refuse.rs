@@ -117,7 +117,7 @@ impl Visitor for Checker {
             TableFactor::UNNEST { with_offset, .. } => {
                 refuse_any(&[(*with_offset, "WITH OFFSET, write WITH ORDINALITY instead")], span)
             }
-            TableFactor::MatchRecognize { .. } => refuse("MATCH_RECOGNIZE", span),
+            TableFactor::MatchRecognize { .. } => ControlFlow::Continue(()),
             TableFactor::NestedJoin { table_with_joins, .. } => {
                 table_with_joins.joins.iter().try_for_each(check_join)
             }

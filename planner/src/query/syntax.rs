@@ -166,7 +166,7 @@ fn name_columns(select: &mut Select) {
 }
 
 /// Milliseconds of an interval of days to seconds; `None` if the expression is no interval.
-fn length_ms(expr: &Expr) -> Result<Option<i64>, PlanError> {
+pub(super) fn length_ms(expr: &Expr) -> Result<Option<i64>, PlanError> {
     match expr {
         Expr::Nested(inner) => length_ms(inner),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(length_ms(expr)?.map(|ms| -ms)),

@@ -305,6 +305,16 @@ impl Harness {
         self.finish(progress);
     }
 
+    /// The error that a watermark ends with.
+    pub(crate) fn watermark_error(&mut self, watermark: Watermark) -> String {
+        let mut output = Output::default();
+        let mut progress = self.operator.on_watermark(watermark, &mut self.context, &mut output);
+        while let Ok(Progress::More) = progress {
+            progress = self.operator.resume(&mut self.context, &mut output);
+        }
+        progress.expect_err("no error").to_string()
+    }
+
     /// Sets the clock, and runs the timers that are due.
     pub(crate) fn time(&mut self, now_ms: i64) {
         self.clock.0.store(now_ms, Ordering::Relaxed);

@@ -13,6 +13,7 @@
 //! | `join` | rows of two inputs beside each other |
 //! | `rank` | Top-N: the first rows of each partition |
 //! | `over` | OVER: each row with aggregates of the rows before it |
+//! | `match_recognize` | MATCH_RECOGNIZE: rows that follow a pattern |
 //! | `deduplicate` | the first or the last row of each key by time |
 //!
 //! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
@@ -34,6 +35,7 @@ mod group_aggregate;
 mod grouping;
 mod join;
 mod limit;
+mod match_recognize;
 mod merge;
 mod operator;
 mod over;

@@ -3,7 +3,8 @@
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
 use crate::state_backend::StateBackendSettings;
 use crate::{
-    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, OperatorId, SqlType, TableDescriptor, WindowSpec,
+    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, MatchSpec, OperatorId, SqlType, TableDescriptor,
+    WindowSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -98,6 +99,7 @@ pub enum OperatorSpec {
     Rank(RankSpec),
     Deduplicate(DeduplicateSpec),
     Over(OverSpec),
+    Match(MatchSpec),
     /// The rows of all inputs, which have the same schema.
     Union,
     Limit(LimitSpec),

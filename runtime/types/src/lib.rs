@@ -21,6 +21,7 @@ mod identifiers;
 mod job_graph;
 mod key_codec;
 mod key_group;
+mod match_spec;
 mod metrics;
 mod quantity;
 mod settings;
@@ -47,6 +48,9 @@ pub use job_graph::{
     JoinKind, JoinSpec, LimitSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame, OverSpec, Parallelism,
     RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
     WindowProperty, WindowTableFunctionSpec, WindowTime,
+};
+pub use match_spec::{
+    AfterMatch, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, PatternVariable,
 };
 pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,

@@ -7,7 +7,8 @@ use datafusion_expr::Expr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
-    ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism, StateNote,
+    ChangelogMode, Exchange, Input, MatchSpec, NodeIndex, OperatorId, OperatorNode, OperatorSpec,
+    Parallelism, StateNote,
 };
 
 /// Rows with the names that the plan gives to their columns: a node's output, or a filter and a projection of it that
@@ -167,6 +168,14 @@ fn same_expressions(left: &OperatorSpec, right: &OperatorSpec) -> bool {
         (OperatorSpec::Join(left), OperatorSpec::Join(right)) => left.condition == right.condition,
         (OperatorSpec::Watermark(left), OperatorSpec::Watermark(right)) => {
             left.expression.as_ref() == right.expression.as_ref()
+        }
+        (OperatorSpec::Match(left), OperatorSpec::Match(right)) => {
+            let all = |spec: &MatchSpec| {
+                let conditions = spec.variables.iter().filter_map(|variable| variable.condition.clone());
+                let bounds = conditions.chain([spec.measures.clone()]);
+                bounds.flat_map(|bound| bound.expressions).collect::<Vec<_>>()
+            };
+            all(left) == all(right)
         }
         _ => true,
     }

@@ -5,6 +5,7 @@ mod builder;
 mod calc;
 mod fuse;
 mod join;
+mod match_recognize;
 mod over;
 mod rank;
 mod relations;
@@ -95,6 +96,12 @@ fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) ->
     let clauses = unbounded.filter_map(|(node, _)| node.state.as_ref()?.unbounded_clause.as_ref());
     let warning = |clause: &String| {
         let instead = if clause.starts_with("JOIN") { "join within windows" } else { "group by a window" };
+        if clause.starts_with("MATCH_RECOGNIZE") {
+            return format!(
+                "the state of {clause} grows without a bound: say WITHIN which time a match ends, as in PATTERN (..) WITHIN \
+                 INTERVAL '1' HOUR"
+            );
+        }
         format!(
             "the state of {clause} grows without a bound: {instead}, or set 'table.exec.state.ttl' to forget keys that \
              were idle for so long"

@@ -6,6 +6,7 @@ use super::calc::Output;
 use crate::PlanError;
 use crate::query::error::plan_error;
 use crate::query::expand::Expand;
+use crate::query::match_recognize::MatchRecognize;
 use crate::query::origin::time_attribute_of;
 use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
@@ -55,6 +56,8 @@ impl Lowering<'_> {
                     self.expand(expand)?
                 } else if let Some(unnest) = Unnest::of(plan) {
                     self.unnest(unnest, None)?
+                } else if let Some(node) = MatchRecognize::of(plan) {
+                    self.match_recognize(node)?
                 } else {
                     return Err(PlanError::not_supported(extension.node.name()));
                 }

@@ -7,6 +7,7 @@ use crate::PlanError;
 use crate::catalog::{CatalogTable, ColumnSource};
 use crate::query::bind::bind_expr;
 use crate::query::error::plan_error;
+use crate::query::match_recognize::MatchRecognize;
 use crate::query::table_source::TableScanSource;
 use crate::query::text::expr_text;
 use crate::query::window_function::WindowFunction;
@@ -72,7 +73,11 @@ fn scanned(scan: &TableScan) -> Vec<usize> {
 /// True if an operator of the plan waits for event time.
 pub(in crate::query) fn uses_event_time(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| {
-        Ok(WindowFunction::of(node).is_some_and(|window| window.attribute == TimeAttribute::RowTime))
+        let of_match =
+            || MatchRecognize::of(node).is_some_and(|node| node.attribute == TimeAttribute::RowTime);
+        let of_window =
+            WindowFunction::of(node).is_some_and(|window| window.attribute == TimeAttribute::RowTime);
+        Ok(of_window || of_match())
     })
 }
 

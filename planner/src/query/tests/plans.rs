@@ -116,3 +116,8 @@ fn ranks() {
 fn over() {
     plan_file("over");
 }
+
+#[test]
+fn matches() {
+    plan_file("matches");
+}

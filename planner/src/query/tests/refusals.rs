@@ -68,3 +68,155 @@ fn window_functions_stand_where_they_may() {
         "line 1, column 8",
     )]);
 }
+
+/// `SELECT * FROM bid MATCH_RECOGNIZE (..)` with these measures and what follows them, on a line of its own each.
+fn matched(measures: &str, rest: &str) -> String {
+    format!("SELECT * FROM bid MATCH_RECOGNIZE (ORDER BY `dateTime` MEASURES\n{measures}\n{rest})")
+}
+
+fn check_matches(cases: &[(&str, &str, &str, &str)]) {
+    for (measures, rest, message, place) in cases {
+        check(&[(&matched(measures, rest), message, place)]);
+    }
+}
+
+#[test]
+fn patterns_that_flink_does_not_take_are_refused() {
+    let define = "DEFINE A AS A.price > 1";
+    let cases = [
+        ("A | B", "not supported yet: alternatives in PATTERN: A | B", "line 3, column 10"),
+        ("PERMUTE(A, B)", "not supported yet: PERMUTE in PATTERN", "line 3, column 18"),
+        ("{- A -} B", "not supported yet: exclusions in PATTERN: {- A -}", "line 3, column 13"),
+        (
+            "(A B)+ C",
+            "not supported yet: quantifiers of groups in PATTERN, only those of variables are",
+            "line 3, column 11",
+        ),
+        (
+            "A B A",
+            "not supported yet: pattern variable 'A' comes twice: a variable has one place in a pattern",
+            "line 3, column 14",
+        ),
+        (
+            "A B+",
+            "not supported yet: a greedy quantifier at the end of a pattern: nothing says when 'B' has all its rows. Let \
+             another variable follow it, or make it reluctant with a ? behind the quantifier",
+            "line 3, column 12",
+        ),
+        ("A?? B", "not supported yet: reluctant optional variables: A?? and A{0,1}?", "line 3, column 10"),
+        ("A{,3} B", "not supported yet: quantifier {,3}: write {0,3}", "line 3, column 10"),
+        (
+            "A{3,2} B",
+            "quantifier {3,2} lets no rows in: its last number is at least 1 and the first one",
+            "line 3, column 10",
+        ),
+        (
+            "A+ B* C",
+            "not supported yet: 'B' may have no rows and stands behind a greedy variable: make 'A' reluctant, with a ? behind \
+             its quantifier, or let 'B' have at least one row",
+            "line 3, column 13",
+        ),
+        (
+            "A* B*?",
+            "not supported yet: 'B' may have no rows and stands behind a greedy variable: make 'A' reluctant, with a ? behind \
+             its quantifier, or let 'B' have at least one row",
+            "line 3, column 13",
+        ),
+        (
+            "A?",
+            "not supported yet: this pattern may match no rows at all: at least one variable needs a row, as in A+ or A{1,3}",
+            "line 3, column 10",
+        ),
+    ];
+    for (pattern, message, place) in cases {
+        check_matches(&[("LAST(A.price) AS x", &format!("PATTERN ({pattern}) {define}"), message, place)]);
+    }
+}
+
+#[test]
+fn clauses_of_patterns_are_checked() {
+    let rest = "PATTERN (A B) DEFINE B AS B.price > A.price";
+    let column = |text: &str| format!("line 2, column {text}");
+    let measures = [
+        ("X.price AS x", "'X' is no variable of the PATTERN", "1"),
+        ("A.prize AS x", "column 'prize' does not exist, did you mean 'price'?", "3"),
+        (
+            "COUNT(DISTINCT A.price) AS x",
+            "not supported yet: DISTINCT in an aggregate of MATCH_RECOGNIZE",
+            "1",
+        ),
+        (
+            "SUM(A.price * B.price) AS x",
+            "an aggregate over columns of several variables: it is over the rows of one",
+            "1",
+        ),
+        (
+            "LAST(A.price + B.price) AS x",
+            "LAST over columns of several variables: it is about rows of one",
+            "1",
+        ),
+        ("PREV(A.price) AS x", "not supported yet: PREV, write FIRST or LAST with an offset instead", "1"),
+        ("CLASSIFIER() AS x", "not supported yet: CLASSIFIER", "1"),
+        ("A.price AS x, B.price AS x", "there are two columns 'x': give the measure another name", "26"),
+        (
+            "FIRST(A.price, -1) AS x",
+            "FIRST takes a column of a variable and an offset, a whole number from 0: FIRST(A.x, 1)",
+            "1",
+        ),
+        (
+            "COUNT(1) AS x",
+            "COUNT names no column of a row: it aggregates over the rows of a variable, as in COUNT(A.x)",
+            "1",
+        ),
+        ("(SELECT 1) AS x", "not supported yet: subqueries in MATCH_RECOGNIZE", "2"),
+    ];
+    for (measures, message, place) in measures {
+        check_matches(&[(measures, rest, message, &column(place))]);
+    }
+    let cases = [
+        (
+            "ALL ROWS PER MATCH PATTERN (A B) DEFINE B AS B.price > 1",
+            "not supported yet: ALL ROWS PER MATCH, ONE ROW PER MATCH is",
+            "line 1, column 15",
+        ),
+        (
+            "PATTERN (A B) SUBSET U = (A, B) DEFINE B AS B.price > 1",
+            "not supported yet: SUBSET",
+            "line 3, column 15",
+        ),
+        (
+            "AFTER MATCH SKIP TO LAST X PATTERN (A B) DEFINE B AS B.price > 1",
+            "AFTER MATCH SKIP TO 'X', which PATTERN does not have",
+            "line 3, column 26",
+        ),
+        (
+            "PATTERN (A B) DEFINE B AS B.price",
+            "DEFINE B AS takes a condition, not a value of type BIGINT",
+            "line 3, column 27",
+        ),
+        (
+            "PATTERN (A B) DEFINE B AS B.price > 1, C AS C.price > 1",
+            "DEFINE has 'C', which PATTERN does not have",
+            "line 3, column 40",
+        ),
+        (
+            "PATTERN (A B) DEFINE B AS B.price > 1, B AS B.price > 1",
+            "pattern variable 'B' is defined twice",
+            "line 3, column 40",
+        ),
+        (
+            "PATTERN (A B) WITHIN INTERVAL '1' MONTH DEFINE B AS B.price > 1",
+            "WITHIN takes a constant interval of days to seconds, not INTERVAL '1' MONTH",
+            "line 3, column 31",
+        ),
+    ];
+    for (rest, message, place) in cases {
+        check_matches(&[("A.price AS x", rest, message, place)]);
+    }
+    check(&[(
+        "SELECT * FROM bid MATCH_RECOGNIZE (PARTITION BY auction ORDER BY price MEASURES A.price AS x PATTERN (A B) DEFINE B AS B.price > 1)",
+        "MATCH_RECOGNIZE is ordered by a time attribute first, ascending: declare WATERMARK FOR it in its table, or take \
+         PROCTIME()",
+        "line 1, column 66",
+    )]);
+}

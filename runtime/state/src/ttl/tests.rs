@@ -133,7 +133,7 @@ fn files_lose_what_expired() {
         for (now_ms, range) in [(1_000, 0..100), (1_080, 100..300)] {
             backend.set_time(now_ms);
             let column: ArrayRef = Arc::new(Int64Array::from_iter_values(range));
-            let keys = backend.encoder(state).encode(&[column.clone()], column.len()).unwrap();
+            let keys = backend.encoder(state).encode(std::slice::from_ref(&column), column.len()).unwrap();
             backend.resolve(state, Namespace::Void, &keys, &mut Slots::default());
             backend.trim();
         }

@@ -9,8 +9,7 @@
 //! Each run is a process of the binary that was built with it. `ratio` is the CPU time of the first line of a case over that
 //! of this line: what share of its speed is left. Rows come from the generator, results go to a blackhole.
 
-// What is not needed here serves the Nexmark benchmark.
-#[expect(dead_code)]
+#[allow(dead_code, reason = "shared with a bench that needs more of it")]
 #[path = "../nexmark/process.rs"]
 mod process;
 

@@ -7,6 +7,7 @@ mod goldens;
 mod kill;
 mod oracle;
 mod process;
+mod rocksdb;
 mod semantics;
 mod slt;
 mod wordcount;

@@ -36,6 +36,11 @@ impl Environment {
         Environment { variables, ..Environment::default() }
     }
 
+    /// The value of a variable.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// The same, and a store for URLs that begin with `base`, such as `test://bucket`.
     pub fn with_store(mut self, base: &str, store: Arc<dyn ObjectStore>) -> Self {
         self.stores.insert(base.to_string(), store);
@@ -183,14 +188,17 @@ impl Directory {
         created.map_err(|error| self.error("write", relative, error))
     }
 
-    /// Copies a local file to one that is not there yet; it is durable afterwards. Gives the bytes that were copied.
+    /// Copies a local file, which nobody writes to any more, to one that is not there yet; it is durable afterwards. Gives
+    /// its bytes. A file of the same file system is linked, which costs nothing.
     ///
     /// # Errors
     /// [`CheckpointError::Storage`], also if the file exists.
     pub async fn upload(&self, relative: &str, from: &Path) -> Result<u64, CheckpointError> {
         let (path, from) = (self.resolve(relative), PathBuf::from(from));
         let copied = match &self.store {
-            Store::Local => local::blocking(move || local::copy(&from, &local::absolute(&path))).await,
+            Store::Local => {
+                local::blocking(move || local::link_or_copy(&from, &local::absolute(&path))).await
+            }
             Store::Objects(store, _) => {
                 let uploaded = objects::upload(store, &path, from.clone()).await;
                 if let (Some(mirror), Ok(_)) = (&self.mirror, &uploaded) {
@@ -364,6 +372,23 @@ impl Directory {
             FileError::Other(reason) => CheckpointError::Storage { what: format!("{action} {file}"), reason },
         }
     }
+}
+
+/// Runs `work` where it may block.
+///
+/// # Errors
+/// [`CheckpointError::Storage`] if it was not run to its end.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CheckpointError> {
+    let done = local::blocking(move || Ok(work())).await;
+    done.map_err(|error| {
+        let reason = match error {
+            FileError::NotFound => "it is not there".to_string(),
+            FileError::Other(reason) => reason,
+        };
+        CheckpointError::Storage { what: "work on files of state".to_string(), reason }
+    })
 }
 
 /// What went wrong with a file.

@@ -36,6 +36,11 @@ impl Environment {
         Environment { variables, ..Environment::default() }
     }
 
+    /// The value of a variable.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// The same, and a store for URLs that begin with `base`, such as `test://bucket`.
     pub fn with_store(mut self, base: &str, store: Arc<dyn ObjectStore>) -> Self {
         self.stores.insert(base.to_string(), store);

@@ -25,6 +25,7 @@ mod metrics;
 mod quantity;
 mod settings;
 mod sql_type;
+mod state_backend;
 mod table;
 pub mod text;
 mod window;
@@ -53,6 +54,7 @@ pub use match_spec::{
 pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
 };
+pub use state_backend::{CompactionStyle, Compression, RocksDbSettings, StateBackendSettings};
 pub use window::{Millis, WindowSpec};
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};

@@ -42,7 +42,7 @@ impl Columns {
 impl Lowering<'_> {
     pub fn match_recognize(&mut self, node: &MatchRecognize) -> Result<Stream, PlanError> {
         let input = self.plan(&node.input)?;
-        self.match_rows(node, input).map_err(plan_error)
+        self.match_rows(node, input).map_err(|error| plan_error(error).at(node.span))
     }
 
     fn match_rows(&mut self, node: &MatchRecognize, input: Stream) -> Result<Stream> {

@@ -12,7 +12,7 @@ use crate::query::origin::{Origin, expr_origin};
 use crate::query::syntax::length_ms;
 use crate::query::window_planner::time_attribute;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Column, Result};
+use datafusion_common::{Column, Result, internal_err};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use sqlparser::ast::{
@@ -60,7 +60,8 @@ struct Clause {
     pattern: ast::MatchRecognizePattern,
     definitions: Vec<SymbolDefinition>,
     /// the interval of WITHIN
-    within: Option<ast::Expr>,
+    within: Option<SymbolDefinition>,
+    /// of the table
     span: Span,
 }
 
@@ -74,7 +75,6 @@ struct Order {
 
 impl Clause {
     fn of(relation: TableFactor) -> Result<Clause> {
-        let span = relation.span();
         let TableFactor::MatchRecognize {
             table,
             partition_by,
@@ -87,13 +87,14 @@ impl Clause {
             alias: _,
         } = relation
         else {
-            return invalid("this is no MATCH_RECOGNIZE".to_string(), span);
+            return internal_err!("this is no MATCH_RECOGNIZE");
         };
         let within = match symbols.first() {
-            Some(first) if first.symbol.value == WITHIN => Some(symbols.remove(0).definition),
+            Some(first) if first.symbol.value == WITHIN => Some(symbols.remove(0)),
             _ => None,
         };
         Ok(Clause {
+            span: table.span(),
             table: *table,
             partition_by,
             order_by,
@@ -103,21 +104,20 @@ impl Clause {
             pattern,
             definitions: symbols,
             within,
-            span,
         })
     }
 
     /// The interval of WITHIN in milliseconds.
     fn within_ms(&self) -> Result<Option<i64>, PlanError> {
         let Some(within) = &self.within else { return Ok(None) };
-        let ms = length_ms(within).map_err(|_| ()).ok().flatten();
-        match ms {
+        let interval = &within.definition;
+        match length_ms(interval).ok().flatten() {
             // Without a length there is no bound, as Flink has it.
             Some(ms) if ms > 0 => Ok(Some(ms)),
             Some(_) => Ok(None),
             None => {
-                let message = format!("WITHIN takes a constant interval of days to seconds, not {within}");
-                Err(PlanError::invalid(message).at(within.span()))
+                let message = format!("WITHIN takes a constant interval of days to seconds, not {interval}");
+                Err(PlanError::invalid(message).at(within.symbol.span))
             }
         }
     }
@@ -135,7 +135,10 @@ impl Clause {
             Some(AfterMatchSkip::ToLast(name)) => format!("SKIP TO LAST {name}"),
         };
         let pattern: Vec<String> = variables.iter().map(Variable::text).collect();
-        let within = self.within.as_ref().map_or_else(String::new, |within| format!(", within=[{within}]"));
+        let within = self
+            .within
+            .as_ref()
+            .map_or_else(String::new, |within| format!(", within=[{}]", within.definition));
         let define = self
             .definitions
             .iter()
@@ -209,6 +212,7 @@ impl MatchPlanner {
             measures,
             results,
             text,
+            span: if self.in_view { Span::empty() } else { clause.span },
         };
         Ok(MatchRecognize::try_new(parts)?.into_plan())
     }

@@ -6,6 +6,7 @@ use datafusion_common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, Table
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::logical_plan::{Extension, UserDefinedLogicalNodeCore};
 use datafusion_expr::{Expr, LogicalPlan};
+use sqlparser::tokenizer::Span;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -30,6 +31,8 @@ pub(in crate::query) struct MatchRecognize {
     times: Vec<Option<TimeAttribute>>,
     /// the clause as EXPLAIN shows it, behind the keys: measures, pattern, define
     pub text: String,
+    /// where the statement has the clause; empty within a view
+    pub span: Span,
     schema: DFSchemaRef,
 }
 
@@ -138,6 +141,7 @@ pub(in crate::query) struct Parts {
     /// the columns of the measures, and what carries time among them
     pub results: Vec<(FieldRef, Option<TimeAttribute>)>,
     pub text: String,
+    pub span: Span,
 }
 
 impl MatchRecognize {
@@ -161,6 +165,7 @@ impl MatchRecognize {
             measures: parts.measures,
             times,
             text: parts.text,
+            span: parts.span,
             schema,
         })
     }

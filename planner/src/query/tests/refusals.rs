@@ -207,7 +207,7 @@ fn clauses_of_patterns_are_checked() {
         (
             "PATTERN (A B) WITHIN INTERVAL '1' MONTH DEFINE B AS B.price > 1",
             "WITHIN takes a constant interval of days to seconds, not INTERVAL '1' MONTH",
-            "line 3, column 31",
+            "line 3, column 15",
         ),
     ];
     for (rest, message, place) in cases {

@@ -81,6 +81,8 @@ impl Chunk {
     ) -> Result<Chunk, OperatorError> {
         let (mut all, mut matches) = (Vec::new(), Vec::new());
         let (mut parts, mut slots, mut times, mut owners) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        keyed.prefetch_under(store.rows, VOID, partitions);
+        keyed.prefetch_under(store.matches, VOID, partitions);
         for partition in partitions {
             all.clear();
             keyed.entries_under(store.rows, VOID, *partition, &mut all);

@@ -99,9 +99,11 @@ fn watermark_text(ms: i64) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// What configures object stores, as the clouds' own tools read it.
+/// What configures object stores, as the clouds' own tools read it, and where temporary files go.
 pub fn object_store_variables() -> BTreeMap<String, String> {
-    let ours = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+    let ours = |name: &str| {
+        ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)) || name == "TMPDIR"
+    };
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| ours(name))

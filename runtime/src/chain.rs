@@ -147,6 +147,7 @@ impl Chain {
             let node = &mut self.nodes[index];
             if let Role::Operator(role) = &mut node.role {
                 let opened = role.operator.open(&mut role.context);
+                let opened = role.context.after_call().and(opened);
                 let satisfied = role.operator.is_satisfied();
                 opened.map_err(|error| node.fail(error))?;
                 if satisfied {
@@ -258,8 +259,9 @@ impl Chain {
         };
         OperatorMetrics::add(&node.metrics.rows_in, batch.num_rows());
         self.current.store(index, Ordering::Relaxed);
-        role.context.keyed.set_time(role.context.clock.now_ms());
+        role.context.before_call();
         let called = role.operator.on_batch(input, batch, &mut role.context, &mut self.output);
+        let called = role.context.after_call().and(called);
         let satisfied = role.operator.is_satisfied();
         called.map_err(|error| node.fail(error))?;
         if satisfied {
@@ -319,8 +321,9 @@ impl Chain {
             return Ok(());
         }
         self.current.store(index, Ordering::Relaxed);
-        role.context.keyed.set_time(role.context.clock.now_ms());
-        let progress = call(role, &mut self.output).map_err(|error| node.fail(error))?;
+        role.context.before_call();
+        let called = call(role, &mut self.output);
+        let progress = role.context.after_call().and(called).map_err(|error| node.fail(error))?;
         match (progress, then) {
             (Progress::More, then) => self.stack.push(Work::Resume { node: index, then }),
             (Progress::Done, Some(signal)) => self.stack.push(Work::Forward { node: index, signal }),

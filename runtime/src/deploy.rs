@@ -11,13 +11,14 @@ use crate::mailbox::Mailbox;
 use crate::partition::{ExchangeWriter, HashRouting, Routing};
 use crate::plan::{ChainPlan, ExchangeKind, ExecutionPlan};
 use crate::snapshot::Snapshots;
+use crate::state::Backends;
 use crate::task::{EdgePlan, HeadPlan, TaskPlan};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use weir_checkpoint::{CheckpointStore, TaskId};
+use weir_checkpoint::{CheckpointStore, Environment, TaskId};
 use weir_connectors::{ConnectorError, ReaderContext, Sink, Source, WriterContext};
 use weir_operators::OperatorContext;
 use weir_types::{ChangelogBatch, Classify, JobGraph, KeyGroupRange, OperatorSpec, RuntimeEnv, SubtaskIndex};
@@ -35,6 +36,7 @@ pub(crate) struct Surroundings<'a> {
     pub job_id: &'a Arc<str>,
     pub store: &'a Arc<CheckpointStore>,
     pub shared: &'a Arc<JobShared>,
+    pub environment: &'a Environment,
     /// where the rows of a `Collect` go
     pub results: Option<&'a mpsc::Sender<ChangelogBatch>>,
 }
@@ -48,6 +50,7 @@ struct Builder<'a> {
     store: &'a Arc<CheckpointStore>,
     shared: &'a Arc<JobShared>,
     results: Option<&'a mpsc::Sender<ChangelogBatch>>,
+    backends: Backends,
     sources: BTreeMap<usize, Arc<dyn Source>>,
     sinks: BTreeMap<usize, Arc<dyn Sink>>,
     /// per chain, per subtask
@@ -66,7 +69,7 @@ pub(crate) fn deploy(
     surroundings: Surroundings<'_>,
 ) -> Result<Deployment, RuntimeError> {
     let plan = ExecutionPlan::of(graph)?;
-    let Surroundings { env, job_id, store, shared, results } = surroundings;
+    let Surroundings { env, job_id, store, shared, environment, results } = surroundings;
     let mut builder = Builder {
         graph,
         plan: &plan,
@@ -76,6 +79,7 @@ pub(crate) fn deploy(
         store,
         shared,
         results,
+        backends: Backends::of(&graph.settings, environment, &env.random)?,
         sources: BTreeMap::new(),
         sinks: BTreeMap::new(),
         mailboxes: Vec::new(),
@@ -273,7 +277,7 @@ impl Builder<'_> {
         let operator =
             operator.map_err(|source| RuntimeError::Operator { operator: label.to_string(), source })?;
         let range = KeyGroupRange::of_subtask(settings.max_parallelism, parallelism, subtask.0);
-        let (keyed, operator_state) = crate::state::open(range, settings.max_parallelism);
+        let (keyed, operator_state) = self.backends.open(range, settings.max_parallelism);
         let context = OperatorContext {
             subtask,
             parallelism,

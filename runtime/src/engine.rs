@@ -123,6 +123,7 @@ impl Engine {
             job_id: &job_id,
             store: &store,
             shared: &shared,
+            environment: &self.environment,
             results: result_rows.as_ref(),
         };
         let components = self.components();

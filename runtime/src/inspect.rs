@@ -23,24 +23,18 @@ pub(crate) use source::WithCheckpoints;
 
 use weir_checkpoint::StoredCheckpoint;
 use weir_checkpoint::manifest::KeyedManifest;
-use weir_state::{RestoredSnapshot, StateError};
+use weir_state::{RestoredSnapshot, StateError, StateFile};
 use weir_types::{Classify, JobError};
 
-/// The keyed state of one subtask as segments, of one state or of all of them (`None`).
+/// The keyed state of one subtask as segments, of one state or of all of them (`None`), and the files of states that are
+/// kept in files.
 ///
 /// Errors: `Unavailable` and `Data`, with the file.
 pub(crate) async fn segments_of(
     stored: &StoredCheckpoint,
     keyed: &KeyedManifest,
     state: Option<&str>,
-) -> Result<RestoredSnapshot, JobError> {
-    if !keyed.files.is_empty() {
-        return Err(JobError::user_input(format!(
-            "cannot read the state in '{}': it is in files of a state backend's own; take a savepoint of the job, which \
-             is not",
-            stored.directory.show("")
-        )));
-    }
+) -> Result<(RestoredSnapshot, Vec<StateFile>), JobError> {
     let mut wanted = keyed.clone();
     // A canonical file is whole; its state is picked by whoever reads.
     if let Some(state) = state.filter(|_| keyed.canonical.is_empty()) {
@@ -50,7 +44,7 @@ pub(crate) async fn segments_of(
             wanted.segments.push(entry.state, &entry.segment, entry.place);
         }
     }
-    stored.keyed(&wanted).await.map_err(JobError::from)
+    stored.keyed_in_segments(&wanted, state).await.map_err(JobError::from)
 }
 
 fn failed(what: &str, error: StateError) -> JobError {

@@ -141,6 +141,7 @@ impl Job {
             job_id: &self.job_id,
             store: &self.store,
             shared: &self.shared,
+            environment: &self.environment,
             results: self.results.as_ref(),
         };
         deploy(&self.graph, &*self.components, surroundings)

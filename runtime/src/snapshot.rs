@@ -44,7 +44,9 @@ impl Chain {
             self.at_node(index);
             let node = &mut self.nodes_mut()[index];
             let Role::Operator(role) = &mut node.role else { continue };
+            role.context.before_call();
             let written = role.operator.snapshot(&mut role.context);
+            let written = role.context.after_call().and(written);
             written.map_err(|source| RuntimeError::Operator { operator: node.label.to_string(), source })?;
             let (keyed, states) = (&mut role.context.keyed, &role.context.operator_state);
             let (has_keyed, has_states) = (keyed.states().next().is_some(), states.names().next().is_some());

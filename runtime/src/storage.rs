@@ -40,6 +40,7 @@ pub(crate) fn open(
         write_buffer_bytes: settings.write_buffer_bytes.clamp(1, 64 << 20) as usize,
         memory_state_bytes: settings.memory_state_bytes,
         retained: settings.num_retained as usize,
+        workspace: crate::state::workspace(&graph.settings, environment),
     };
     Ok(CheckpointStore::new(config, record(graph, plan, job_id)))
 }

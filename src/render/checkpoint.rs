@@ -102,10 +102,12 @@ fn sizes(found: &StateReport) -> String {
     if found.entries > 0 {
         let _ = write!(sizes, ", {} of it new", bytes(found.new_bytes));
     }
-    if found.shared_segments > 0 {
-        let with: Vec<String> = found.shared_with.iter().map(u64::to_string).collect();
-        let (segments, with) = (plural(found.shared_segments, "segment"), with.join(", "));
-        let _ = write!(sizes, "; {segments} shared with checkpoint {with}");
+    for (shared, what) in [(found.shared_segments, "segment"), (found.shared_files, "file")] {
+        if shared > 0 {
+            let with: Vec<String> = found.shared_with.iter().map(u64::to_string).collect();
+            let (shared, with) = (plural(shared, what), with.join(", "));
+            let _ = write!(sizes, "; {shared} shared with checkpoint {with}");
+        }
     }
     sizes
 }

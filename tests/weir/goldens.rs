@@ -1,4 +1,5 @@
-//! Nexmark queries against what a real Flink answered: the final rows, as a multiset, at parallelism 1, 2 and 4.
+//! Nexmark queries against what a real Flink answered: the final rows, as a multiset, at parallelism 1, 2 and 4, with state
+//! in memory and in RocksDB, there with so little memory that most of it is on disk.
 
 use crate::process::{lines_below, path, root, weir};
 use serde_json::Value;
@@ -48,37 +49,43 @@ fn expected(query: &str) -> (usize, String) {
     (usize::try_from(rows).expect("fits"), query["sha256"].as_str().expect("a hash").to_string())
 }
 
+/// Settings of each state backend.
+const BACKENDS: [&[&str]; 2] = [
+    &["state.backend.type=hashmap"],
+    &["state.backend.type=rocksdb", "state.backend.rocksdb.memory.fixed-per-slot=256 kb"],
+];
+
+/// Parallelism and settings of each way to run a query.
+fn ways() -> impl Iterator<Item = (u32, &'static [&'static str])> {
+    BACKENDS.into_iter().flat_map(|settings| [1, 2, 4].map(|parallelism| (parallelism, settings)))
+}
+
 /// Runs queries/nexmark/`query`.sql over the goldens' input into files of `format` and returns their lines.
-fn run(query: &str, format: &str, parallelism: u32) -> Vec<String> {
+fn run(query: &str, format: &str, (parallelism, settings): (u32, &[&str])) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sink =
         format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.path().display());
-    weir(&[
-        "run",
-        "queries/nexmark/tables.sql",
-        &format!("queries/nexmark/{query}.sql"),
-        "-D",
-        &format!("DATA={}", root().join(DATA).display()),
-        "-D",
-        &sink,
-        "--set",
-        &format!("parallelism.default={parallelism}"),
-    ])
-    .succeeded();
+    let query = format!("queries/nexmark/{query}.sql");
+    let data = format!("DATA={}", root().join(DATA).display());
+    let parallelism = format!("parallelism.default={parallelism}");
+    let mut arguments =
+        vec!["run", "queries/nexmark/tables.sql", &query, "-D", &data, "-D", &sink, "--set", &parallelism];
+    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    weir(&arguments).succeeded();
     lines_below(folder.path())
 }
 
 fn check_append_only(query: &str) {
-    for parallelism in [1, 2, 4] {
-        let rows = run(query, "json", parallelism);
-        assert_eq!(digest(rows), expected(query), "{query} at parallelism {parallelism}");
+    for way in ways() {
+        let rows = run(query, "json", way);
+        assert_eq!(digest(rows), expected(query), "{query} with {way:?}");
     }
 }
 
 fn check_updating(query: &str) {
-    for parallelism in [1, 2, 4] {
-        let rows = folded(run(query, "debezium-json", parallelism));
-        assert_eq!(digest(rows), expected(query), "{query} at parallelism {parallelism}");
+    for way in ways() {
+        let rows = folded(run(query, "debezium-json", way));
+        assert_eq!(digest(rows), expected(query), "{query} with {way:?}");
     }
 }
 
@@ -101,10 +108,10 @@ goldens!(check_updating: q4 q9 q15 q16 q17 q18 q19);
 #[test]
 fn q12() {
     let window = || SystemTime::UNIX_EPOCH.elapsed().expect("a clock past 1970").as_secs() / 10;
-    for parallelism in [1, 2, 4] {
+    for way in ways() {
         let within_one_window = (0..5).find_map(|_| {
             let started = window();
-            let rows = run("q12", "json", parallelism);
+            let rows = run("q12", "json", way);
             (window() == started).then_some(rows)
         });
         assert_eq!(within_one_window.expect("a run of less than ten seconds"), Vec::<String>::new());

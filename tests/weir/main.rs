@@ -6,5 +6,6 @@ mod explain_checkpoint;
 mod goldens;
 mod oracle;
 mod process;
+mod rocksdb;
 mod semantics;
 mod slt;

@@ -86,15 +86,8 @@ impl Writer<'_> {
             in_flight.push(InFlightManifest { place: self.blob(&elements.place).await?, ..elements.clone() });
         }
         let keyed = match &subtask.keyed {
-            Some(keyed) if !keyed.files.is_empty() => {
-                return Err(CheckpointError::Location(format!(
-                    "cannot convert '{}': the state of {operator} is in files of a state backend's own; take a \
-                     savepoint of the job, which is not",
-                    self.stored.directory.show("")
-                )));
-            }
             Some(keyed) => {
-                let snapshot = self.stored.keyed(keyed).await?;
+                let (snapshot, _) = self.stored.keyed_in_segments(keyed, None).await?;
                 let name = format!("{place}-{}-{}", file_name(&operator.0), subtask.subtask.0);
                 Some(match self.format {
                     SavepointFormat::Canonical => self.canonical(keyed, &snapshot, &name).await?,

@@ -130,14 +130,17 @@ impl Directory {
         created.map_err(|error| self.error("write", relative, error))
     }
 
-    /// Copies a local file to one that is not there yet; it is durable afterwards. Gives the bytes that were copied.
+    /// Copies a local file, which nobody writes to any more, to one that is not there yet; it is durable afterwards. Gives
+    /// its bytes. A file of the same file system is linked, which costs nothing.
     ///
     /// # Errors
     /// [`CheckpointError::Storage`], also if the file exists.
     pub async fn upload(&self, relative: &str, from: &Path) -> Result<u64, CheckpointError> {
         let (path, from) = (self.resolve(relative), PathBuf::from(from));
         let copied = match &self.store {
-            Store::Local => local::blocking(move || local::copy(&from, &local::absolute(&path))).await,
+            Store::Local => {
+                local::blocking(move || local::link_or_copy(&from, &local::absolute(&path))).await
+            }
             Store::Objects(store, _) => objects::upload(store, &path, from).await,
         };
         copied.map_err(|error| self.error("write", relative, error))
@@ -292,6 +295,23 @@ impl Directory {
             FileError::Other(reason) => CheckpointError::Storage { what: format!("{action} {file}"), reason },
         }
     }
+}
+
+/// Runs `work` where it may block.
+///
+/// # Errors
+/// [`CheckpointError::Storage`] if it was not run to its end.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CheckpointError> {
+    let done = local::blocking(move || Ok(work())).await;
+    done.map_err(|error| {
+        let reason = match error {
+            FileError::NotFound => "it is not there".to_string(),
+            FileError::Other(reason) => reason,
+        };
+        CheckpointError::Storage { what: "work on files of state".to_string(), reason }
+    })
 }
 
 /// What went wrong with a file.

@@ -47,6 +47,9 @@ impl From<StateError> for CheckpointError {
             StateError::Truncated { file, offset, what } => CheckpointError::Truncated { file, offset, what },
             StateError::Corrupt { file, offset, what } => CheckpointError::Corrupt { file, offset, what },
             StateError::Descriptor(what) | StateError::Value(what) => CheckpointError::Location(what),
+            StateError::Storage(reason) => {
+                CheckpointError::Storage { what: "the files of a state backend".to_string(), reason }
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod permit;
 mod snapshot;
 mod store;
 mod stored;
+mod workspace;
 
 pub use coordinator::{Action, CheckpointCoordinator, CoordinatorConfig, Event, Outcome, Stop};
 pub use pending::{CompletedCheckpoint, RequestId};
@@ -34,6 +35,7 @@ pub use directory::{Directory, Environment};
 pub use handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 pub use manifest::Manifest;
 pub use stored::StoredCheckpoint;
+pub use workspace::Workspace;
 
 pub use convert::{SavepointFormat, convert};
 

@@ -236,6 +236,15 @@ pub struct SnapshotStatistics {
     pub unaligned: bool,
 }
 
+impl NamedFile {
+    /// The checkpoint that wrote it: what the file's own name begins with.
+    pub fn written_by(&self, files: &[FileRecord]) -> Option<CheckpointId> {
+        let path = &files.get(self.file as usize)?.path;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        name.split_once('-')?.0.parse().ok().map(CheckpointId)
+    }
+}
+
 impl Manifest {
     /// The operator of this id.
     pub fn operator(&self, id: &OperatorId) -> Option<&OperatorManifest> {

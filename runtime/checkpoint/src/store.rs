@@ -21,6 +21,7 @@ use crate::handle::{Location, StoredFile, UploadId};
 use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
 use crate::pending::CompletedCheckpoint;
 use crate::stored::StoredCheckpoint;
+use crate::workspace::Workspace;
 use bytes::Bytes;
 use references::References;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +44,8 @@ pub struct StoreConfig {
     pub memory_state_bytes: u64,
     /// complete checkpoints that are kept, at least one
     pub retained: usize,
+    /// for files of state
+    pub workspace: Workspace,
 }
 
 /// The checkpoints of one job. See the module's text.
@@ -160,6 +163,7 @@ impl CheckpointStore {
         }
         let place = directory.clone().unwrap_or_else(|| Directory::nowhere(completed.id()));
         let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
+        let stored = stored.with_workspace(self.config.workspace.clone());
         Ok(self.keep(completed, stored, directory, record.files))
     }
 

@@ -1,12 +1,18 @@
 //! A checkpoint that was opened: its manifest, and what that refers to.
 
 use crate::CheckpointError;
-use crate::directory::{Directory, Environment};
-use crate::manifest::{FileRecord, KeyedManifest, MANIFEST, Manifest, Place, decode};
+use crate::directory::{Directory, Environment, blocking};
+use crate::manifest::{FileRecord, KeyedManifest, MANIFEST, Manifest, NamedFile, Place, decode};
 use crate::permit::CommitPermit;
+use crate::workspace::Workspace;
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
-use weir_state::{RestoredSnapshot, SegmentId, read_canonical, snapshot_of_canonical};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weir_state::{
+    LocalFile, RestoredSnapshot, SegmentId, StateFile, WorkDirectory, read_canonical, snapshot_of_canonical,
+};
 
 /// A checkpoint or savepoint in a directory.
 #[derive(Clone, Debug)]
@@ -15,6 +21,7 @@ pub struct StoredCheckpoint {
     /// the one that holds the manifest
     pub directory: Directory,
     blobs: Bytes,
+    workspace: Workspace,
 }
 
 impl StoredCheckpoint {
@@ -28,9 +35,10 @@ impl StoredCheckpoint {
         let trimmed = path.trim_end_matches('/');
         let trimmed = trimmed.strip_suffix(MANIFEST).unwrap_or(trimmed);
         let directory = Directory::open(trimmed, environment)?;
+        let with_workspace = |stored: StoredCheckpoint| stored.with_workspace(Workspace::of(environment));
         match StoredCheckpoint::open_in(directory.clone()).await {
             Err(CheckpointError::Missing { .. }) => {}
-            result => return result,
+            result => return result.map(with_workspace),
         }
         let names = directory.list().await?;
         let number = |name: &String| name.strip_prefix("chk-")?.parse::<u64>().ok();
@@ -40,7 +48,7 @@ impl StoredCheckpoint {
             match StoredCheckpoint::open_in(directory.join(&format!("chk-{number}"))).await {
                 // it was being written, or deleted
                 Err(CheckpointError::Missing { .. }) => {}
-                result => return result,
+                result => return result.map(with_workspace),
             }
         }
         let hint = match names.is_empty() {
@@ -59,12 +67,18 @@ impl StoredCheckpoint {
     pub async fn open_in(directory: Directory) -> Result<StoredCheckpoint, CheckpointError> {
         let bytes = directory.read(MANIFEST).await?;
         let (manifest, blobs) = decode(&bytes, &directory.show(MANIFEST))?;
-        Ok(StoredCheckpoint { manifest, directory, blobs })
+        Ok(StoredCheckpoint::of_parts(manifest, directory, blobs))
     }
 
     /// A checkpoint whose parts are at hand.
     pub(crate) fn of_parts(manifest: Manifest, directory: Directory, blobs: Bytes) -> StoredCheckpoint {
-        StoredCheckpoint { manifest, directory, blobs }
+        let workspace = Workspace::of(&Environment::new());
+        StoredCheckpoint { manifest, directory, blobs, workspace }
+    }
+
+    /// With another place for files of state that are fetched.
+    pub fn with_workspace(self, workspace: Workspace) -> StoredCheckpoint {
+        StoredCheckpoint { workspace, ..self }
     }
 
     /// The right to commit what the checkpoint has on record: it is complete, since it could be opened. `None` if
@@ -95,7 +109,7 @@ impl StoredCheckpoint {
         self.directory.show(file.map_or(MANIFEST, |file| &file.path))
     }
 
-    /// The segments of a keyed state, fetched: each file that holds some of them is read once.
+    /// The segments and files of a keyed state, fetched: each file that holds some of the segments is read once.
     ///
     /// # Errors
     /// As [`StoredCheckpoint::bytes`].
@@ -128,7 +142,78 @@ impl StoredCheckpoint {
                 }
             }
         }
-        Ok(RestoredSnapshot::new(keyed.index(), segments, shown))
+        let mut snapshot = RestoredSnapshot::new(keyed.index(), segments, shown);
+        if !keyed.files.is_empty() {
+            self.fetch_files(keyed, &mut snapshot).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// As [`StoredCheckpoint::keyed`], with the entries that are in files of a state backend as segments too: those of state
+    /// `only`, or of all. The files of each state are told besides.
+    ///
+    /// # Errors
+    /// As [`StoredCheckpoint::bytes`], and [`CheckpointError::Corrupt`].
+    pub async fn keyed_in_segments(
+        &self,
+        keyed: &KeyedManifest,
+        only: Option<&str>,
+    ) -> Result<(RestoredSnapshot, Vec<StateFile>), CheckpointError> {
+        let snapshot = self.keyed(keyed).await?;
+        if snapshot.files.is_empty() {
+            return Ok((snapshot, Vec::new()));
+        }
+        let (base, only) = (self.workspace.directory.clone(), only.map(str::to_string));
+        Ok(blocking(move || snapshot.into_segments(&base, only.as_deref())).await??)
+    }
+
+    /// Files of this machine stay where they are; others are put into a directory that goes with the snapshot.
+    async fn fetch_files(
+        &self,
+        keyed: &KeyedManifest,
+        snapshot: &mut RestoredSnapshot,
+    ) -> Result<(), CheckpointError> {
+        snapshot.file = self.directory.show("");
+        if !self.directory.is_local() {
+            let base = self.workspace.directory.clone();
+            snapshot.directory = Some(Arc::new(blocking(move || WorkDirectory::create(&base)).await??));
+        }
+        let directory = snapshot.directory.as_deref().map(WorkDirectory::path);
+        let mut fetched = Vec::with_capacity(keyed.files.len());
+        for named in &keyed.files {
+            fetched.push(self.fetch(named, directory));
+        }
+        let fetched = futures::stream::iter(fetched);
+        snapshot.files = fetched.buffer_unordered(self.workspace.transfers.max(1)).try_collect().await?;
+        Ok(())
+    }
+
+    async fn fetch(&self, named: &NamedFile, to: Option<&Path>) -> Result<LocalFile, CheckpointError> {
+        let place = Place { file: Some(named.file), offset: 0, length: 0 };
+        let Some(FileRecord { path, bytes }) = self.file(&place)? else {
+            return Err(self.corrupt("a file without a place".to_string()));
+        };
+        if named.name.contains('/') {
+            return Err(self.corrupt(format!("'{}' is no name of a file", named.name)));
+        }
+        let (to, found) = match to {
+            Some(to) => {
+                let to = to.join(&named.name);
+                let found = self.directory.download(path, &to).await;
+                (to, found.map_err(|error| self.needed(error))?)
+            }
+            None => {
+                let missing =
+                    CheckpointError::Missing { file: self.directory.show(path), needed_by: String::new() };
+                let found = self.directory.size(path).await?.ok_or_else(|| self.needed(missing))?;
+                (PathBuf::from(self.directory.show(path)), found)
+            }
+        };
+        if found != *bytes {
+            let (file, what) = (self.directory.show(path), format!("{bytes} bytes are expected"));
+            return Err(CheckpointError::Truncated { file, offset: found, what });
+        }
+        Ok(LocalFile { name: named.name.clone(), path: to, bytes: *bytes, shared: false })
     }
 
     /// The same of a canonical savepoint, as if it had been segments.

@@ -16,21 +16,22 @@
 //! `WEIR_UPDATE_EXPECTED=1` rewrites what is expected. Each script runs with several sizes of batches, and
 //! all must give the same rows in the same order.
 
-use crate::{Operator, OperatorContext, Output, OutputElement, Progress};
+use crate::{Operator, OperatorContext, OperatorError, Output, OutputElement, Progress};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
-use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, SnapshotMode};
+use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, RocksDb, SnapshotMode};
 use weir_types::{
-    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RowKind, RowKinds,
-    SqlType, SubtaskIndex, Watermark,
+    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RocksDbSettings, RowKind,
+    RowKinds, SqlType, SubtaskIndex, Watermark,
 };
 
 /// A clock that stands still until it is set.
@@ -148,6 +149,51 @@ pub(crate) struct Harness {
 
 const GROUPS: u32 = 128;
 
+/// Where the state of harnesses is that are made on this thread: in memory, or on disk with so many bytes for rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Backing {
+    Heap,
+    Disk(u64),
+}
+
+impl Backing {
+    /// Runs `test` with the state of its harnesses there.
+    pub(crate) fn with<T>(self, test: impl FnOnce() -> T) -> T {
+        let before = BACKING.replace(self);
+        let result = test();
+        BACKING.set(before);
+        result
+    }
+
+    fn backend(self, range: KeyGroupRange) -> KeyedStateBackend {
+        static UNIQUE: AtomicU64 = AtomicU64::new(1);
+        match self {
+            Backing::Heap => KeyedStateBackend::new(range, GROUPS).with_scratch_directory(work_directory()),
+            Backing::Disk(row_cache_bytes) => {
+                let settings = RocksDbSettings {
+                    managed: false,
+                    row_cache_bytes,
+                    write_buffer_bytes: 64 << 10,
+                    threads: 1,
+                    ..RocksDbSettings::default()
+                };
+                let shared = RocksDb::open(&settings, &work_directory()).unwrap();
+                KeyedStateBackend::on_disk(range, GROUPS, &shared, UNIQUE.fetch_add(1, Ordering::Relaxed))
+            }
+        }
+    }
+}
+
+thread_local! {
+    static BACKING: Cell<Backing> = const { Cell::new(Backing::Heap) };
+}
+
+/// In memory where that can be: disks take long to be sure of what they hold.
+fn work_directory() -> PathBuf {
+    let in_memory = PathBuf::from("/dev/shm");
+    if in_memory.is_dir() { in_memory } else { std::env::temp_dir() }
+}
+
 fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> OperatorContext {
     OperatorContext {
         subtask: SubtaskIndex(0),
@@ -155,7 +201,7 @@ fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> 
         batch_rows,
         clock,
         metrics: Arc::new(OperatorMetrics::default()),
-        keyed: KeyedStateBackend::new(range, GROUPS),
+        keyed: BACKING.get().backend(range),
         operator_state: OperatorStateBackend::new(),
     }
 }
@@ -195,13 +241,13 @@ impl Harness {
     }
 
     pub(crate) fn snapshot(&mut self) -> Saved {
-        self.operator.snapshot(&mut self.context).unwrap();
+        self.call(|operator, context, _| operator.snapshot(context));
         self.checkpoints += 1;
-        let mut snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
-        let segments = std::iter::from_fn(|| snapshot.next_segment());
-        let segments = segments.map(|segment| (segment.id, segment.bytes)).collect();
-        let keyed = RestoredSnapshot::new(snapshot.finish(), segments, "a test");
-        Saved { keyed, operator: self.context.operator_state.snapshot() }
+        let snapshot = self.context.keyed.snapshot(CheckpointId(self.checkpoints), SnapshotMode::Full);
+        Saved {
+            keyed: snapshot.fetched(&work_directory(), "a test").unwrap(),
+            operator: self.context.operator_state.snapshot(),
+        }
     }
 
     /// Goes on with a new operator from a snapshot of this one.
@@ -216,22 +262,33 @@ impl Harness {
 
     /// Gives a watermark and asks for at most `steps` further parts of what follows; true if that is all.
     pub(crate) fn watermark_in_part(&mut self, watermark: Watermark, steps: usize) -> bool {
-        let mut output = Output::default();
-        let mut progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
+        let mut progress =
+            self.call(|operator, context, output| operator.on_watermark(watermark, context, output));
         for _ in 0..steps {
             if progress == Progress::More {
-                progress = self.operator.resume(&mut self.context, &mut output).unwrap();
+                progress = self.call(|operator, context, output| operator.resume(context, output));
             }
         }
-        self.output.append(&mut output.elements);
         progress == Progress::Done
     }
 
-    fn finish(&mut self, mut progress: Progress, mut output: Output) {
-        while progress == Progress::More {
-            progress = self.operator.resume(&mut self.context, &mut output).unwrap();
-        }
+    /// Calls the operator as a driver does.
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn Operator, &mut OperatorContext, &mut Output) -> Result<T, OperatorError>,
+    ) -> T {
+        let mut output = Output::default();
+        self.context.before_call();
+        let result = call(&mut *self.operator, &mut self.context, &mut output).unwrap();
+        self.context.after_call().unwrap();
         self.output.append(&mut output.elements);
+        result
+    }
+
+    fn finish(&mut self, mut progress: Progress) {
+        while progress == Progress::More {
+            progress = self.call(|operator, context, output| operator.resume(context, output));
+        }
     }
 
     pub(crate) fn batch(&mut self, batch: ChangelogBatch) {
@@ -239,15 +296,13 @@ impl Harness {
     }
 
     pub(crate) fn batch_of_input(&mut self, input: usize, batch: ChangelogBatch) {
-        let mut output = Output::default();
-        self.operator.on_batch(input, batch, &mut self.context, &mut output).unwrap();
-        self.output.append(&mut output.elements);
+        self.call(|operator, context, output| operator.on_batch(input, batch, context, output));
     }
 
     pub(crate) fn watermark(&mut self, watermark: Watermark) {
-        let mut output = Output::default();
-        let progress = self.operator.on_watermark(watermark, &mut self.context, &mut output).unwrap();
-        self.finish(progress, output);
+        let progress =
+            self.call(|operator, context, output| operator.on_watermark(watermark, context, output));
+        self.finish(progress);
     }
 
     /// Sets the clock, and runs the timers that are due.
@@ -255,9 +310,9 @@ impl Harness {
         self.clock.0.store(now_ms, Ordering::Relaxed);
         self.context.keyed.set_time(now_ms);
         if self.operator.next_processing_timer(&self.context).is_some_and(|timer| timer <= now_ms) {
-            let mut output = Output::default();
-            let progress = self.operator.on_processing_time(now_ms, &mut self.context, &mut output).unwrap();
-            self.finish(progress, output);
+            let progress =
+                self.call(|operator, context, output| operator.on_processing_time(now_ms, context, output));
+            self.finish(progress);
         }
     }
 
@@ -266,9 +321,8 @@ impl Harness {
     }
 
     pub(crate) fn end(&mut self) {
-        let mut output = Output::default();
-        let progress = self.operator.on_end_of_input(&mut self.context, &mut output).unwrap();
-        self.finish(progress, output);
+        let progress = self.call(|operator, context, output| operator.on_end_of_input(context, output));
+        self.finish(progress);
     }
 
     /// What was emitted so far, as lines.
@@ -295,16 +349,41 @@ pub(crate) fn run_script(name: &str, make: impl Fn(&SchemaRef) -> Box<dyn Operat
         std::fs::write(&path, format!("{events}----\n{actual}")).unwrap();
         return;
     }
+    let recovering = events.replace("\nwatermark", "\nrecover\nwatermark");
     for batch_rows in [usize::MAX, 1, 2, 3] {
         let actual = run_events(events, batch_rows, make.clone());
         assert_eq!(actual, expected, "{name} with batches of {batch_rows} rows");
-        let recovering = events.replace("\nwatermark", "\nrecover\nwatermark");
         let actual = run_events(&recovering, batch_rows, make.clone());
         assert_eq!(
             actual, expected,
             "{name} with batches of {batch_rows} rows, recovering before each watermark"
         );
     }
+    for (backing, batch_rows) in
+        [(Backing::Disk(0), 2), (Backing::Disk(0), usize::MAX), (Backing::Disk(30_000), 3)]
+    {
+        for events in [events, recovering.as_str()] {
+            let actual = backing.with(|| run_events(events, batch_rows, make.clone()));
+            let recovering = if events == recovering { ", recovering" } else { "" };
+            assert_eq!(
+                in_any_order(&actual),
+                in_any_order(expected),
+                "{name} with batches of {batch_rows} rows on {backing:?}{recovering}"
+            );
+        }
+    }
+}
+
+/// Rows between two watermarks sorted: entries of a window come in the order of their keys from a disk.
+fn in_any_order(lines: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<&str> = lines.lines().collect();
+    let parts = lines.split_inclusive(|line| line.starts_with("watermark"));
+    let sorted = |part: &[_]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part
+    };
+    parts.map(sorted).collect()
 }
 
 fn run_events(

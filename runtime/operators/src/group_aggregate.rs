@@ -222,11 +222,13 @@ impl GroupAggregate {
         Ok(())
     }
 
-    /// The entries of the largest of the states.
+    /// The entries of the largest of the states; 0 if some are on disk alone.
     fn entries(&self, keyed: &KeyedStateBackend) -> usize {
         let states = self.states.iter();
         let states = states.flat_map(|states| [&states.groups].into_iter().chain(&states.distincts.maps));
-        states.map(|state| keyed.len(*state, Namespace::Void)).max().unwrap_or(0)
+        let entries =
+            |most: usize, state: &StateId| Some(most.max(keyed.entries_in_memory(*state, Namespace::Void)?));
+        states.into_iter().try_fold(0, entries).unwrap_or(0)
     }
 
     /// Counts `batch` in, in steps whose results fit in memory.

@@ -54,12 +54,29 @@ pub struct OperatorContext {
     pub operator_state: OperatorStateBackend,
 }
 
+impl OperatorContext {
+    /// The driver is about to call the operator.
+    pub fn before_call(&mut self) {
+        self.keyed.set_time(self.clock.now_ms());
+        self.keyed.trim();
+    }
+
+    /// The operator has returned. On an error what it emitted is void.
+    ///
+    /// # Errors
+    /// If state on this machine's disk could not be read or written.
+    pub fn after_call(&mut self) -> Result<(), OperatorError> {
+        Ok(self.keyed.check()?)
+    }
+}
+
 /// One operator of one subtask. Synchronous: it never waits.
 ///
 /// The driver guarantees: calls come one at a time; `open` comes first, after state was restored into
 /// `context`; a watermark is the minimum over all inputs and rises; no batch is empty; while an operator owes
 /// `resume` it gets no other call but `snapshot`. The operator guarantees: everything that a restart needs is
-/// in the context's state backends when `snapshot` returns; it keeps nothing else that later calls depend on.
+/// in the context's state backends when `snapshot` returns; it keeps nothing else that later calls depend on, and no
+/// slots of the keyed state from call to call.
 pub trait Operator: Send {
     /// Registers states and timers with their descriptors, and reads operator state that was restored.
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError>;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::simulation::Simulation;
 use crate::testing::{rows, rows_of};
+use weir_state::{KeyedStateBackend, OperatorStateBackend};
 use weir_types::{KeyGroupRange, SubtaskIndex};
 
 /// Emits its batch, then a watermark, then its batch again; owes one more batch for each watermark.
@@ -44,7 +45,8 @@ impl Operator for Echo {
 }
 
 fn node(operator: Option<Box<dyn Operator>>, consumers: Vec<Consumer>) -> ChainNode {
-    let (keyed, operator_state) = crate::state::open(KeyGroupRange::of_subtask(128, 1, 0), 128);
+    let keyed = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 1, 0), 128);
+    let operator_state = OperatorStateBackend::new();
     let metrics = Arc::new(OperatorMetrics::default());
     let context = OperatorContext {
         subtask: SubtaskIndex(0),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_checkpoint::StoredCheckpoint;
-use weir_checkpoint::manifest::{ManifestKind, OperatorManifest, TaskStatistics};
+use weir_checkpoint::manifest::{KeyedManifest, ManifestKind, NamedFile, OperatorManifest, TaskStatistics};
 use weir_state::{
     EntryColumn, EntryCount, EntryLayout, Measurer, OperatorStateBackend, Redistribution, SnapshotIndex,
     StateIndex, StateMeasure,
@@ -96,6 +96,8 @@ pub struct StateReport {
     pub new_bytes: u64,
     /// segments that earlier checkpoints have written, and these checkpoints
     pub shared_segments: u64,
+    /// the same of a state backend's own files
+    pub shared_files: u64,
     pub shared_with: Vec<u64>,
     pub largest_key_groups: Vec<KeyGroupReport>,
     pub largest_keys: Vec<KeyReport>,
@@ -276,18 +278,32 @@ async fn measure(
         let files = keyed.canonical.iter().filter_map(|file| manifest_file(stored, file.file));
         let canonical: u64 = files.sum();
         let segments = keyed.segments.iter().map(|entry| u64::from(entry.segment.rows));
+        let mut entries: u64 = segments.chain(keyed.canonical.iter().map(|file| file.entries)).sum();
+        let file_bytes = |new: bool| -> u64 {
+            let files = keyed.files.iter().filter(|file| !new || is_new(stored, keyed, file));
+            files.filter_map(|file| manifest_file(stored, file.file)).sum()
+        };
+        if !keyed.files.is_empty() {
+            // The manifest does not say how many there are in a database's files.
+            let (snapshot, _) = segments_of(stored, keyed, None).await?;
+            entries += snapshot.index.segments().map(|segment| u64::from(segment.rows)).sum::<u64>();
+        }
         measure.subtasks.push(SubtaskReport {
             subtask: number,
             key_groups: keyed.key_groups,
-            entries: segments.chain(keyed.canonical.iter().map(|file| file.entries)).sum(),
-            bytes: stored_bytes(false) + canonical,
-            new_bytes: stored_bytes(true) + canonical,
+            entries,
+            bytes: stored_bytes(false) + canonical + file_bytes(false),
+            new_bytes: stored_bytes(true) + canonical + file_bytes(true),
         });
     }
     for state in states {
         measure.states.push(state_report(stored, operator, state, samples).await?);
     }
     Ok(measure)
+}
+
+fn is_new(stored: &StoredCheckpoint, keyed: &KeyedManifest, file: &NamedFile) -> bool {
+    file.written_by(&stored.manifest.files).is_none_or(|checkpoint| checkpoint == keyed.checkpoint)
 }
 
 fn manifest_file(stored: &StoredCheckpoint, file: u32) -> Option<u64> {
@@ -304,7 +320,7 @@ async fn state_report(
     let mut shared_with = BTreeSet::new();
     let mut measurer: Option<(EntryLayout, Measurer)> = None;
     for keyed in operator.subtasks.iter().filter_map(|subtask| subtask.keyed.as_ref()) {
-        let snapshot = segments_of(stored, keyed, Some(&state.name)).await?;
+        let (snapshot, files) = segments_of(stored, keyed, Some(&state.name)).await?;
         let Some(index) = snapshot.index.states.iter().find(|index| index.name == state.name) else {
             continue;
         };
@@ -316,16 +332,29 @@ async fn state_report(
         for segment in &index.segments {
             let Some(bytes) = snapshot.segments.get(&segment.id) else { continue };
             measurer.add(bytes, &snapshot.file)?;
-            report.bytes += segment.bytes;
-            if segment.id.checkpoint == keyed.checkpoint {
-                report.new_bytes += segment.bytes;
+            if !keyed.files.is_empty() {
+                // made of files a moment ago
+            } else if segment.id.checkpoint == keyed.checkpoint {
+                (report.bytes, report.new_bytes) =
+                    (report.bytes + segment.bytes, report.new_bytes + segment.bytes);
             } else {
+                report.bytes += segment.bytes;
                 report.shared_segments += 1;
                 shared_with.insert(segment.id.checkpoint.0);
             }
             if report.samples.len() < samples {
                 let batch = layout.batch(bytes, &snapshot.file)?;
                 report.samples.extend(cells(&batch, samples - report.samples.len()));
+            }
+        }
+        for file in files.iter().filter(|file| file.state == state.name) {
+            let Some(named) = keyed.files.iter().find(|named| named.name == file.name) else { continue };
+            report.bytes += file.bytes;
+            if is_new(stored, keyed, named) {
+                report.new_bytes += file.bytes;
+            } else {
+                report.shared_files += 1;
+                shared_with.extend(named.written_by(&stored.manifest.files).map(|checkpoint| checkpoint.0));
             }
         }
     }

@@ -147,7 +147,7 @@ async fn entries(
     keyed: &KeyedManifest,
     name: &str,
 ) -> Result<Vec<RecordBatch>, JobError> {
-    let snapshot = segments_of(stored, keyed, Some(name)).await?;
+    let (snapshot, _) = segments_of(stored, keyed, Some(name)).await?;
     let Some(layout) = layout_of(&snapshot.index, name)? else { return Ok(Vec::new()) };
     let states = snapshot.index.states.iter().filter(|state| state.name == name);
     let mut batches = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use weir_state::{KeyedStateBackend, OperatorStateBackend};
 use weir_types::{
     AggregateCall, AggregateFunction, Exchange, GroupAggregateSpec, JobGraph, KeyGroupRange, OperatorId,
-    OperatorSpec,
+    OperatorSpec, RocksDbSettings, StateBackendSettings,
 };
 
 /// `steps` batches of `rows` rows, `pause_ms` apart.
@@ -203,12 +203,18 @@ fn a_task_whose_inputs_have_all_ended_still_answers() {
     }
 }
 
-/// The real aggregation: what a checkpoint holds of it is restored, and equals what the sources had handed out.
+/// The real aggregation: what a checkpoint holds of it is restored, and equals what the sources had handed out. A checkpoint
+/// in memory has no place for files: state that is in RocksDB is part of it as segments.
 #[test]
 fn keyed_state_is_in_the_checkpoint_and_comes_back() {
-    for parallelism in [1, 2] {
+    let small = RocksDbSettings { memory_bytes: 10_000, ..RocksDbSettings::default() };
+    let rocksdb = StateBackendSettings::RocksDb(Box::new(small));
+    for (parallelism, backend) in
+        [(1, &StateBackendSettings::Heap), (2, &StateBackendSettings::Heap), (1, &rocksdb), (2, &rocksdb)]
+    {
         let mut graph = GraphBuilder::new(parallelism);
         graph.settings.checkpointing.interval_ms = Some(5);
+        graph.settings.state_backend = backend.clone();
         let source = graph.source("numbers");
         let sum = AggregateCall {
             function: AggregateFunction::Sum,

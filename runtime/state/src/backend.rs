@@ -2,6 +2,8 @@
 
 use crate::StateError;
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
+use crate::disk::marks::Marks;
+use crate::disk::{Disk, RocksDb, StateDisk};
 use crate::links::Links;
 use crate::resolve::Slots;
 use crate::restore::Restored;
@@ -13,7 +15,9 @@ use crate::snapshot::{StateIndex, index_of};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use weir_types::{CheckpointId, EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
 
 /// A state that was registered with a [`KeyedStateBackend`]. Valid for that backend only.
@@ -25,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) slots: SlotTable,
     /// of Map and List states
     pub(crate) links: Links,
+    /// of backends with a disk
+    pub(crate) marks: Marks,
 }
 
 /// Rows of a batch whose state stays in the second-level cache from resolving to updating, with some room to
@@ -48,6 +54,7 @@ pub(crate) struct State {
     pub(crate) next_sequence: u64,
     /// times and slots of timers, the earliest on top; may hold timers that no longer exist, but not on top
     pub(crate) due: BinaryHeap<Reverse<(i64, u32)>>,
+    pub(crate) disk: StateDisk,
 }
 
 impl State {
@@ -72,6 +79,7 @@ impl State {
             self.spare.pop().unwrap_or_else(|| Table {
                 slots: SlotTable::new(self.layout.clone(), self.pools.clone()),
                 links: Links::default(),
+                marks: Marks::default(),
             })
         })
     }
@@ -81,7 +89,7 @@ impl State {
             && self.spare.len() < SPARE_TABLES
         {
             let slots = table.slots.recycle(self.pools.clone());
-            self.spare.push(Table { slots, links: Links::default() });
+            self.spare.push(Table { slots, links: Links::default(), marks: Marks::default() });
         }
     }
 }
@@ -92,7 +100,8 @@ impl State {
 /// rows of typed fields. Entries of a *Map* or *List* state hang under an entry of another state, their
 /// parent, in the parent's namespace; they go when it goes. All access is by batch:
 /// [`KeyedStateBackend::resolve`] turns keys into *slots*, and [`Rows`] reads and writes fields at slots. A
-/// slot stays the same until its entry is deleted or expires, or its namespace is dropped.
+/// slot stays the same until its entry is deleted or expires, its namespace is dropped, or
+/// [`KeyedStateBackend::trim`] is called: operators keep none from call to call.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -135,6 +144,12 @@ pub struct KeyedStateBackend {
     pub(crate) full: BTreeSet<CheckpointId>,
     /// states that were restored and wait to be registered
     pub(crate) restored: BTreeMap<String, Vec<Restored>>,
+    /// where entries are that the tables do not hold; `None`: nowhere, the tables hold all
+    pub(crate) disk: Option<Box<Disk>>,
+    /// what shall make a disk, with a name for it, once there is a state
+    pub(crate) disk_to_be: Option<(Arc<RocksDb>, u64)>,
+    /// of a backend in memory: for files that are read while states are restored
+    pub(crate) scratch: Option<PathBuf>,
 }
 
 impl KeyedStateBackend {
@@ -149,7 +164,17 @@ impl KeyedStateBackend {
             completed: None,
             full: BTreeSet::new(),
             restored: BTreeMap::new(),
+            disk: None,
+            disk_to_be: None,
+            scratch: None,
         }
+    }
+
+    /// With a directory in which a [`crate::WorkDirectory`] may be made while states are restored: a backend in memory
+    /// needs one for snapshots of one on disk.
+    pub fn with_scratch_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(directory.into());
+        self
     }
 
     pub fn key_groups(&self) -> KeyGroupRange {
@@ -205,22 +230,18 @@ impl KeyedStateBackend {
         if self.names.contains_key(&descriptor.name) {
             return Err(StateError::Descriptor(format!("state {} is registered twice", descriptor.name)));
         }
-        let key = RowKey::of(encoder.shape());
-        let key = match descriptor.kind {
-            StateKind::Value => key,
-            StateKind::Map => key.under_parent(),
-            // parent and number
-            StateKind::List => RowKey::Words(2),
-            // time, namespace, key
-            StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
-        };
+        self.create_disk()?;
+        let key = RowKey::of_kind(descriptor.kind, encoder.shape());
         let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
         let pools = PagePools::new(layout.stride);
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);
         if let Some(parent) = parent {
-            self.states[parent.0 as usize].children.push(id);
+            let above = &mut self.states[parent.0 as usize];
+            above.children.push(id);
+            above.disk.may_drop.store(false, Ordering::Relaxed);
         }
+        let disk = StateDisk::new(&layout);
         self.states.push(State {
             descriptor,
             layout,
@@ -232,6 +253,7 @@ impl KeyedStateBackend {
             spare: Vec::new(),
             next_sequence: 0,
             due: BinaryHeap::new(),
+            disk,
         });
         self.load(id)?;
         Ok(id)
@@ -274,6 +296,25 @@ impl KeyedStateBackend {
     /// calls it before each batch.
     pub fn set_time(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
+        self.set_disk_time();
+    }
+
+    /// Ends the validity of all slots that were handed out, so that a backend that keeps entries in files can bring its
+    /// cache back within its bounds. The driver calls it before each call of an operator; an operator that goes over
+    /// much of a state in one call does so itself where it holds no slots.
+    pub fn trim(&mut self) {
+        if self.disk.is_some() {
+            self.trim_disk();
+        }
+    }
+
+    /// What went wrong in the files of this backend since the last call. What it returned meanwhile is void: the driver
+    /// asks after each call of an operator, before anyone sees what that emitted.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]. The backend is of no use any more.
+    pub fn check(&mut self) -> Result<(), StateError> {
+        self.take_failure()
     }
 
     /// The slots of `keys` in `namespace` of a Value state. Keys without an entry get one: nullable fields
@@ -297,15 +338,21 @@ impl KeyedStateBackend {
         out: &mut Slots,
     ) {
         self.check_keys(state, keys, StateKind::Value);
+        self.settle_handed(state, namespace);
+        // Before keys that were drained come again.
+        self.bury_drained(state, namespace);
+        let start = rows.start;
         let table = self.state_mut(state).table_mut(namespace);
         table.slots.resolve(keys, rows, out);
+        self.load_resolved(state, namespace, keys, start, out);
         self.touch(state, namespace, out);
     }
 
     /// The slots of `keys` in `namespace` of a Value state, [`crate::NO_SLOT`] for those without an entry.
     /// Does not count as an access; expired entries are not there.
-    pub fn lookup(&self, state: StateId, namespace: Namespace, keys: &EncodedKeys, out: &mut Vec<u32>) {
+    pub fn lookup(&mut self, state: StateId, namespace: Namespace, keys: &EncodedKeys, out: &mut Vec<u32>) {
         self.check_keys(state, keys, StateKind::Value);
+        self.settle_handed(state, namespace);
         match self.table(state, namespace) {
             Some(table) => table.slots.lookup(keys, out),
             None => {
@@ -313,6 +360,7 @@ impl KeyedStateBackend {
                 out.resize(keys.len(), crate::NO_SLOT);
             }
         }
+        self.load_looked_up(state, namespace, keys, out);
         self.hide_expired(state, namespace, out);
     }
 
@@ -380,7 +428,7 @@ impl KeyedStateBackend {
         for child in self.state(state).children.clone() {
             self.clear_under(child, namespace, slots);
         }
-        self.delete_entries(state, namespace, slots);
+        self.remove_entries(state, namespace, slots);
     }
 
     /// Drops `namespace` of `state`, with all that hangs under it: the cost is that of its pages, not of its
@@ -389,6 +437,7 @@ impl KeyedStateBackend {
         for child in self.state(state).children.clone() {
             self.drop_namespace(child, namespace);
         }
+        self.bury_namespace(state, namespace);
         self.state_mut(state).drop_table(namespace);
     }
 
@@ -407,9 +456,21 @@ impl KeyedStateBackend {
     }
 
     /// The number of entries in `namespace` of `state`, those that have expired included until they are
-    /// swept.
+    /// swept. Goes over all of them if some are on disk alone.
     pub fn len(&self, state: StateId, namespace: Namespace) -> usize {
-        self.table(state, namespace).map_or(0, |table| table.slots.rows.live())
+        match self.table(state, namespace) {
+            Some(table) if table.marks.partly => self.disk_len(state, namespace),
+            table => table.map_or(0, |table| table.slots.rows.live()),
+        }
+    }
+
+    /// The number of entries in `namespace` of `state` if all of them are in memory: what is looked up among many in parts
+    /// of [`CACHED_ROWS`] stays cached. `None` if some are on disk alone: many are fetched together best.
+    pub fn entries_in_memory(&self, state: StateId, namespace: Namespace) -> Option<usize> {
+        match self.table(state, namespace) {
+            Some(table) => (!table.marks.partly).then(|| table.slots.rows.live()),
+            None => Some(0),
+        }
     }
 
     /// Whether `namespace` of `state` has no entries.

@@ -22,11 +22,12 @@ impl KeyedStateBackend {
         for &position in &out.created {
             table.links.append(parents[position as usize], out.slots[position as usize]);
         }
+        self.load_resolved_under(map, namespace, parents, keys, out);
     }
 
     /// As [`KeyedStateBackend::resolve_under`], with [`NO_SLOT`] for what does not exist.
     pub fn lookup_under(
-        &self,
+        &mut self,
         map: StateId,
         namespace: Namespace,
         parents: &[u32],
@@ -41,6 +42,7 @@ impl KeyedStateBackend {
                 out.resize(keys.len(), NO_SLOT);
             }
         }
+        self.load_looked_up_under(map, namespace, parents, keys, out);
     }
 
     /// Adds an entry to a List state behind the others of each of `parents`; a parent may come several times.
@@ -59,22 +61,36 @@ impl KeyedStateBackend {
         }
     }
 
+    /// Says that [`KeyedStateBackend::entries_under`] is going to be asked for each of `parents`: what is on disk is read for all
+    /// of them together.
+    pub fn prefetch_under(&mut self, child: StateId, namespace: Namespace, parents: &[u32]) {
+        self.load_under(child, namespace, parents);
+    }
+
     /// Appends to `out` the slots of the entries of a Map or List state under the entry at `parent`, in the
     /// order in which they were added (of a List state also after a restore).
-    pub fn entries_under(&self, child: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
+    pub fn entries_under(&mut self, child: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
+        self.load_under(child, namespace, &[parent]);
         if let Some(table) = self.table(child, namespace) {
             out.extend(table.links.entries(parent));
         }
     }
 
     /// True if the entry at `parent` has entries of `child` under it.
-    pub fn has_entries_under(&self, child: StateId, namespace: Namespace, parent: u32) -> bool {
+    pub fn has_entries_under(&mut self, child: StateId, namespace: Namespace, parent: u32) -> bool {
         self.table(child, namespace).is_some_and(|table| table.links.first(parent).is_some())
+            || self.disk_has_under(child, namespace, parent)
     }
 
     /// Appends to `out` the slots of the entries of a Map state under the entry at `parent`, in the order of
     /// their map keys. Sorts on each call.
-    pub fn sorted_entries_under(&self, map: StateId, namespace: Namespace, parent: u32, out: &mut Vec<u32>) {
+    pub fn sorted_entries_under(
+        &mut self,
+        map: StateId,
+        namespace: Namespace,
+        parent: u32,
+        out: &mut Vec<u32>,
+    ) {
         let start = out.len();
         self.entries_under(map, namespace, parent, out);
         let slots = &mut out[start..];
@@ -106,17 +122,31 @@ impl KeyedStateBackend {
 
     /// Deletes all entries of a Map or List state under the entries at `parents`, with what hangs under them.
     pub fn clear_under(&mut self, child: StateId, namespace: Namespace, parents: &[u32]) {
-        let mut slots = Vec::new();
-        for &parent in parents {
-            self.entries_under(child, namespace, parent, &mut slots);
-        }
-        if !slots.is_empty() {
-            self.delete(child, namespace, &slots);
-        }
+        self.bury_under(child, namespace, parents);
+        self.clear_cached_under(child, namespace, parents);
     }
 
-    /// Deletes entries; what hung under them is gone.
-    pub(crate) fn delete_entries(&mut self, state: StateId, namespace: Namespace, slots: &[u32]) {
+    /// The same for entries in memory alone; those on disk are dead.
+    pub(crate) fn clear_cached_under(&mut self, child: StateId, namespace: Namespace, parents: &[u32]) {
+        let Some(table) = self.table(child, namespace) else { return };
+        let slots: Vec<u32> = parents.iter().flat_map(|&parent| table.links.entries(parent)).collect();
+        if slots.is_empty() {
+            return;
+        }
+        for below in self.state(child).children.clone() {
+            self.clear_under(below, namespace, &slots);
+        }
+        self.remove_entries(child, namespace, &slots);
+    }
+
+    /// Takes entries out of a table, and out of the disk; what hung under them is gone.
+    pub(crate) fn remove_entries(&mut self, state: StateId, namespace: Namespace, slots: &[u32]) {
+        self.bury(state, namespace, slots);
+        self.remove_cached(state, namespace, slots);
+        self.forget_slots(state, namespace, slots);
+    }
+
+    fn remove_cached(&mut self, state: StateId, namespace: Namespace, slots: &[u32]) {
         let state = self.state_mut(state);
         let (shape, is_list) = (state.shape(), state.is_list());
         let under_parent = state.parent.is_some();

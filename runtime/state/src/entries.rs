@@ -159,7 +159,7 @@ impl Builder {
 const DEPTH: usize = 16;
 
 /// The columns of the topmost parent's key, then those of each map key on the way down to `state`.
-fn levels(index: &SnapshotIndex, state: &StateIndex) -> Result<Vec<Vec<SqlField>>, StateError> {
+pub(crate) fn levels(index: &SnapshotIndex, state: &StateIndex) -> Result<Vec<Vec<SqlField>>, StateError> {
     let mut path = vec![state];
     while let Some(parent) = path.last().and_then(|state| state.parent.as_ref()) {
         let found = index.states.iter().find(|state| state.name == *parent);
@@ -179,7 +179,7 @@ fn levels(index: &SnapshotIndex, state: &StateIndex) -> Result<Vec<Vec<SqlField>
     Ok(levels)
 }
 
-fn fields_of(fields: &[FieldIndex], state: &str) -> Result<Vec<SqlField>, StateError> {
+pub(crate) fn fields_of(fields: &[FieldIndex], state: &str) -> Result<Vec<SqlField>, StateError> {
     let parsed = fields.iter().map(|field| {
         let sql_type: SqlType = field.sql_type.parse().map_err(|error| {
             StateError::Descriptor(format!("column {} of state {state}: {error}", field.name))

@@ -11,6 +11,9 @@ pub enum StateError {
     /// A value that is none of its field's type.
     #[error("cannot read a value of state: {0}")]
     Value(String),
+    /// Files of state on this machine could not be read or written.
+    #[error("{0}")]
+    Storage(String),
     /// Stored bytes end before what they announce.
     #[error("{file}: truncated at offset {offset}: {what}")]
     Truncated { file: String, offset: u64, what: String },
@@ -23,6 +26,7 @@ impl Classify for StateError {
     fn kind(&self) -> ErrorKind {
         match self {
             StateError::Descriptor(_) => ErrorKind::UserInput,
+            StateError::Storage(_) => ErrorKind::Unavailable,
             StateError::Value(_) | StateError::Truncated { .. } | StateError::Corrupt { .. } => {
                 ErrorKind::Data
             }

@@ -14,11 +14,13 @@
 
 mod arena;
 mod backend;
+mod bits;
 mod canonical;
 mod children;
 mod codec;
 mod columns;
 mod descriptor;
+mod disk;
 mod entries;
 mod error;
 mod huge;
@@ -44,6 +46,7 @@ mod ttl;
 pub use arena::ValueBytes;
 pub use backend::{CACHED_ROWS, KeyedStateBackend, StateId};
 pub use descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+pub use disk::{RocksDb, StateFile, WorkDirectory};
 pub use pinned::{PinBuffer, Pinned, PinnedColumn, Viewed};
 pub use resolve::{NO_SLOT, Slots};
 pub use rows::{Column, FieldValue, Nulls, Rows};
@@ -65,5 +68,7 @@ pub use operator_state::{OperatorStateBackend, Redistribution};
 
 pub use error::StateError;
 
+#[cfg(test)]
+mod test_backends;
 #[cfg(test)]
 mod testing;

@@ -56,6 +56,13 @@ impl Links {
         true
     }
 
+    /// Replaces the entries of `parent`.
+    pub(crate) fn replace(&mut self, parent: u32, entries: impl Iterator<Item = u32>) {
+        grow_to(&mut self.ends, parent);
+        self.ends[parent as usize] = [NO_SLOT; 2];
+        entries.for_each(|entry| self.append(parent, entry));
+    }
+
     /// The entries of `parent`, in the order in which they were appended.
     pub(crate) fn entries(&self, parent: u32) -> impl Iterator<Item = u32> + '_ {
         let first = self.ends.get(parent as usize).map_or(NO_SLOT, |ends| ends[0]);

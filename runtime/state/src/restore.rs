@@ -3,14 +3,18 @@
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
+use crate::disk::{EntryShape, StoredSnapshot, WorkDirectory};
 use crate::links::Links;
 use crate::resolve::{NO_SLOT, Slots};
+use crate::row_layout::RowLayout;
 use crate::segment::{self, FieldBytes, SegmentRows};
-use crate::snapshot::{FieldIndex, LocalFile, SegmentId, SnapshotIndex, StateIndex};
+use crate::snapshot::{FieldIndex, LocalFile, SegmentId, Snapshot, SnapshotIndex, StateIndex};
 use crate::timers::parse_prefix;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use weir_types::{EncodedKeys, KeyData, KeyEncoder, KeyGroup, SqlField, key_group_of};
+use std::path::Path;
+use std::sync::Arc;
+use weir_types::{EncodedKeys, KeyData, KeyEncoder, KeyGroup, KeyGroupRange, SqlField, key_group_of};
 
 /// A snapshot that was fetched.
 #[derive(Clone, Debug)]
@@ -18,8 +22,10 @@ pub struct RestoredSnapshot {
     pub index: SnapshotIndex,
     /// at least the segments that the index names
     pub segments: BTreeMap<SegmentId, Bytes>,
-    /// the files that [`crate::Snapshot::files`] named, under their own names, where they are now
+    /// the files that [`Snapshot::files`] named, under their own names, where they are now; they are only read
     pub files: Vec<LocalFile>,
+    /// where they were put for this, if they were not on this machine
+    pub directory: Option<Arc<WorkDirectory>>,
     /// names the place it comes from in errors
     pub file: String,
 }
@@ -31,15 +37,50 @@ impl RestoredSnapshot {
         segments: BTreeMap<SegmentId, Bytes>,
         file: impl Into<String>,
     ) -> RestoredSnapshot {
-        RestoredSnapshot { index, segments, files: Vec::new(), file: file.into() }
+        RestoredSnapshot { index, segments, files: Vec::new(), directory: None, file: file.into() }
+    }
+}
+
+impl Snapshot {
+    /// The snapshot as if it had been stored and fetched, its files in a directory below `base`. It is whole only if it
+    /// refers to no segments of an earlier one.
+    ///
+    /// # Errors
+    /// As [`Snapshot::prepare`].
+    pub fn fetched(mut self, base: &Path, file: &str) -> Result<RestoredSnapshot, StateError> {
+        self.prepare()?;
+        let directory = match self.has_files() {
+            true => Some(Arc::new(WorkDirectory::create(base)?)),
+            false => None,
+        };
+        let mut files = Vec::new();
+        let to = directory.as_deref().map_or(base, WorkDirectory::path);
+        for file in self.files() {
+            let path = to.join(&file.name);
+            std::fs::copy(&file.path, &path)
+                .map_err(|error| StateError::Storage(format!("copy {}: {error}", file.path.display())))?;
+            files.push(LocalFile { path, ..file.clone() });
+        }
+        let mut segments = BTreeMap::new();
+        while let Some(segment) = self.next_segment() {
+            segments.insert(segment.id, segment.bytes);
+        }
+        Ok(RestoredSnapshot { index: self.finish(), segments, files, directory, file: file.to_string() })
     }
 }
 
 /// A state of a snapshot that waits to be registered.
 pub(crate) struct Restored {
     index: StateIndex,
-    segments: Vec<(SegmentId, Bytes)>,
+    /// of the whole snapshot
+    key_groups: KeyGroupRange,
+    entries: Entries,
     file: String,
+}
+
+enum Entries {
+    Segments(Vec<(SegmentId, Bytes)>),
+    Files(Arc<StoredSnapshot>),
 }
 
 impl KeyedStateBackend {
@@ -48,11 +89,14 @@ impl KeyedStateBackend {
     ///
     /// # Errors
     /// [`StateError::Descriptor`] for another number of key groups, [`StateError::Truncated`] for a missing
-    /// segment.
+    /// segment, [`StateError::Storage`] for files that cannot be opened.
     pub fn restore(&mut self, snapshots: Vec<RestoredSnapshot>) -> Result<(), StateError> {
         assert!(self.states.is_empty(), "snapshots are restored before states are registered");
+        if !snapshots.is_empty() {
+            self.create_disk()?;
+        }
         for mut snapshot in snapshots {
-            let index = snapshot.index;
+            let index = &snapshot.index;
             if index.max_parallelism != self.max_parallelism {
                 return Err(StateError::Descriptor(format!(
                     "cannot restore {}: it was written with {} key groups and the job has {}; set pipeline.max-parallelism to {}",
@@ -62,6 +106,11 @@ impl KeyedStateBackend {
             if index.key_groups.end <= self.range.start || self.range.end <= index.key_groups.start {
                 continue;
             }
+            let files = match snapshot.files.is_empty() {
+                true => None,
+                false => Some(Arc::new(self.open_stored(&snapshot)?)),
+            };
+            let index = snapshot.index;
             for state in index.states {
                 let mut segments = Vec::with_capacity(state.segments.len());
                 for segment in &state.segments {
@@ -73,11 +122,21 @@ impl KeyedStateBackend {
                     })?;
                     segments.push((id, bytes));
                 }
-                let restored = Restored { segments, file: snapshot.file.clone(), index: state };
+                let entries = match &files {
+                    Some(files) => Entries::Files(files.clone()),
+                    None => Entries::Segments(segments),
+                };
+                let (key_groups, file) = (index.key_groups, snapshot.file.clone());
+                let restored = Restored { index: state, key_groups, entries, file };
                 self.restored.entry(restored.index.name.clone()).or_default().push(restored);
             }
         }
         Ok(())
+    }
+
+    /// Whether a state of this name was restored and waits to be registered.
+    pub fn is_restored(&self, name: &str) -> bool {
+        self.restored.contains_key(name)
     }
 
     /// The names of restored states that no one has registered.
@@ -87,16 +146,23 @@ impl KeyedStateBackend {
 
     /// Loads what was restored for `id`, which has just been registered.
     pub(crate) fn load(&mut self, id: StateId) -> Result<(), StateError> {
-        let Some(parts) = self.restored.remove(&self.states[id.0 as usize].descriptor.name) else {
-            return Ok(());
-        };
+        let name = self.descriptor(id).name.clone();
+        let mut parts = self.restored.remove(&name).unwrap_or_default();
+        parts.iter().try_for_each(|part| self.check_same(id, part))?;
+        if self.disk.is_some() {
+            // Databases are taken over as they are, unless the rows look otherwise now.
+            let with_ttl = self.descriptor(id).ttl_ms.is_some();
+            let as_now = |part: &Restored| part.index.ttl_ms.is_some() == with_ttl;
+            let whole = parts.iter().filter(|part| as_now(part)).filter_map(|part| match &part.entries {
+                Entries::Files(files) => Some((&**files, part.key_groups)),
+                Entries::Segments(_) => None,
+            });
+            let whole: Vec<_> = whole.collect();
+            self.make_family(id, &whole)?;
+            parts.retain(|part| !as_now(part) || matches!(part.entries, Entries::Segments(_)));
+        }
         for part in &parts {
-            self.check_same(id, part)?;
-            for (segment, bytes) in &part.segments {
-                let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
-                let rows = segment::read(bytes, part.index.kind, &file)?;
-                self.load_rows(id, &rows).map_err(|what| StateError::Corrupt { file, offset: 0, what })?;
-            }
+            self.load_part(id, part)?;
         }
         let state = self.state_mut(id);
         let (is_list, kind) = (state.is_list(), state.descriptor.kind);
@@ -105,8 +171,56 @@ impl KeyedStateBackend {
         }
         if kind.is_timers() {
             self.requeue_timers(id);
+            self.load_due(id);
         }
-        Ok(())
+        self.check()
+    }
+
+    /// Loads entries one by one.
+    fn load_part(&mut self, id: StateId, part: &Restored) -> Result<(), StateError> {
+        match &part.entries {
+            Entries::Segments(segments) => {
+                for (segment, bytes) in segments {
+                    let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
+                    let rows = segment::read(bytes, part.index.kind, &file)?;
+                    self.load_rows(id, &rows).map_err(|what| StateError::Corrupt {
+                        file,
+                        offset: 0,
+                        what,
+                    })?;
+                    self.trim();
+                }
+            }
+            Entries::Files(files) => {
+                let name = self.descriptor(id).name.clone();
+                let shape = self.entry_shape(id, part.index.ttl_ms.is_some())?;
+                files.for_each(&name, &shape, self.range, |rows| {
+                    self.load_rows(id, rows).map_err(|what| {
+                        let file = format!("{}, column family {name}", part.file);
+                        StateError::Corrupt { file, offset: 0, what }
+                    })?;
+                    self.trim();
+                    Ok(())
+                })?;
+            }
+        }
+        self.check()
+    }
+
+    /// How the entries of a state lie in a database, with or without times of last access.
+    fn entry_shape(&self, id: StateId, ttl: bool) -> Result<EntryShape, StateError> {
+        let state = self.state(id);
+        let path = std::iter::successors(Some(id), |&id| self.state(id).parent);
+        // A list's entries have no key of their own.
+        let mut levels: Vec<KeyEncoder> =
+            path.filter(|&id| !self.state(id).is_list()).map(|id| self.state(id).encoder.clone()).collect();
+        levels.reverse();
+        Ok(EntryShape {
+            kind: state.descriptor.kind,
+            namespace: state.descriptor.namespace,
+            levels,
+            layout: RowLayout::new(state.layout.key, &state.descriptor.value_fields, ttl)?,
+        })
     }
 
     fn check_same(&self, id: StateId, part: &Restored) -> Result<(), StateError> {
@@ -222,6 +336,7 @@ impl KeyedStateBackend {
             Some(table) => table.slots.lookup(keys, &mut parents),
             None => parents.resize(keys.len(), NO_SLOT),
         }
+        self.load_looked_up(path[0], namespace, keys, &mut parents);
         for (level, &state) in path[1..].iter().enumerate() {
             let mut present = parents.iter().map(|&parent| parent != NO_SLOT);
             own.retain(|_| present.next().unwrap_or(false));
@@ -241,7 +356,9 @@ impl KeyedStateBackend {
             for (&row, &parent) in own.iter().zip(&parents) {
                 let sequence = rows.sequence[row as usize];
                 next_sequence = next_sequence.max(sequence.saturating_add(1));
-                slots.push(table.slots.new_list_row(parent, sequence));
+                let slot = table.slots.new_list_row(parent, sequence);
+                table.links.append(parent, slot);
+                slots.push(slot);
             }
             state.next_sequence = state.next_sequence.max(next_sequence);
             return Ok((own, slots));

@@ -4,7 +4,7 @@
 //! bytes, so that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is
 //! NULL, bit `2 + i` nullable field `i` is NULL.
 
-use crate::descriptor::FieldKind;
+use crate::descriptor::{FieldKind, StateKind};
 use arrow::datatypes::DataType;
 use weir_types::{KeyEncoder, KeyError, KeyShape, SqlField};
 
@@ -24,6 +24,18 @@ impl RowKey {
             KeyShape::Fixed2 { .. } => RowKey::Words(2),
             KeyShape::Fixed3 { .. } => RowKey::Words(3),
             KeyShape::Bytes => RowKey::Bytes,
+        }
+    }
+
+    /// The key of an entry of a state of `kind`, whose keys or map keys are of `shape`.
+    pub(crate) fn of_kind(kind: StateKind, shape: KeyShape) -> RowKey {
+        match kind {
+            StateKind::Value => RowKey::of(shape),
+            StateKind::Map => RowKey::of(shape).under_parent(),
+            // parent and number
+            StateKind::List => RowKey::Words(2),
+            // time, namespace, key
+            StateKind::EventTimers | StateKind::ProcessingTimers => RowKey::Bytes,
         }
     }
 

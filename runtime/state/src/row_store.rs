@@ -1,5 +1,6 @@
 //! Rows by slot number, in pages that are copied on the first write after a snapshot.
 
+use crate::bits::Bits;
 use crate::page::{Page, PagePool};
 use crate::snapshot::Captured;
 use std::collections::BTreeSet;
@@ -50,6 +51,10 @@ pub(crate) struct RowStore {
     write: Vec<*mut u8>,
     /// the segment that holds exactly what the page holds now
     captured: Vec<Option<Arc<Captured>>>,
+    /// slots whose rows were written since they were last taken note of; has room for all slots of the pages
+    changed: Bits,
+    /// of all pages
+    page_bytes: usize,
     /// slots that the pages have room for
     capacity: u32,
     /// slots given out so far: those at or above it have never been used
@@ -77,6 +82,8 @@ impl RowStore {
             read: Vec::new(),
             write: Vec::new(),
             captured: Vec::new(),
+            changed: Bits::default(),
+            page_bytes: 0,
             capacity: 0,
             len: 0,
             free: Vec::new(),
@@ -105,7 +112,25 @@ impl RowStore {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.pages.iter().map(|page| page.bytes()).sum()
+        self.page_bytes
+    }
+
+    /// Slots whose rows were written since their bits were last unset. One more may be set than were.
+    pub(crate) fn changed(&mut self) -> &mut Bits {
+        &mut self.changed
+    }
+
+    pub(crate) fn is_changed(&self, slot: u32) -> bool {
+        self.changed.get(slot)
+    }
+
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// The slots whose bits are set, which are unset.
+    pub(crate) fn take_changes(&mut self) -> Bits {
+        self.changed.take(0, self.capacity)
     }
 
     pub(crate) fn pages(&self) -> &[Arc<Page>] {
@@ -146,12 +171,13 @@ impl RowStore {
     pub(crate) fn row_mut(&mut self, slot: u32) -> *mut u8 {
         assert!(slot < self.capacity, "slot {slot} lies beyond its table");
         let index = (slot >> self.shift) as usize;
-        // SAFETY: a slot below the capacity has a row in a page.
+        // SAFETY: a slot below the capacity has a row in a page, and a bit.
         unsafe {
             let mut page = *self.write.get_unchecked(index);
             if page.is_null() {
                 page = self.make_writable(index);
             }
+            *self.changed.words_mut().add((slot / 64) as usize) |= 1 << (slot % 64);
             page.add((slot & self.mask) as usize * self.stride)
         }
     }
@@ -203,6 +229,7 @@ impl RowStore {
         let all = self.mask + 1;
         if self.pages.is_empty() && self.pools.first_rows < all {
             self.capacity = self.pools.first_rows;
+            self.changed.grow(self.capacity);
             return self.add_page(self.pools.first.page());
         }
         let page = self.pools.others.page();
@@ -212,9 +239,10 @@ impl RowStore {
             // SAFETY: the new page is larger and has no other owner.
             unsafe { std::ptr::copy_nonoverlapping(small.start(), page.start(), small.bytes()) };
             (self.read, self.write, self.captured) = (Vec::new(), Vec::new(), Vec::new());
-            self.capacity = 0;
+            (self.capacity, self.page_bytes) = (0, 0);
         }
         self.capacity += all;
+        self.changed.grow(self.capacity);
         self.add_page(page);
     }
 
@@ -222,6 +250,7 @@ impl RowStore {
         self.read.push(page.start());
         self.write.push(page.start());
         self.captured.push(None);
+        self.page_bytes += page.bytes();
         self.pages.push(page);
     }
 

@@ -67,13 +67,16 @@ impl<'a> Rows<'a> {
     pub(crate) fn byte_column(&self) -> ByteColumn<'a> {
         // SAFETY: as in `table`.
         let store = unsafe { &raw mut (*self.table).rows };
-        // SAFETY: the store is alive, and nothing else refers to it.
+        // SAFETY: the store is alive, and nothing else refers to it. Only bits are written through the pointer.
+        let changed = unsafe { (*store).changed().words_mut() };
+        // SAFETY: as above.
         let pages = unsafe { &*store };
         let (shift, mask, stride) = pages.shape();
         ByteColumn {
             store,
             read: pages.read_pages().as_ptr(),
             write: pages.write_pages().as_ptr(),
+            changed,
             capacity: pages.capacity(),
             shift,
             mask,
@@ -110,6 +113,8 @@ pub(crate) struct ByteColumn<'a> {
     store: *mut RowStore,
     read: *const *mut u8,
     write: *const *mut u8,
+    /// a bit for each slot
+    changed: *mut u64,
     capacity: u32,
     shift: u32,
     mask: u32,
@@ -144,8 +149,11 @@ impl ByteColumn<'_> {
             // point to stay.
             start = unsafe { (*self.store).make_writable(page) };
         }
-        // SAFETY: as above.
-        unsafe { start.add((slot & self.mask) as usize * self.stride) }
+        // SAFETY: as above, and it has a bit.
+        unsafe {
+            *self.changed.add((slot / 64) as usize) |= 1 << (slot % 64);
+            start.add((slot & self.mask) as usize * self.stride)
+        }
     }
 }
 

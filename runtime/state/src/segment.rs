@@ -33,9 +33,24 @@ pub(crate) struct ByteStrings {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Default for ByteStrings {
+    fn default() -> Self {
+        ByteStrings::new()
+    }
+}
+
 impl ByteStrings {
     pub(crate) fn new() -> Self {
         ByteStrings { offsets: vec![0], bytes: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.bytes.clear();
     }
 
     pub(crate) fn of_keys(keys: &EncodedKeys) -> Self {
@@ -108,7 +123,7 @@ pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: 
 
 /// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken
 /// out.
-fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrings> {
+pub(crate) fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrings> {
     let is_list = view.kind == StateKind::List;
     let mut above = Vec::new();
     if let Some(parent) = &view.parent {

@@ -127,7 +127,22 @@ impl SlotTable {
 }
 
 impl KeyedStateBackend {
-    /// Goes on to the next keys of a Value state that have entries in some of `namespaces`: about as many as have
+    /// Keeps the entries of `namespaces` in memory for [`KeyedStateBackend::step`], until `held` is false or they are
+    /// dropped. False if some of them are on disk alone: they cannot be walked through in step.
+    pub fn hold(&mut self, state: StateId, namespaces: &[Namespace], held: bool) -> bool {
+        let in_memory = |namespace: &Namespace| self.entries_in_memory(state, *namespace).is_some();
+        if held && !namespaces.iter().all(in_memory) {
+            return false;
+        }
+        for namespace in namespaces {
+            if let Some(table) = self.state_mut(state).tables.get_mut(namespace) {
+                table.marks.scanned = held;
+            }
+        }
+        true
+    }
+
+    /// Goes on to the next keys of a Value state that have entries in some of `namespaces`, which are held: about as many as have
     /// `limit` entries together. False once there are no more.
     ///
     /// Each key comes in one step with all its entries. The namespaces must not change from step to step.

@@ -60,7 +60,18 @@ impl SlotTable {
     }
 
     pub(crate) fn is_live(&self, slot: u32) -> bool {
-        slot >= self.rows.drained() && slot < self.rows.len() && self.flag(slot, self.layout.live)
+        slot >= self.rows.drained() && self.was_live(slot)
+    }
+
+    /// As [`SlotTable::is_live`], and also true if the entry was drained.
+    pub(crate) fn was_live(&self, slot: u32) -> bool {
+        slot < self.rows.len() && self.flag(slot, self.layout.live)
+    }
+
+    /// Gives the memory of a table without entries back.
+    pub(crate) fn shrink(&mut self, pools: Arc<PagePools>) {
+        debug_assert!(self.rows.live() == 0 && self.rows.drained() == 0);
+        *self = SlotTable::new(self.layout.clone(), pools);
     }
 
     /// A fresh row: live, nullable fields NULL, all others zero. Its key is still to be written.

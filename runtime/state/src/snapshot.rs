@@ -6,6 +6,7 @@ use crate::arena::ArenaView;
 use crate::backend::{KeyedStateBackend, State, StateId, Table};
 use crate::codec::{Writer, open, seal};
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
+use crate::disk::DiskSnapshot;
 use crate::page::Page;
 use crate::row_layout::RowLayout;
 use crate::segment;
@@ -49,6 +50,8 @@ pub struct LocalFile {
     /// where it is on this machine; it stays there until the snapshot is dropped
     pub path: PathBuf,
     pub bytes: u64,
+    /// later snapshots may name it too
+    pub shared: bool,
 }
 
 /// What a snapshot consists of: all that restoring it needs besides the segments.
@@ -210,9 +213,45 @@ pub struct Snapshot {
     max_parallelism: u32,
     states: Vec<(StateIndex, Captures)>,
     work: std::vec::IntoIter<Work>,
+    disk: Option<DiskSnapshot>,
 }
 
 impl Snapshot {
+    /// Does what is to be done on this machine's disk before anything else of the snapshot can be asked for. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`] if the files could not be written.
+    pub fn prepare(&mut self) -> Result<(), StateError> {
+        self.disk.as_mut().map_or(Ok(()), DiskSnapshot::prepare)
+    }
+
+    /// The files that the snapshot consists of besides segments, those included that earlier snapshots named.
+    pub fn files(&self) -> &[LocalFile] {
+        self.disk.as_ref().map_or(&[], DiskSnapshot::files)
+    }
+
+    /// Whether it consists of files: [`Snapshot::prepare`] blocks then, and makes them.
+    pub fn has_files(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// What the snapshot consists of, with entries that are in files as segments: for a place that takes no files. After
+    /// [`Snapshot::prepare`]; blocks too.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]
+    pub fn finish_in_segments(mut self) -> Result<(SnapshotIndex, Vec<Segment>), StateError> {
+        let mut segments: Vec<Segment> = std::iter::from_fn(|| self.next_segment()).collect();
+        let disk = self.disk.take();
+        let mut index = self.finish();
+        if let Some(disk) = disk {
+            let (with_segments, of_files) = disk.segments(&index)?;
+            index = with_segments;
+            segments.extend(of_files.into_iter().map(|(id, bytes)| Segment { id, bytes }));
+        }
+        Ok((index, segments))
+    }
+
     /// Writes the next segment that no earlier checkpoint holds; `None` once there are no more.
     pub fn next_segment(&mut self) -> Option<Segment> {
         for work in self.work.by_ref() {
@@ -226,11 +265,6 @@ impl Snapshot {
             return Some(Segment { id: work.captured.id, bytes });
         }
         None
-    }
-
-    /// The files that the snapshot consists of besides segments, those included that earlier snapshots named.
-    pub fn files(&self) -> &[LocalFile] {
-        &[]
     }
 
     /// What the snapshot consists of.
@@ -265,6 +299,9 @@ impl KeyedStateBackend {
     /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher
     /// than that of any snapshot before.
     pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
+        if self.disk.is_some() {
+            return self.snapshot_files(checkpoint);
+        }
         if mode == SnapshotMode::Full {
             self.full.insert(checkpoint);
         }
@@ -317,7 +354,22 @@ impl KeyedStateBackend {
             views.push(own_views);
         }
         let (key_groups, max_parallelism) = (self.range, self.max_parallelism);
-        Snapshot { checkpoint, key_groups, max_parallelism, states, work: work.into_iter() }
+        Snapshot { checkpoint, key_groups, max_parallelism, states, work: work.into_iter(), disk: None }
+    }
+
+    /// A snapshot whose entries are all in files.
+    fn snapshot_files(&mut self, checkpoint: CheckpointId) -> Snapshot {
+        let disk = self.snapshot_disk(checkpoint);
+        let parent = |state: &State| state.parent.map(|parent| self.descriptor(parent).name.clone());
+        let states = self.states.iter().map(|state| (index_of(state, parent(state)), Captures::new()));
+        Snapshot {
+            checkpoint,
+            key_groups: self.range,
+            max_parallelism: self.max_parallelism,
+            states: states.collect(),
+            work: Vec::new().into_iter(),
+            disk,
+        }
     }
 
     /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to
@@ -341,6 +393,14 @@ impl KeyedStateBackend {
         for state in &mut self.states {
             state.tables.values_mut().for_each(|table| table.slots.rows.forget(written_by));
         }
+    }
+
+    /// A table as it is now, with the tables that it hangs under. Nothing keeps it from being changed.
+    pub(crate) fn view(&self, id: StateId, namespace: Namespace) -> Arc<TableView> {
+        let state = self.state(id);
+        let parent = state.parent.map(|parent| self.view(parent, namespace));
+        let (kind, table) = (state.descriptor.kind, &state.tables[&namespace]);
+        view(table, kind, &state.layout, state.shape(), namespace, parent, true)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::resolve::Slots;
 use std::cmp::Reverse;
-use weir_types::{EncodedKeys, KeyData, KeyShape, SqlField};
+use weir_types::{EncodedKeys, KeyData, SqlField};
 
 /// Time (i64, sign flipped, big endian), whether there is a window u8, its end as the time.
 pub(crate) const PREFIX_BYTES: usize = 17;
@@ -27,11 +27,13 @@ pub struct DueTimers {
     pub namespaces: Vec<Namespace>,
 }
 
-fn ordered(value: i64) -> [u8; 8] {
+/// Bytes that are ordered as the numbers are.
+pub(crate) fn ordered(value: i64) -> [u8; 8] {
     (value as u64 ^ 1 << 63).to_be_bytes()
 }
 
-fn number(bytes: &[u8]) -> i64 {
+/// The number of the bytes of [`ordered`].
+pub(crate) fn number(bytes: &[u8]) -> i64 {
     (bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)) ^ 1 << 63) as i64
 }
 
@@ -121,6 +123,7 @@ impl KeyedStateBackend {
             let position = position as usize;
             state.due.push(Reverse((times_ms[position], found.slots[position])));
         }
+        self.load_due(timers);
     }
 
     /// Deletes the timer of each key at its time, if there is one.
@@ -135,9 +138,11 @@ impl KeyedStateBackend {
         let mut slots = Vec::new();
         let table = &mut self.state_mut(timers).table_mut(Namespace::Void).slots;
         table.lookup(&keys, &mut slots);
+        self.bury_timers(timers, &keys, &slots);
         slots.retain(|&slot| slot != crate::NO_SLOT);
-        table.delete(&slots, KeyShape::Bytes, false);
+        self.remove_entries(timers, Namespace::Void, &slots);
         self.drop_stale(timers);
+        self.load_due(timers);
     }
 
     /// Takes timers that no longer exist off the top of the queue, so that the top is the earliest that does.
@@ -181,11 +186,12 @@ impl KeyedStateBackend {
             offsets.push(bytes.len() as u32);
             slots.push(slot);
             self.drop_stale(timers);
+            self.load_due(timers);
         }
         if times_ms.is_empty() {
             return None;
         }
-        self.state_mut(timers).table_mut(Namespace::Void).slots.delete(&slots, KeyShape::Bytes, false);
+        self.remove_entries(timers, Namespace::Void, &slots);
         self.drop_stale(timers);
         let keys = encoder.from_canonical(&offsets, &bytes);
         let keys = keys

@@ -70,7 +70,14 @@ impl KeyedStateBackend {
             .collect();
         cursor.set_position(if to == slots.rows.len() { 0 } else { to });
         self.delete(state, namespace, &expired);
-        expired.len()
+        let swept = expired.len();
+        if !self.table(state, namespace).is_some_and(|table| table.marks.partly) {
+            return swept;
+        }
+        let last = cursor.last().to_vec();
+        let (on_disk, last) = self.sweep_disk(state, namespace, &last, limit, expired_until);
+        cursor.set_last(last);
+        swept + on_disk
     }
 }
 

@@ -1,6 +1,7 @@
 //! The job that the planner hands to the runtime: operators, edges, and what each operator does.
 
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
+use crate::state_backend::StateBackendSettings;
 use crate::{
     AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, OperatorId, SqlType, TableDescriptor, WindowSpec,
 };
@@ -454,6 +455,8 @@ pub struct JobSettings {
     pub recovery: RecoverySettings,
     /// `restart-strategy.*`
     pub restart: RestartStrategy,
+    /// `state.backend.*`
+    pub state_backend: StateBackendSettings,
     /// `table.local-time-zone`
     pub time_zone: Arc<str>,
     /// `table.exec.state.ttl`; 0: never
@@ -475,6 +478,7 @@ impl Default for JobSettings {
             checkpointing: CheckpointSettings::default(),
             recovery: RecoverySettings::default(),
             restart: RestartStrategy::Never,
+            state_backend: StateBackendSettings::Heap,
             time_zone: "UTC".into(),
             state_ttl_ms: 0,
             source_idle_timeout_ms: 0,

@@ -263,6 +263,14 @@ impl KeyEncoder {
         decode::decode(self, keys)
     }
 
+    /// The length of the canonical key that `bytes` begin with; they may go on behind it.
+    ///
+    /// # Errors
+    /// [`KeyError::Corrupt`] if they begin with none.
+    pub fn canonical_len(&self, bytes: &[u8]) -> Result<usize, KeyError> {
+        decode::canonical_len(self, bytes)
+    }
+
     /// Keys from their canonical bytes, key `i` being `bytes[offsets[i]..offsets[i + 1]]`, in this encoder's
     /// shape.
     ///

@@ -24,6 +24,7 @@ mod metrics;
 mod quantity;
 mod settings;
 mod sql_type;
+mod state_backend;
 mod table;
 pub mod text;
 mod window;
@@ -49,6 +50,7 @@ pub use job_graph::{
 pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
 };
+pub use state_backend::{CompactionStyle, Compression, RocksDbSettings, StateBackendSettings};
 pub use window::{Millis, WindowSpec};
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};

@@ -6,6 +6,7 @@
 
 mod checkpointing;
 mod registry;
+mod state_backend;
 #[cfg(test)]
 mod tests;
 
@@ -28,8 +29,12 @@ pub enum SettingType {
     Bytes,
     /// a decimal number, at least this
     Number(&'static str),
+    /// a decimal number from 0 to 1
+    Share,
     /// one of these, in any case
     Choice(&'static [&'static str]),
+    /// some of these, in any case, with `;` between them
+    List(&'static [&'static str]),
     /// a name of the IANA time zone database, or an offset
     TimeZone,
     Text,
@@ -182,8 +187,10 @@ impl Settings {
         let defaults = JobSettings::default();
         let checkpointing = self.checkpointing();
         let parallelism = count("table.exec.resource.default-parallelism").or(count("parallelism.default"));
+        let parallelism = parallelism.unwrap_or(defaults.parallelism);
         JobSettings {
-            parallelism: parallelism.unwrap_or(defaults.parallelism),
+            parallelism,
+            state_backend: self.state_backend(parallelism),
             max_parallelism: count("pipeline.max-parallelism").unwrap_or(defaults.max_parallelism),
             batch_timeout_ms: self.duration_ms("pipeline.batch-timeout"),
             time_zone: Arc::from(self.time_zone()),
@@ -222,11 +229,14 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
             (Ok(number), Ok(least)) if number.is_finite() && number >= least => Ok(value.to_string()),
             _ => wrong(format!("'{value}' is not a number of at least {least}")),
         },
-        SettingType::Choice(choices) => {
-            match choices.iter().find(|choice| choice.eq_ignore_ascii_case(value)) {
-                Some(choice) => Ok(choice.to_string()),
-                None => wrong(format!("'{value}' is not one of '{}'", choices.join("', '"))),
-            }
+        SettingType::Share => match value.parse::<f64>() {
+            Ok(number) if (0.0..=1.0).contains(&number) => Ok(value.to_string()),
+            _ => wrong(format!("'{value}' is not a number from 0 to 1")),
+        },
+        SettingType::Choice(choices) => choice(choices, value).or_else(wrong),
+        SettingType::List(choices) => {
+            let parts = value.split(';').map(|part| choice(choices, part.trim()));
+            parts.collect::<Result<Vec<_>, _>>().map(|parts| parts.join(";")).or_else(wrong)
         }
         SettingType::TimeZone => match TimeZone::from_str(value) {
             Ok(zone) => Ok(zone.to_string()),
@@ -235,6 +245,14 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
             )),
         },
         SettingType::Text => Ok(value.to_string()),
+    }
+}
+
+/// `value` as it is spelt among `choices`.
+fn choice(choices: &[&str], value: &str) -> Result<String, String> {
+    match choices.iter().find(|choice| choice.eq_ignore_ascii_case(value)) {
+        Some(choice) => Ok(choice.to_string()),
+        None => Err(format!("'{value}' is not one of '{}'", choices.join("', '"))),
     }
 }
 

@@ -52,6 +52,22 @@ pub(super) fn end(file: Option<File>, path: &Path) -> Result<(), FileError> {
     sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
+/// Two names for one file where that can be, otherwise two files.
+pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<u64, FileError> {
+    let parent = make_parent(to)?;
+    match std::fs::hard_link(from, to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(FileError::Other("it exists already".to_string()));
+        }
+        Err(_) => return copy(from, to),
+    }
+    let file = File::open(to)?;
+    file.sync_all()?;
+    sync_directory(&parent)?;
+    Ok(file.metadata()?.len())
+}
+
 pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, FileError> {
     let parent = make_parent(to)?;
     let mut source = File::open(from)?;

@@ -68,6 +68,7 @@ fn config(directory: Option<Directory>) -> StoreConfig {
         inline_bytes: 1000,
         write_buffer_bytes: 4096,
         memory_state_bytes: 5 << 20,
+        workspace: Workspace::of(&Environment::new()),
         retained: 1,
     }
 }

@@ -3,14 +3,15 @@
 use super::pack::{Pack, PackFile, Packed};
 use super::{CheckpointStore, Known};
 use crate::CheckpointError;
-use crate::directory::Directory;
+use crate::directory::{Directory, blocking};
 use crate::handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 use crate::snapshot::{OperatorSnapshot, SubtaskSnapshot, TaskId};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use weir_state::{SegmentId, Snapshot};
+use weir_state::{LocalFile, SegmentId, Snapshot};
 use weir_types::{Barrier, CheckpointKind, OperatorId, SubtaskIndex};
 
 /// Where the files of one task's snapshot go.
@@ -125,10 +126,14 @@ impl CheckpointStore {
         target: &Target,
         operator: &OperatorId,
         subtask: SubtaskIndex,
-        mut snapshot: Snapshot,
+        snapshot: Snapshot,
         name: &str,
         written: &mut Vec<Arc<StoredFile>>,
     ) -> Result<(KeyedHandle, u64), CheckpointError> {
+        let mut snapshot = prepared(snapshot).await?;
+        if target.directories.is_none() && snapshot.has_files() {
+            return in_memory(snapshot).await;
+        }
         let mut pack = Pack::new(self.pack_file(target, true, name));
         let mut packed: BTreeMap<SegmentId, Packed> = BTreeMap::new();
         while let Some(segment) = snapshot.next_segment() {
@@ -185,31 +190,33 @@ impl CheckpointStore {
         snapshot: &Snapshot,
         written: &mut Vec<Arc<StoredFile>>,
     ) -> Result<(Vec<(String, Arc<StoredFile>)>, u64), CheckpointError> {
-        let mut files = Vec::new();
-        let mut new_bytes = 0;
+        let Some(directories) = &target.directories else { return Ok((Vec::new(), 0)) };
+        let may_share = target.barrier.kind == CheckpointKind::Incremental;
+        let known =
+            |file: &LocalFile| self.state().known.files.get(&file.name).filter(|_| may_share).cloned();
+        let (mut files, mut uploads) = (Vec::new(), Vec::new());
         for file in snapshot.files() {
-            let known = match target.barrier.kind {
-                CheckpointKind::Incremental => self.state().known.files.get(&file.name).cloned(),
-                CheckpointKind::Full | CheckpointKind::Savepoint => None,
-            };
-            if let Some(known) = known {
-                files.push((file.name.clone(), known));
-                continue;
+            match known(file) {
+                Some(known) => files.push((file.name.clone(), known)),
+                None => uploads.push(upload_file(target.barrier, directories, file)),
             }
-            let Some((_, directory)) = &target.directories else {
-                let reason =
-                    "files of state cannot be kept in memory: set 'execution.checkpointing.dir'".to_string();
-                return Err(CheckpointError::Failed { checkpoint: target.barrier.id, reason });
-            };
-            // an earlier checkpoint may have begun to write it, and failed
-            let name = format!("{}-{}", target.barrier.id, file.name);
-            let bytes = directory.upload(&name, &file.path).await?;
-            let stored = Arc::new(StoredFile { directory: directory.clone(), name, bytes });
-            written.push(stored.clone());
-            files.push((file.name.clone(), stored));
-            new_bytes += bytes;
         }
-        Ok((files, new_bytes))
+        let uploads = futures::stream::iter(uploads);
+        // All of them come to an end, so that it is known which are there.
+        let uploaded: Vec<_> =
+            uploads.buffer_unordered(self.config.workspace.transfers.max(1)).collect().await;
+        let (mut new_bytes, mut failure) = (0, None);
+        for result in uploaded {
+            match result {
+                Ok((name, stored)) => {
+                    new_bytes += stored.bytes;
+                    written.push(stored.clone());
+                    files.push((name, stored));
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok((files, new_bytes)), Err)
     }
 
     fn pack_file(&self, target: &Target, shared: bool, suffix: &str) -> Option<PackFile> {
@@ -244,6 +251,35 @@ impl OperatorHandle {
         });
         keyed.sum::<u64>() + self.operator_state.as_ref().map_or(0, Location::length)
     }
+}
+
+/// A snapshot whose files are there.
+async fn prepared(mut snapshot: Snapshot) -> Result<Snapshot, CheckpointError> {
+    if !snapshot.has_files() {
+        return Ok(snapshot);
+    }
+    let prepare = move || snapshot.prepare().map(|()| snapshot);
+    Ok(blocking(prepare).await??)
+}
+
+/// Where there are no files, entries in files become segments.
+async fn in_memory(snapshot: Snapshot) -> Result<(KeyedHandle, u64), CheckpointError> {
+    let (index, segments) = blocking(move || snapshot.finish_in_segments()).await??;
+    let bytes = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
+    let segments = segments.into_iter().map(|segment| (segment.id, Location::Inline(segment.bytes)));
+    Ok((KeyedHandle { index, segments: segments.collect(), files: Vec::new() }, bytes))
+}
+
+async fn upload_file(
+    barrier: Barrier,
+    (own, shared): &(Directory, Directory),
+    file: &LocalFile,
+) -> Result<(String, Arc<StoredFile>), CheckpointError> {
+    let directory = if file.shared { shared } else { own };
+    // an earlier checkpoint may have begun to write it, and failed
+    let name = format!("{}-{}", barrier.id, file.name);
+    let bytes = directory.upload(&name, &file.path).await?;
+    Ok((file.name.clone(), Arc::new(StoredFile { directory: directory.clone(), name, bytes })))
 }
 
 /// Lets other tasks of the thread run.

@@ -126,7 +126,7 @@ impl Join {
         let keys = own.encode(batch.rows(), &context.keyed)?;
         let with_keys = if self.nulls_match { None } else { rows_with_keys(batch.rows(), &own.spec.keys) };
         let mut found = Vec::new();
-        other.lookup(&keys, &context.keyed, &mut found)?;
+        other.lookup(&keys, &mut context.keyed, &mut found)?;
         if let Some(with_keys) = &with_keys {
             let mut valid = vec![false; found.len()];
             with_keys.iter().for_each(|row| valid[*row as usize] = true);
@@ -136,7 +136,7 @@ impl Join {
                 .filter(|(_, valid)| !**valid)
                 .for_each(|(key, _)| *key = side::NO_KEY);
         }
-        let groups = Groups::new(&found, other, &context.keyed)?;
+        let groups = Groups::new(&found, other, &mut context.keyed)?;
         let key_columns: Vec<ArrayRef> =
             own.spec.keys.iter().map(|key| batch.rows().column(*key).clone()).collect();
         let mut all_matches = Vec::with_capacity(batch.num_rows());

@@ -65,10 +65,16 @@ pub(super) struct Groups {
 
 impl Groups {
     /// `keys`: for each row of the batch the slot of its key on the other side, or [`NO_KEY`].
-    pub(super) fn new(keys: &[u32], other: &Side, keyed: &KeyedStateBackend) -> Result<Self, OperatorError> {
+    pub(super) fn new(
+        keys: &[u32],
+        other: &Side,
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<Self, OperatorError> {
         let mut grouping = crate::grouping::Grouping::default();
         grouping.group(keys);
         let mut groups = Groups { ends: Vec::new(), slots: Vec::new(), of_row: grouping.groups };
+        let known: Vec<u32> = grouping.slots.iter().copied().filter(|key| *key != NO_KEY).collect();
+        other.prefetch(&known, keyed)?;
         for key in grouping.slots {
             if key != NO_KEY {
                 other.rows_of(key, keyed, &mut groups.slots)?;

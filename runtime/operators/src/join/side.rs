@@ -153,10 +153,16 @@ impl Side {
     pub(super) fn lookup(
         &self,
         keys: &EncodedKeys,
-        keyed: &KeyedStateBackend,
+        keyed: &mut KeyedStateBackend,
         out: &mut Vec<u32>,
     ) -> Result<(), OperatorError> {
         keyed.lookup(self.states()?.0, VOID, keys, out);
+        Ok(())
+    }
+
+    /// The rows under these keys are going to be asked for.
+    pub(super) fn prefetch(&self, keys: &[u32], keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
+        keyed.prefetch_under(self.states()?.1, VOID, keys);
         Ok(())
     }
 
@@ -164,7 +170,7 @@ impl Side {
     pub(super) fn rows_of(
         &self,
         key: u32,
-        keyed: &KeyedStateBackend,
+        keyed: &mut KeyedStateBackend,
         out: &mut Vec<u32>,
     ) -> Result<(), OperatorError> {
         keyed.entries_under(self.states()?.1, VOID, key, out);

@@ -221,6 +221,7 @@ impl Over {
     ) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
         let states = self.states()?;
         let (mut all, mut ends) = (Vec::new(), Vec::new());
+        keyed.prefetch_under(states.rows, VOID, partitions);
         for partition in partitions {
             keyed.entries_under(states.rows, VOID, *partition, &mut all);
             ends.push(all.len());

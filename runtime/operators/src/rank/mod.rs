@@ -114,6 +114,7 @@ impl Rank {
     fn load(&self, keyed: &mut KeyedStateBackend) -> Result<Loaded, OperatorError> {
         let rows = self.states()?.1;
         let (mut slots, mut ends) = (Vec::new(), Vec::new());
+        keyed.prefetch_under(rows, VOID, &self.grouping.slots);
         for partition in &self.grouping.slots {
             keyed.entries_under(rows, VOID, *partition, &mut slots);
             ends.push(slots.len());

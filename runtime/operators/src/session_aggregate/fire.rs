@@ -1,11 +1,12 @@
 //! Sessions that are over.
 
-use super::{END, ROWS, START, SessionAggregate, fires_at};
+use super::{END, ROWS, START, SessionAggregate, States};
 use crate::calc::batch_of;
 use crate::window_table_function::timestamp_column;
 use crate::{OperatorContext, OperatorError, Output, Progress};
 use arrow::array::{ArrayRef, RecordBatch};
-use weir_state::{Namespace, PinBuffer};
+use std::collections::BTreeSet;
+use weir_state::{DueTimers, NO_SLOT, Namespace, PinBuffer};
 use weir_types::{ChangelogBatch, WindowProperty};
 
 impl SessionAggregate {
@@ -15,38 +16,70 @@ impl SessionAggregate {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        let table = self.states()?.sessions.state;
-        let rows = context.keyed.rows(table, Namespace::Void);
-        let ends = rows.column::<i64>(END);
-        let (zone, event_time) = (self.zone, self.rowtime.is_some());
-        let fires_at = |end: i64| fires_at(zone, event_time, end);
-        let mut slots: Vec<u32> = Vec::new();
-        while slots.len() < context.batch_rows
-            && let Some(mut due) = self.ends.first_entry()
-            && fires_at(*due.key()) <= self.progress
-        {
-            let end = *due.key();
-            let wanted = context.batch_rows - slots.len();
-            let first = due.get().len().saturating_sub(wanted);
-            // A session that has grown or is gone stands here with an end that it does not have, or twice.
-            let live =
-                due.get_mut().drain(first..).filter(|slot| rows.is_live(*slot) && ends.get(*slot) == end);
-            let start = slots.len();
-            slots.extend(live);
-            slots[start..].sort_unstable();
-            slots.dedup();
-            if due.get().is_empty() {
-                due.remove();
+        let timers = self.states()?.timers;
+        loop {
+            let Some(due) = context.keyed.pop_timers(timers, self.progress, context.batch_rows) else {
+                return Ok(Progress::Done);
+            };
+            let slots = self.sessions_over(&due, context)?;
+            if slots.is_empty() {
+                context.keyed.trim();
+                continue;
+            }
+            if let Some(batch) = self.session_rows(&slots, context)? {
+                output.batch(ChangelogBatch::insert_only(batch));
+            }
+            self.delete(&slots, context)?;
+            return Ok(Progress::More);
+        }
+    }
+
+    /// The sessions that are over by the last of the timers `due`, of the keys of these timers, in the order of their
+    /// ends. The other sessions of these keys get timers at their ends.
+    ///
+    /// All sessions that are over by then are among them: each has a timer at its end or before.
+    fn sessions_over(
+        &self,
+        due: &DueTimers,
+        context: &mut OperatorContext,
+    ) -> Result<Vec<u32>, OperatorError> {
+        let States { keys, sessions, timers } = self.states()?;
+        let (keyed, void) = (&mut context.keyed, Namespace::Void);
+        let until = due.times_ms.last().copied().unwrap_or(i64::MIN);
+        let mut parents = Vec::new();
+        keyed.lookup(*keys, void, &due.keys, &mut parents);
+        let known: Vec<u32> = parents.iter().copied().filter(|parent| *parent != NO_SLOT).collect();
+        keyed.prefetch_under(sessions.state, void, &known);
+        // The sessions of a timer's key may be gone, and a key may have several timers.
+        let mut seen = BTreeSet::new();
+        let (mut slots, mut ends_of) = (Vec::new(), Vec::new());
+        for (row, parent) in parents.into_iter().enumerate() {
+            if parent != NO_SLOT && seen.insert(parent) {
+                keyed.entries_under(sessions.state, void, parent, &mut slots);
+                ends_of.push((row as u32, slots.len()));
             }
         }
-        if slots.is_empty() {
-            return Ok(Progress::Done);
+        let ends = keyed.rows(sessions.state, void).column::<i64>(END);
+        let (mut over, mut later, mut times) = (Vec::new(), Vec::new(), Vec::new());
+        let mut from = 0;
+        for (row, to) in ends_of {
+            for slot in &slots[from..to] {
+                let end = ends.get(*slot);
+                let time = self.fires_at(end);
+                if time <= until {
+                    over.push((end, *slot));
+                } else {
+                    later.push(row);
+                    times.push(time);
+                }
+            }
+            from = to;
         }
-        if let Some(batch) = self.session_rows(&slots, context)? {
-            output.batch(ChangelogBatch::insert_only(batch));
+        if !later.is_empty() {
+            keyed.add_timers(*timers, &due.keys.take(&later), &times, void);
         }
-        self.delete(&slots, context)?;
-        Ok(Progress::More)
+        over.sort_unstable();
+        Ok(over.into_iter().map(|(_, slot)| slot).collect())
     }
 
     /// Deletes sessions, and keys that have no more.

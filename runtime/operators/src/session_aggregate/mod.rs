@@ -19,12 +19,14 @@ use arrow::array::{ArrayRef, TimestampMillisecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use sessions::{Joined, Sessions};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_state::{NO_SLOT, Namespace, NamespaceKind, PinBuffer, ScanCursor, Slots, StateDescriptor, StateId};
+use weir_state::{
+    CACHED_ROWS, KeyedStateBackend, NO_SLOT, Namespace, NamespaceKind, PinBuffer, ScanCursor, Slots,
+    StateDescriptor, StateId, TimeDomain,
+};
 use weir_types::{
-    ChangelogBatch, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark, WindowAggregateSpec,
-    WindowTime,
+    ChangelogBatch, EncodedKeys, OperatorId, OperatorMetrics, SqlField, SqlType, Watermark,
+    WindowAggregateSpec, WindowTime,
 };
 
 /// Fields of a session in front of its accumulators.
@@ -51,9 +53,6 @@ pub(crate) struct SessionAggregate {
     states: Option<States>,
     /// how far time has come: the watermark, or the clock at the last timer
     progress: i64,
-    /// the ends of sessions and their slots; some are out of date. Made from the state when the operator is
-    /// opened.
-    ends: BTreeMap<i64, Vec<u32>>,
     scratch: Scratch,
 }
 
@@ -61,6 +60,9 @@ struct States {
     keys: StateId,
     /// under each key its sessions, by the time of the row that began them
     sessions: AccumulatorTable,
+    /// For each session one by its key, at the time when it is over, or at an earlier one: rows that extend a session
+    /// leave its timer alone, and when that is due it is set anew.
+    timers: StateId,
 }
 
 struct Scratch {
@@ -115,7 +117,6 @@ impl SessionAggregate {
             set,
             states: None,
             progress: Watermark::NONE.0,
-            ends: BTreeMap::new(),
             scratch,
         })
     }
@@ -143,13 +144,13 @@ impl SessionAggregate {
         Ok(times)
     }
 
-    /// The open sessions of the keys of a batch. Those that a restart left over are due, and no row joins
+    /// The keys of a batch and their open sessions. Those that a restart left over are due, and no row joins
     /// them.
     fn load_sessions(
         &mut self,
         batch: &ChangelogBatch,
         context: &mut OperatorContext,
-    ) -> Result<Sessions, OperatorError> {
+    ) -> Result<(EncodedKeys, Sessions), OperatorError> {
         let (keys_state, table) = (self.states()?.keys, self.states()?.sessions.state);
         let (keyed, void) = (&mut context.keyed, Namespace::Void);
         let count = if self.spec.keys.is_empty() { 1 } else { batch.num_rows() };
@@ -165,6 +166,7 @@ impl SessionAggregate {
         }
         let mut sessions = Sessions::new(grouping.slots.len(), self.gap_ms);
         let (mut slots, mut ends) = (Vec::new(), Vec::new());
+        keyed.prefetch_under(table, void, &grouping.slots);
         for parent in &grouping.slots {
             keyed.entries_under(table, void, *parent, &mut slots);
             ends.push(slots.len());
@@ -181,26 +183,28 @@ impl SessionAggregate {
             }
             from = to;
         }
-        Ok(sessions)
+        Ok((keys, sessions))
     }
 
     /// Counts rows `from..to` into the sessions that they were assigned to.
     fn flush(
         &mut self,
         batch: &ChangelogBatch,
+        encoded: &EncodedKeys,
         (from, to): (usize, usize),
         assigned: &[u32],
         sessions: &mut Sessions,
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
         let count_word = self.count_word();
-        let table = match &mut self.states {
-            Some(states) => &mut states.sessions,
-            None => return Err(OperatorError::internal("an operator was not opened")),
+        let (zone, event_time) = (self.zone, self.rowtime.is_some());
+        let Some(States { sessions: table, timers, .. }) = &mut self.states else {
+            return Err(OperatorError::internal("an operator was not opened"));
         };
         let Scratch { found, keys, sessions: grouping, rows, pins, .. } = &mut self.scratch;
         let (keyed, void) = (&mut context.keyed, Namespace::Void);
         let (mut fresh, mut parents, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut fresh_rows, mut times) = (Vec::new(), Vec::new());
         let mut picked = Vec::new();
         for (row, &session) in assigned.iter().enumerate().take(to).skip(from) {
             if session == NO_SLOT {
@@ -211,6 +215,8 @@ impl SessionAggregate {
                 fresh.push(session);
                 parents.push(keys.slots[keys.groups[row] as usize]);
                 firsts.push(first);
+                fresh_rows.push(if encoded.len() == 1 { 0 } else { row as u32 });
+                times.push(fires_at(zone, event_time, sessions.get(session).end));
             }
         }
         if picked.is_empty() {
@@ -222,6 +228,7 @@ impl SessionAggregate {
         for (session, slot) in fresh.iter().zip(&found.slots) {
             sessions.set_slot(*session, *slot);
         }
+        keyed.add_timers(*timers, &encoded.take(&fresh_rows), &times, void);
         let slots: Vec<u32> = picked.iter().map(|row| sessions.get(assigned[*row as usize]).slot).collect();
         grouping.group(&slots);
         if picked.len() == batch.num_rows() {
@@ -231,6 +238,26 @@ impl SessionAggregate {
         let part = take_record_batch(batch.rows(), &UInt32Array::from(picked))?;
         let part = ChangelogBatch::new(part, kinds);
         accumulate(&self.set, keyed, (table, void), grouping, (rows, pins), &part, count_word)
+    }
+
+    /// Adds a timer for each session that was restored.
+    fn add_timers(&self, keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
+        let States { keys, sessions, timers } = self.states()?;
+        let void = Namespace::Void;
+        let (mut cursor, mut parents, mut slots) = (ScanCursor::default(), Vec::new(), Vec::new());
+        while keyed.scan(*keys, void, &mut cursor, CACHED_ROWS, &mut parents) {
+            let encoded = keyed.keys(*keys, void, &parents);
+            slots.clear();
+            let mut rows = Vec::new();
+            for (row, parent) in parents.iter().enumerate() {
+                keyed.entries_under(sessions.state, void, *parent, &mut slots);
+                rows.resize(slots.len(), row as u32);
+            }
+            let ends = keyed.rows(sessions.state, void).column::<i64>(END);
+            let times: Vec<i64> = slots.iter().map(|slot| self.fires_at(ends.get(*slot))).collect();
+            keyed.add_timers(*timers, &encoded.take(&rows), &times, void);
+        }
+        Ok(())
     }
 
     /// Session `into` takes up what session `from` has seen, and `from` is gone from the state.
@@ -259,26 +286,26 @@ impl Operator for SessionAggregate {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
         let keyed = &mut context.keyed;
         let fields = key_fields(&self.spec.keys, &self.input)?;
+        let keys = format!("{}/keys", self.name);
         let keys =
-            StateDescriptor::value(format!("{}/keys", self.name), fields, NamespaceKind::Void, Vec::new());
-        let keys = keyed.register(keys)?;
+            keyed.register(StateDescriptor::value(keys, fields.clone(), NamespaceKind::Void, Vec::new()))?;
         let sessions = StateDescriptor::map(
             format!("{}/sessions", self.name),
             vec![SqlField::new("first_row_time", SqlType::Timestamp(3), false)],
             self.set.fields().to_vec(),
         );
+        let timers = format!("{}/timers", self.name);
+        // The first version that wrote checkpoints had no timers here.
+        let lacks_timers = keyed.is_restored(&sessions.name) && !keyed.is_restored(&timers);
         let state = keyed.register_under(keys, sessions)?;
         let name = format!("{}/distinct", self.name);
         let retracts = self.spec.input_retracts;
         let distincts = DistinctMaps::register(keyed, state, &name, &self.set, &self.input, retracts)?;
-        let (mut cursor, mut slots) = (ScanCursor::default(), Vec::new());
-        while keyed.scan(state, Namespace::Void, &mut cursor, 4096, &mut slots) {
-            let ends = keyed.rows(state, Namespace::Void).column::<i64>(END);
-            slots.iter().for_each(|slot| self.ends.entry(ends.get(*slot)).or_default().push(*slot));
-        }
-        self.states = Some(States { keys, sessions: AccumulatorTable { state, distincts } });
+        let domain = if self.rowtime.is_some() { TimeDomain::EventTime } else { TimeDomain::ProcessingTime };
+        let timers = keyed.register_timers(timers, fields, domain)?;
+        self.states = Some(States { keys, sessions: AccumulatorTable { state, distincts }, timers });
         self.progress = load_progress(&self.name, context);
-        Ok(())
+        if lacks_timers { self.add_timers(&mut context.keyed) } else { Ok(()) }
     }
 
     fn on_batch(
@@ -289,7 +316,7 @@ impl Operator for SessionAggregate {
         _output: &mut Output,
     ) -> Result<(), OperatorError> {
         let times = self.times(&batch, context.clock.now_ms())?;
-        let mut sessions = self.load_sessions(&batch, context)?;
+        let (keys, mut sessions) = self.load_sessions(&batch, context)?;
         let mut assigned = vec![NO_SLOT; batch.num_rows()];
         let mut late = 0;
         let mut flushed = 0;
@@ -307,14 +334,14 @@ impl Operator for SessionAggregate {
                 }
                 Joined::One(session) => assigned[row] = session,
                 Joined::Two { from, into } => {
-                    self.flush(&batch, (flushed, row), &assigned, &mut sessions, context)?;
+                    self.flush(&batch, &keys, (flushed, row), &assigned, &mut sessions, context)?;
                     flushed = row;
                     self.merge(sessions.get(from).slot, sessions.get(into).slot, context)?;
                     assigned[row] = into;
                 }
             }
         }
-        self.flush(&batch, (flushed, batch.num_rows()), &assigned, &mut sessions, context)?;
+        self.flush(&batch, &keys, (flushed, batch.num_rows()), &assigned, &mut sessions, context)?;
         OperatorMetrics::add(&context.metrics.late_rows, late);
         let states = self.states()?;
         let rows = context.keyed.rows(states.sessions.state, Namespace::Void);
@@ -322,7 +349,6 @@ impl Operator for SessionAggregate {
         for session in sessions.changed() {
             starts.set(session.slot, session.start);
             ends.set(session.slot, session.end);
-            self.ends.entry(session.end).or_default().push(session.slot);
         }
         self.forget_keys_without_sessions(context, late)
     }
@@ -362,11 +388,11 @@ impl Operator for SessionAggregate {
         self.advance(context, output)
     }
 
-    fn next_processing_timer(&self, _context: &OperatorContext) -> Option<i64> {
+    fn next_processing_timer(&self, context: &OperatorContext) -> Option<i64> {
         if self.rowtime.is_some() {
             return None;
         }
-        self.ends.first_key_value().map(|(end, _)| self.fires_at(*end))
+        context.keyed.next_timer_ms(self.states.as_ref()?.timers)
     }
 
     fn snapshot(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {

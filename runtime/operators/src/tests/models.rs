@@ -4,7 +4,7 @@
 use super::window_aggregate::{CUMULATE, HOP, TUMBLE, bounds, spec};
 use super::{call, output_schema};
 use crate::Operator;
-use crate::event_script::{Harness, Saved, batch, schema};
+use crate::event_script::{Backing, Harness, Saved, batch, schema};
 use crate::group_aggregate::GroupAggregate;
 use crate::session_aggregate::SessionAggregate;
 use crate::window_aggregate::WindowAggregate;
@@ -40,6 +40,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::Recover),
     ];
     vec(event, 1..25)
+}
+
+fn backing() -> impl Strategy<Value = Backing> {
+    prop_oneof![2 => Just(Backing::Heap), 1 => Just(Backing::Disk(0)), 1 => Just(Backing::Disk(5_000))]
 }
 
 fn text<T: ToString>(value: Option<T>) -> String {
@@ -282,8 +286,8 @@ fn check_rescaling(
     after: &[Row],
     watermark: i64,
     steps: usize,
-    from: u32,
-    to: u32,
+    (from, to): (u32, u32),
+    (backing, then): (Backing, Backing),
 ) {
     let input = window_input();
     let (expected, _) = match window {
@@ -299,25 +303,24 @@ fn check_rescaling(
     let mut expected: Vec<String> = expected.into_iter().flatten().collect();
     expected.sort();
     let mut actual = Vec::new();
-    let saved: Vec<Saved> = (0..from)
-        .map(|index| {
-            let for_operator = input.clone();
-            let make = move || make_windows(window, &for_operator);
-            let mut harness = Harness::restored(2, make, &[], (index, from));
-            let rows = share(before, index, from);
-            if !rows.is_empty() {
-                harness.batch(inserts(&input, &rows));
-            }
-            // Subtasks are at different places when the barrier passes.
-            harness.watermark_in_part(Watermark(watermark), steps * (1 + index as usize));
-            actual.extend(harness.lines());
-            harness.snapshot()
-        })
-        .collect();
+    let first = |index: u32| {
+        let for_operator = input.clone();
+        let make = move || make_windows(window, &for_operator);
+        let mut harness = Harness::restored(2, make, &[], (index, from));
+        let rows = share(before, index, from);
+        if !rows.is_empty() {
+            harness.batch(inserts(&input, &rows));
+        }
+        // Subtasks are at different places when the barrier passes.
+        harness.watermark_in_part(Watermark(watermark), steps * (1 + index as usize));
+        (harness.lines(), harness.snapshot())
+    };
+    let (lines, saved): (Vec<_>, Vec<Saved>) = (0..from).map(|index| backing.with(|| first(index))).unzip();
+    actual.extend(lines.into_iter().flatten());
     for index in 0..to {
         let for_operator = input.clone();
         let make = move || make_windows(window, &for_operator);
-        let mut harness = Harness::restored(2, make, &saved, (index, to));
+        let mut harness = then.with(|| Harness::restored(2, make, &saved, (index, to)));
         let rows = share(after, index, to);
         if !rows.is_empty() {
             harness.batch(inserts(&input, &rows));
@@ -367,8 +370,13 @@ proptest! {
     #![proptest_config(Config { cases: 150, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn windows_equal_their_definition(window in 0..WINDOWS.len(), events in events(), batch_rows in 1_usize..40) {
-        check_windows(WINDOWS[window], &events, batch_rows);
+    fn windows_equal_their_definition(
+        window in 0..WINDOWS.len(),
+        events in events(),
+        batch_rows in 1_usize..40,
+        backing in backing(),
+    ) {
+        backing.with(|| check_windows(WINDOWS[window], &events, batch_rows));
     }
 
     #[test]
@@ -380,8 +388,9 @@ proptest! {
         steps in 0_usize..12,
         from in 1_u32..4,
         to in 1_u32..4,
+        backings in (backing(), backing()),
     ) {
-        check_rescaling(WINDOWS[window], &before, &after, watermark, steps, from, to);
+        check_rescaling(WINDOWS[window], &before, &after, watermark, steps, (from, to), backings);
     }
 
     /// `choices` picks the rows that are taken back among those that are there.
@@ -389,6 +398,7 @@ proptest! {
     fn group_changelogs_equal_their_definition(
         rows in vec((row(), any::<bool>(), any::<prop::sample::Index>()), 1..80),
         cuts in vec(1_usize..20, 1..10),
+        backing in backing(),
     ) {
         let input = window_input();
         let mut live: Vec<Row> = Vec::new();
@@ -409,20 +419,24 @@ proptest! {
         };
         let schema = output_schema(&input, &spec.keys, &spec.aggregates, Vec::new());
         let for_operator = input.clone();
-        let mut harness = Harness::new(8192, move || {
+        let make = move || -> Box<dyn Operator> {
             let (id, settings) = (OperatorId::new("agg"), JobSettings::default());
             Box::new(GroupAggregate::new(&id, &spec, for_operator.clone(), schema.clone(), &settings).unwrap())
-        });
-        let mut rest = &changes[..];
-        for cut in cuts.iter().cycle() {
-            if rest.is_empty() {
-                break;
+        };
+        let lines = backing.with(|| {
+            let mut harness = Harness::new(8192, make);
+            let mut rest = &changes[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (part, later) = rest.split_at((*cut).min(rest.len()));
+                harness.batch(to_batch(&input, part));
+                harness.recover();
+                rest = later;
             }
-            let (part, later) = rest.split_at((*cut).min(rest.len()));
-            harness.batch(to_batch(&input, part));
-            harness.recover();
-            rest = later;
-        }
-        prop_assert_eq!(harness.lines(), group_model(&changes));
+            harness.lines()
+        });
+        prop_assert_eq!(lines, group_model(&changes));
     }
 }

@@ -6,7 +6,7 @@ use crate::calc::batch_of;
 use crate::{OperatorContext, OperatorError};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat, filter_record_batch};
-use weir_state::{CACHED_ROWS, KeyedStateBackend, Namespace, StepCursor};
+use weir_state::{CACHED_ROWS, KeyedStateBackend, Namespace, StateId, StepCursor};
 
 /// Entries that are combined in one step: those of several slices are read, and few keys are written.
 const STEP: usize = 2 * CACHED_ROWS;
@@ -20,9 +20,10 @@ pub(super) struct Combining {
 
 impl Combining {
     /// `slices`: their ends, rising.
-    pub(super) fn new(slices: &[i64]) -> Self {
-        let slices = slices.iter().rev().map(|end| Namespace::Window(*end)).collect();
-        Combining { slices, cursor: StepCursor::default() }
+    /// `None` if some of their entries are on disk alone, so that they have to be merged in the state.
+    pub(super) fn new(slices: &[i64], state: StateId, keyed: &mut KeyedStateBackend) -> Option<Self> {
+        let slices: Vec<Namespace> = slices.iter().rev().map(|end| Namespace::Window(*end)).collect();
+        keyed.hold(state, &slices, true).then(|| Combining { slices, cursor: StepCursor::default() })
     }
 }
 
@@ -43,6 +44,7 @@ impl WindowAggregate {
         let keyed = &mut context.keyed;
         let Scratch { side, rows, pins, part_rows, .. } = &mut self.scratch;
         if !keyed.step(state, &combining.slices, &mut combining.cursor, STEP, side) {
+            keyed.hold(state, &combining.slices, false);
             return Ok(None);
         }
         rows.reset(side.keys);
@@ -114,7 +116,9 @@ impl WindowAggregate {
                 let (from, into) = ((slices, *from, &part.slots[..]), (firing, into, &found.slots[..]));
                 merger.merge(keyed, &self.set, from, into, count_word, all_new)?;
             }
+            keyed.trim();
         }
+        keyed.hold(slices.state, &combining.slices, false);
         Ok(())
     }
 }

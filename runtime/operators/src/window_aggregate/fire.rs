@@ -184,8 +184,11 @@ impl WindowAggregate {
         let slices = self.slices_to_emit(keyed, oldest, window_end);
         if slices.len() > 1 && self.is_cumulative() {
             self.merge_into_first(&slices, keyed)?;
-        } else if slices.len() > 1 && self.combines() {
-            self.firing = Some(Firing { window_end, from: Source::Combine(Combining::new(&slices)) });
+        } else if slices.len() > 1
+            && self.combines()
+            && let Some(combining) = Combining::new(&slices, opened(&self.tables)?.slices.state, keyed)
+        {
+            self.firing = Some(Firing { window_end, from: Source::Combine(combining) });
             return Ok(true);
         } else if slices.len() > 1 {
             self.merge_window(window_end, &slices, keyed)?;
@@ -279,6 +282,7 @@ impl WindowAggregate {
                 count_word,
                 all_new,
             )?;
+            keyed.trim();
         }
         Ok(())
     }

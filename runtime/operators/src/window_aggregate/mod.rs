@@ -213,7 +213,8 @@ impl WindowAggregate {
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
         let state = fire::opened(&self.tables)?.slices.state;
-        for part in parts(context.keyed.len(state, Namespace::Window(slice_end)), batch.num_rows()) {
+        let entries = context.keyed.entries_in_memory(state, Namespace::Window(slice_end));
+        for part in parts(entries.unwrap_or(0), batch.num_rows()) {
             self.accumulate(slice_end, &batch.slice(part.start, part.len()), context)?;
         }
         Ok(())

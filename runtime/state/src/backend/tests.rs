@@ -1,15 +1,13 @@
 //! The backend against maps of the standard library: random operations, snapshots at random points, restores
 //! at other parallelisms.
 
+use crate::test_backends::{Kind, MAX_PARALLELISM, Store};
 use crate::*;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
-
-const MAX_PARALLELISM: u32 = 128;
 
 struct Random(u64);
 
@@ -102,6 +100,12 @@ impl Job {
         Ok(Job { keys, backend, acc, multiset, log })
     }
 
+    /// As the driver does before each call of an operator.
+    fn begin(&mut self) {
+        self.backend.check().unwrap();
+        self.backend.trim();
+    }
+
     fn encode(&self, keys: &[Option<i64>]) -> EncodedKeys {
         self.backend.encoder(self.acc).encode(&self.keys.columns(keys), keys.len()).unwrap()
     }
@@ -112,6 +116,7 @@ impl Job {
     }
 
     fn add(&mut self, window: i64, rows: &[(Option<i64>, i64)], model: &mut Model) {
+        self.begin();
         let (keys, values): (Vec<Option<i64>>, Vec<i64>) = rows.iter().copied().unzip();
         let namespace = Namespace::Window(window);
         let mut found = Slots::default();
@@ -163,6 +168,7 @@ impl Job {
     }
 
     fn delete(&mut self, window: i64, keys: &[Option<i64>], model: &mut Model) {
+        self.begin();
         let mut slots = Vec::new();
         let encoded = self.encode(keys);
         self.backend.lookup(self.acc, Namespace::Window(window), &encoded, &mut slots);
@@ -175,6 +181,7 @@ impl Job {
     }
 
     fn drop_window(&mut self, window: i64, model: &mut Model) {
+        self.begin();
         self.backend.drop_namespace(self.acc, Namespace::Window(window));
         model.retain(|(end, _), _| *end != window);
     }
@@ -182,6 +189,7 @@ impl Job {
     fn drain(&mut self, window: i64, steps: u64, model: &mut Model) {
         let mut slots = Vec::new();
         for _ in 0..steps {
+            self.begin();
             if !self.backend.drain(self.acc, Namespace::Window(window), 7, &mut slots) {
                 break;
             }
@@ -237,46 +245,18 @@ impl Job {
             let (mut cursor, mut slots) = (ScanCursor::default(), Vec::new());
             while self.backend.scan(self.acc, namespace, &mut cursor, 10, &mut slots) {
                 model.append(&mut self.read_slots(window, &slots));
+                self.begin();
             }
         }
         model
     }
 }
 
-/// Where segments are kept, as the checkpoint room keeps them.
-#[derive(Default)]
-struct Store(BTreeMap<(usize, SegmentId), Bytes>);
-
-impl Store {
-    fn write(&mut self, subtask: usize, mut snapshot: Snapshot) -> SnapshotIndex {
-        while let Some(segment) = snapshot.next_segment() {
-            assert!(
-                self.0.insert((subtask, segment.id), segment.bytes).is_none(),
-                "a segment is written once"
-            );
-        }
-        let index = snapshot.finish();
-        for segment in index.segments() {
-            assert_eq!(self.0[&(subtask, segment.id)].len() as u64, segment.bytes);
-        }
-        SnapshotIndex::from_bytes(&index.to_bytes(), "index").unwrap()
-    }
-
-    fn fetch(&self, subtask: usize, index: &SnapshotIndex) -> RestoredSnapshot {
-        let segments = index.segments().map(|segment| (segment.id, self.0[&(subtask, segment.id)].clone()));
-        RestoredSnapshot::new(index.clone(), segments.collect(), format!("snapshot {subtask}"))
-    }
-}
-
-fn whole() -> KeyedStateBackend {
-    KeyedStateBackend::new(KeyGroupRange::of_subtask(MAX_PARALLELISM, 1, 0), MAX_PARALLELISM)
-}
-
-fn restore(keys: Keys, parallelism: u32, snapshots: &[RestoredSnapshot]) -> Vec<Job> {
+fn restore(kind: Kind, keys: Keys, parallelism: u32, snapshots: &[RestoredSnapshot]) -> Vec<Job> {
     let subtasks = 0..parallelism;
     let jobs = subtasks.map(|subtask| {
         let range = KeyGroupRange::of_subtask(MAX_PARALLELISM, parallelism, subtask);
-        let mut backend = KeyedStateBackend::new(range, MAX_PARALLELISM);
+        let mut backend = kind.backend(range);
         backend.restore(snapshots.to_vec()).unwrap();
         Job::new(keys, backend).unwrap()
     });
@@ -297,9 +277,9 @@ fn assert_same(found: &Model, expected: &Model, when: impl Fn() -> String) {
     panic!("{}: {first:?} is {:?} instead of {:?}", when(), found.get(first), expected.get(first));
 }
 
-fn run(keys: Keys, seed: u64) {
+fn run(kind: Kind, keys: Keys, seed: u64) {
     let mut random = Random(seed);
-    let mut job = Job::new(keys, whole()).unwrap();
+    let mut job = Job::new(keys, kind.whole()).unwrap();
     let (mut model, mut store, mut checkpoint) = (Model::new(), Store::default(), 0);
     let mut pending: Vec<(Snapshot, Model, u64)> = Vec::new();
     let mut key_count = 30;
@@ -336,29 +316,52 @@ fn run(keys: Keys, seed: u64) {
                     job.backend.notify_complete(CheckpointId(id));
                 }
                 let parallelism = 1 + random.below(4) as u32;
-                let restored = restore(keys, parallelism, &[store.fetch(0, &index)]);
+                let onto = [Kind::Heap, Kind::Heap, Kind::Heap, Kind::ALL[random.below(4) as usize]]
+                    [random.below(4) as usize];
+                let restored = restore(onto, keys, parallelism, &[store.fetch(&index)]);
                 let mut found = Model::new();
                 for mut part in restored {
                     found.append(&mut part.read());
                 }
-                assert_eq!(
-                    found, expected,
-                    "{keys:?}, seed {seed}, step {step}: checkpoint {id} at {parallelism}"
-                );
+                assert_same(&found, &expected, || {
+                    format!(
+                        "{kind:?}, {keys:?}, seed {seed}, step {step}: checkpoint {id} at {parallelism} on {onto:?}"
+                    )
+                });
             }
         }
         if step % 16 == 0 {
-            assert_same(&job.read(), &model, || format!("{keys:?}, seed {seed}, step {step}"));
+            assert_same(&job.read(), &model, || format!("{kind:?}, {keys:?}, seed {seed}, step {step}"));
         }
     }
-    assert_same(&job.read(), &model, || format!("{keys:?}, seed {seed}"));
+    assert_same(&job.read(), &model, || format!("{kind:?}, {keys:?}, seed {seed}"));
 }
 
 #[test]
 fn behaves_as_maps_do() {
     for keys in [Keys::BigInt, Keys::TwoBigInts, Keys::Text] {
         for seed in 0..8 {
-            run(keys, seed);
+            run(Kind::Heap, keys, seed);
+        }
+    }
+}
+
+#[test]
+fn behaves_as_maps_do_on_disk() {
+    for (round, kind) in Kind::ALL[1..].iter().cycle().take(9).enumerate() {
+        run(*kind, [Keys::BigInt, Keys::TwoBigInts, Keys::Text][round / 3], round as u64);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn behaves_as_maps_do_on_disk_for_long() {
+    for seed in 100..160 {
+        for (kind, keys) in Kind::ALL[1..]
+            .iter()
+            .zip([Keys::BigInt, Keys::TwoBigInts, Keys::Text].iter().cycle().skip(seed as usize))
+        {
+            run(*kind, *keys, seed);
         }
     }
 }
@@ -366,9 +369,15 @@ fn behaves_as_maps_do() {
 /// Down to one and up to three, from what three wrote.
 #[test]
 fn restores_what_several_subtasks_wrote() {
+    for kind in Kind::ALL {
+        restores_what_several_wrote(kind);
+    }
+}
+
+fn restores_what_several_wrote(kind: Kind) {
     let mut random = Random(5);
     let mut model = Model::new();
-    let mut single = Job::new(Keys::BigInt, whole()).unwrap();
+    let mut single = Job::new(Keys::BigInt, kind.whole()).unwrap();
     for window in [10, 20] {
         let rows: Vec<_> =
             (0..5000).map(|_| (random_key(&mut random, 900), random.below(9) as i64)).collect();
@@ -376,50 +385,55 @@ fn restores_what_several_subtasks_wrote() {
     }
     let mut store = Store::default();
     let first = store.write(0, single.backend.snapshot(CheckpointId(1), SnapshotMode::Full));
-    let mut three = restore(Keys::BigInt, 3, &[store.fetch(0, &first)]);
+    let mut three = restore(kind, Keys::BigInt, 3, &[store.fetch(&first)]);
     assert!(three.iter_mut().all(|job| !job.read().is_empty()), "keys are spread over the subtasks");
     let mut stores = Store::default();
     let mut fetched = Vec::new();
     for (subtask, job) in three.iter_mut().enumerate() {
         let index = stores.write(subtask, job.backend.snapshot(CheckpointId(2), SnapshotMode::Incremental));
-        fetched.push(stores.fetch(subtask, &index));
+        fetched.push(stores.fetch(&index));
     }
     for parallelism in [1, 2, 5] {
         let mut found = Model::new();
-        restore(Keys::BigInt, parallelism, &fetched).iter_mut().for_each(|job| found.append(&mut job.read()));
-        assert_same(&found, &model, || format!("at {parallelism}"));
+        let mut jobs = restore(kind, Keys::BigInt, parallelism, &fetched);
+        jobs.iter_mut().for_each(|job| found.append(&mut job.read()));
+        assert_same(&found, &model, || format!("{kind:?} at {parallelism}"));
     }
 }
 
 #[test]
 fn an_unchanged_page_is_not_written_again() {
     let mut model = Model::new();
-    let mut job = Job::new(Keys::BigInt, whole()).unwrap();
+    let mut job = Job::new(Keys::BigInt, Kind::Heap.whole()).unwrap();
     let rows: Vec<_> = (0..20_000).map(|key| (Some(key), key)).collect();
     job.add(10, &rows, &mut model);
     let mut store = Store::default();
     let index = store.write(0, job.backend.snapshot(CheckpointId(1), SnapshotMode::Incremental));
-    let all = store.0.len();
-    assert!(all > 20 && index.segments().count() == all);
+    let all = store.segments.len();
+    assert!(all > 20 && index.index.segments().count() == all);
     // Not known to be complete: everything again.
     store.write(0, job.backend.snapshot(CheckpointId(2), SnapshotMode::Incremental));
-    assert_eq!(store.0.len(), 2 * all);
+    assert_eq!(store.segments.len(), 2 * all);
     job.backend.notify_complete(CheckpointId(2));
     job.add(10, &[(Some(5), 1)], &mut model);
     let index = store.write(0, job.backend.snapshot(CheckpointId(3), SnapshotMode::Incremental));
     // One page each of accumulators and multiset, and up to two of the list.
-    let new = store.0.len() - 2 * all;
+    let new = store.segments.len() - 2 * all;
     assert!((3..=4).contains(&new), "{new} segments were written");
-    assert!(index.segments().all(|segment| segment.id.checkpoint >= CheckpointId(2)));
-    let mut restored = restore(Keys::BigInt, 1, &[store.fetch(0, &index)]);
+    assert!(index.index.segments().all(|segment| segment.id.checkpoint >= CheckpointId(2)));
+    let mut restored = restore(Kind::Heap, Keys::BigInt, 1, &[store.fetch(&index)]);
     assert_same(&restored[0].read(), &model, || "restored".into());
 }
 
 /// What is written after a snapshot does not show in it, even while it is written on another thread.
 #[test]
 fn snapshots_are_isolated() {
+    Kind::ALL.into_iter().for_each(snapshot_is_isolated);
+}
+
+fn snapshot_is_isolated(kind: Kind) {
     let mut model = Model::new();
-    let mut job = Job::new(Keys::Text, whole()).unwrap();
+    let mut job = Job::new(Keys::Text, kind.whole()).unwrap();
     let rows: Vec<_> = (0..3000).map(|key| (Some(key), key % 7)).collect();
     job.add(10, &rows, &mut model);
     let snapshot = job.backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
@@ -438,7 +452,7 @@ fn snapshots_are_isolated() {
         }
         writer.join().unwrap()
     });
-    let restored = restore(Keys::Text, 1, &[store.fetch(0, &index)])[0].read();
+    let restored = restore(kind, Keys::Text, 1, &[store.fetch(&index)])[0].read();
     assert_same(&restored, &expected, || "the snapshot".into());
     assert_same(&job.read(), &model, || "the backend".into());
 }
@@ -448,7 +462,7 @@ fn snapshots_are_isolated() {
 fn garbage_is_collected() {
     let text = vec![field("text", SqlType::STRING, true)];
     let descriptor = |text| StateDescriptor::value("a/b", Keys::Text.fields(), NamespaceKind::Void, text);
-    let mut backend = whole();
+    let mut backend = Kind::Heap.whole();
     let state = backend.register(descriptor(text.clone())).unwrap();
     let encoder = backend.encoder(state).clone();
     let encode = |keys: &[Option<i64>]| encoder.encode(&Keys::Text.columns(keys), keys.len()).unwrap();
@@ -485,8 +499,8 @@ fn garbage_is_collected() {
     };
     read(&mut backend, 40_000);
     let index = store.write(0, snapshot.unwrap());
-    let mut restored = whole();
-    restored.restore(vec![store.fetch(0, &index)]).unwrap();
+    let mut restored = Kind::Heap.whole();
+    restored.restore(vec![store.fetch(&index)]).unwrap();
     restored.register(descriptor(text)).unwrap();
     read(&mut restored, 21_000);
 }
@@ -495,13 +509,13 @@ fn garbage_is_collected() {
 #[test]
 fn damaged_segments_are_refused() {
     let mut model = Model::new();
-    let mut job = Job::new(Keys::Text, whole()).unwrap();
+    let mut job = Job::new(Keys::Text, Kind::Heap.whole()).unwrap();
     job.add(10, &[(Some(1), 2), (None, 3), (Some(4), 4)], &mut model);
     let mut store = Store::default();
     let index = store.write(0, job.backend.snapshot(CheckpointId(1), SnapshotMode::Full));
-    let good = store.fetch(0, &index);
+    let good = store.fetch(&index);
     let attempt = |snapshot: RestoredSnapshot| {
-        let mut backend = whole();
+        let mut backend = Kind::Heap.whole();
         backend.restore(vec![snapshot])?;
         Job::new(Keys::Text, backend).map(drop)
     };
@@ -522,7 +536,7 @@ fn damaged_segments_are_refused() {
         snapshot.segments.remove(id);
         assert!(matches!(attempt(snapshot), Err(StateError::Truncated { .. })));
     }
-    let bytes = index.to_bytes();
+    let bytes = index.index.to_bytes();
     for position in 0..bytes.len() {
         let mut damaged = bytes.to_vec();
         damaged[position] ^= 1 << (position % 8);
@@ -541,25 +555,25 @@ fn can_go_to_another_thread() {
 
 #[test]
 fn a_state_of_another_shape_is_refused() {
-    let mut job = Job::new(Keys::BigInt, whole()).unwrap();
+    let mut job = Job::new(Keys::BigInt, Kind::Heap.whole()).unwrap();
     job.add(10, &[(Some(1), 2)], &mut Model::new());
     let mut store = Store::default();
     let index = store.write(0, job.backend.snapshot(CheckpointId(1), SnapshotMode::Full));
-    let mut backend = whole();
-    backend.restore(vec![store.fetch(0, &index)]).unwrap();
+    let mut backend = Kind::Heap.whole();
+    backend.restore(vec![store.fetch(&index)]).unwrap();
     let error = Job::new(Keys::Text, backend).map(drop).unwrap_err();
     assert!(
         error.to_string().contains("key (k BIGINT), map key (), fields (count BIGINT NOT NULL"),
         "{error}"
     );
     let mut backend = KeyedStateBackend::new(KeyGroupRange { start: 0, end: 64 }, 64);
-    let error = backend.restore(vec![store.fetch(0, &index)]).unwrap_err();
+    let error = backend.restore(vec![store.fetch(&index)]).unwrap_err();
     assert!(error.to_string().contains("pipeline.max-parallelism to 128"), "{error}");
-    let mut backend = whole();
-    backend.restore(vec![store.fetch(0, &index)]).unwrap();
+    let mut backend = Kind::Heap.whole();
+    backend.restore(vec![store.fetch(&index)]).unwrap();
     assert_eq!(backend.unclaimed_states().collect::<Vec<_>>(), ["agg/acc", "agg/log", "agg/multiset"]);
     let twice = StateDescriptor::value("a", Keys::BigInt.fields(), NamespaceKind::Void, vec![]);
-    let mut backend = whole();
+    let mut backend = Kind::Heap.whole();
     backend.register(twice.clone()).unwrap();
     assert!(matches!(backend.register(twice), Err(StateError::Descriptor(_))));
 }

@@ -1,10 +1,10 @@
 //! Sessions: a directory of keys, the sessions of a key in a Map state under it, and what belongs to a
 //! session under that.
 
+use crate::test_backends::{Kind, stored};
 use crate::*;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
 
@@ -46,6 +46,7 @@ impl Sessions {
     }
 
     fn add(&mut self, users: &[Option<i64>], ends: &[Option<i64>], pages: &[&str]) {
+        self.backend.trim();
         let parents = self.slots_of(users);
         let ends: ArrayRef = Arc::new(arrow::array::TimestampMillisecondArray::from(ends.to_vec()));
         let (keys, mut found) = (self.encode(self.sessions, ends.clone()), Slots::default());
@@ -58,6 +59,8 @@ impl Sessions {
 
     /// Ends, starts and pages of the sessions of a user, in order.
     fn read(&mut self, user: Option<i64>) -> Vec<(Option<i64>, Option<i64>, Vec<String>)> {
+        self.backend.check().unwrap();
+        self.backend.trim();
         let parent = self.slots_of(&[user])[0];
         let mut slots = Vec::new();
         self.backend.sorted_entries_under(self.sessions, Namespace::Void, parent, &mut slots);
@@ -81,13 +84,13 @@ impl Sessions {
     }
 }
 
-fn whole() -> KeyedStateBackend {
-    KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128)
-}
-
 #[test]
 fn sessions_and_what_hangs_under_them() {
-    let mut job = Sessions::new(whole());
+    Kind::ALL.into_iter().for_each(sessions_and_what_hangs_under_them_on);
+}
+
+fn sessions_and_what_hangs_under_them_on(kind: Kind) {
+    let mut job = Sessions::new(kind.whole());
     let users = [Some(1), Some(2), Some(1), None, Some(1), None];
     let ends = [Some(30), Some(30), Some(-10), Some(5), Some(30), None];
     let pages = ["a page with a long name", "b", "c", "d", "", "a page with a long name"];
@@ -101,8 +104,9 @@ fn sessions_and_what_hangs_under_them() {
     assert_eq!(job.read(Some(1)), first);
     assert_eq!(job.read(None), of_null);
 
-    let mut snapshot = job.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
+    let snapshot = job.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
     // Gone with all that hangs under them, at both depths; the snapshot has them still.
+    job.backend.trim();
     let slots = job.slots_of(&[Some(1)]);
     job.backend.delete(job.keys, Namespace::Void, &slots);
     assert_eq!(job.read(Some(1)), []);
@@ -110,12 +114,10 @@ fn sessions_and_what_hangs_under_them() {
     assert_eq!(job.backend.len(job.distinct, Namespace::Void), 3);
     assert_eq!(job.read(None), of_null);
 
-    let segments: BTreeMap<_, _> =
-        std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
+    let (_store, restored) = stored(snapshot);
     let mut found = Vec::new();
     for subtask in 0..2 {
-        let mut backend = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 2, subtask), 128);
+        let mut backend = kind.backend(KeyGroupRange::of_subtask(128, 2, subtask));
         backend.restore(vec![restored.clone()]).unwrap();
         let mut job = Sessions::new(backend);
         found.push([job.read(Some(1)), job.read(None)]);
@@ -132,7 +134,11 @@ fn sessions_and_what_hangs_under_them() {
 
 #[test]
 fn lists_keep_their_order_and_lose_what_is_deleted() {
-    let mut backend = whole();
+    Kind::ALL.into_iter().for_each(lists_keep_their_order_and_lose_what_is_deleted_on);
+}
+
+fn lists_keep_their_order_and_lose_what_is_deleted_on(kind: Kind) {
+    let mut backend = kind.whole();
     let key = vec![field("k", SqlType::BigInt)];
     let keys = backend.register(StateDescriptor::value("l/keys", key, NamespaceKind::Void, vec![])).unwrap();
     let value = vec![field("v", SqlType::BigInt)];
@@ -154,6 +160,26 @@ fn lists_keep_their_order_and_lose_what_is_deleted() {
     backend.entries_under(list, Namespace::Void, one, &mut entries);
     let read = backend.rows(list, Namespace::Void).gather(0, &entries).unwrap();
     assert_eq!(read.as_primitive::<Int64Type>(), &Int64Array::from(vec![None, Some(12), Some(13)]));
+    backend.trim();
+    backend.check().unwrap();
+    backend.resolve(keys, Namespace::Void, &encoded, &mut found);
+    assert!(found.created.is_empty());
+    let one = found.slots[0];
+    backend.append_under(list, Namespace::Void, &[one], &mut appended);
+    backend.rows(list, Namespace::Void).column::<i64>(0).set_option(appended[0], Some(14));
+    entries.clear();
+    backend.entries_under(list, Namespace::Void, one, &mut entries);
+    let read = backend.rows(list, Namespace::Void).gather(0, &entries).unwrap();
+    let expected = Int64Array::from(vec![None, Some(12), Some(13), Some(14)]);
+    assert_eq!(read.as_primitive::<Int64Type>(), &expected);
+    backend.delete(list, Namespace::Void, &entries[2..3]);
+    backend.trim();
+    backend.lookup(keys, Namespace::Void, &encoded, &mut slots);
+    let (one, two) = (slots[0], slots[1]);
+    entries.clear();
+    backend.entries_under(list, Namespace::Void, one, &mut entries);
+    let read = backend.rows(list, Namespace::Void).gather(0, &entries).unwrap();
+    assert_eq!(read.as_primitive::<Int64Type>(), &Int64Array::from(vec![None, Some(12), Some(14)]));
     backend.clear_under(list, Namespace::Void, &[one]);
     assert!(!backend.has_entries_under(list, Namespace::Void, one));
     assert!(backend.has_entries_under(list, Namespace::Void, two));

@@ -1,6 +1,7 @@
+use crate::test_backends::{Kind, stored};
 use crate::*;
 use arrow::array::{ArrayRef, AsArray, StringArray};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
 
@@ -8,10 +9,6 @@ fn new_timers(mut backend: KeyedStateBackend) -> (KeyedStateBackend, StateId) {
     let keys = vec![SqlField::new("k", SqlType::STRING, true)];
     let timers = backend.register_timers("over/timers", keys, TimeDomain::EventTime).unwrap();
     (backend, timers)
-}
-
-fn whole() -> KeyedStateBackend {
-    KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128)
 }
 
 fn encode(backend: &KeyedStateBackend, timers: StateId, keys: &[&str]) -> EncodedKeys {
@@ -27,6 +24,8 @@ fn pop(
     until_ms: i64,
     limit: usize,
 ) -> Vec<(i64, String, Namespace)> {
+    backend.check().unwrap();
+    backend.trim();
     let Some(due) = backend.pop_timers(timers, until_ms, limit) else { return Vec::new() };
     let keys = backend.encoder(timers).decode(&due.keys).unwrap();
     let keys = keys[0].as_string::<i32>().iter().map(|key| key.unwrap().to_string());
@@ -36,7 +35,11 @@ fn pop(
 
 #[test]
 fn due_in_order_and_once() {
-    let (mut backend, timers) = new_timers(whole());
+    Kind::ALL.into_iter().for_each(due_in_order_and_once_on);
+}
+
+fn due_in_order_and_once_on(kind: Kind) {
+    let (mut backend, timers) = new_timers(kind.whole());
     assert_eq!(backend.next_timer_ms(timers), None);
     let keys = encode(&backend, timers, &["b", "a", "b", "c"]);
     backend.add_timers(timers, &keys, &[20, -5, 20, 30], Namespace::Void);
@@ -54,7 +57,11 @@ fn due_in_order_and_once() {
 /// The earliest timer goes, so the next one is the earliest, also when its slot is taken over at once.
 #[test]
 fn deleted_and_added_again() {
-    let (mut backend, timers) = new_timers(whole());
+    Kind::ALL.into_iter().for_each(deleted_and_added_again_on);
+}
+
+fn deleted_and_added_again_on(kind: Kind) {
+    let (mut backend, timers) = new_timers(kind.whole());
     let key = encode(&backend, timers, &["a"]);
     for _ in 0..3 {
         backend.add_timers(timers, &key, &[10], Namespace::Window(3));
@@ -69,12 +76,16 @@ fn deleted_and_added_again() {
 
 #[test]
 fn behaves_as_an_ordered_set_does_and_survives_rescaling() {
+    Kind::ALL.into_iter().for_each(behaves_as_an_ordered_set_does_and_survives_rescaling_on);
+}
+
+fn behaves_as_an_ordered_set_does_and_survives_rescaling_on(kind: Kind) {
     let mut seed = 3_u64;
     let mut random = |end: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % end
     };
-    let (mut backend, timers) = new_timers(whole());
+    let (mut backend, timers) = new_timers(kind.whole());
     let mut model = Model::new();
     let mut popped = 0;
     for step in 0..600 {
@@ -82,6 +93,7 @@ fn behaves_as_an_ordered_set_does_and_survives_rescaling() {
         let time_ms = random(1000) as i64 - 500;
         let namespace = [Namespace::Void, Namespace::Window(random(3) as i64)][random(2) as usize];
         let keys = encode(&backend, timers, &[&key]);
+        backend.trim();
         match random(8) {
             0..=4 => {
                 backend.add_timers(timers, &keys, &[time_ms], namespace);
@@ -110,13 +122,11 @@ fn behaves_as_an_ordered_set_does_and_survives_rescaling() {
     }
     assert!(popped > 50 && model.len() > 50, "{popped} popped, {} left", model.len());
 
-    let mut snapshot = backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
-    let segments: BTreeMap<_, _> =
-        std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
+    let snapshot = backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
+    let (_store, restored) = stored(snapshot);
     let mut found = Model::new();
     for subtask in 0..3 {
-        let mut backend = KeyedStateBackend::new(KeyGroupRange::of_subtask(128, 3, subtask), 128);
+        let mut backend = kind.backend(KeyGroupRange::of_subtask(128, 3, subtask));
         backend.restore(vec![restored.clone()]).unwrap();
         let (mut backend, timers) = new_timers(backend);
         let part = pop(&mut backend, timers, i64::MAX, usize::MAX);

@@ -1,8 +1,8 @@
+use crate::test_backends::{Kind, stored};
 use crate::*;
 use arrow::array::{ArrayRef, Int64Array};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
+use weir_types::{CheckpointId, EncodedKeys, SqlField, SqlType};
 
 struct Fixture {
     backend: KeyedStateBackend,
@@ -19,10 +19,6 @@ fn fixture(mut backend: KeyedStateBackend) -> Fixture {
     Fixture { backend, state, list }
 }
 
-fn whole() -> KeyedStateBackend {
-    KeyedStateBackend::new(KeyGroupRange { start: 0, end: 128 }, 128)
-}
-
 impl Fixture {
     fn keys(&self, keys: &[i64]) -> EncodedKeys {
         let column: ArrayRef = Arc::new(Int64Array::from(keys.to_vec()));
@@ -31,6 +27,7 @@ impl Fixture {
 
     /// Adds 1 to each key, and an entry to its list; returns the positions of new keys.
     fn add(&mut self, keys: &[i64]) -> Vec<u32> {
+        self.backend.trim();
         let (encoded, mut found) = (self.keys(keys), Slots::default());
         self.backend.resolve(self.state, Namespace::Void, &encoded, &mut found);
         let values = self.backend.rows(self.state, Namespace::Void).column::<i64>(0);
@@ -41,6 +38,8 @@ impl Fixture {
 
     /// Value and length of the list of a key.
     fn get(&mut self, key: i64) -> Option<(i64, usize)> {
+        self.backend.check().unwrap();
+        self.backend.trim();
         let (encoded, mut slots, mut entries) = (self.keys(&[key]), Vec::new(), Vec::new());
         self.backend.lookup(self.state, Namespace::Void, &encoded, &mut slots);
         let slot = slots[0];
@@ -54,7 +53,11 @@ impl Fixture {
 
 #[test]
 fn idle_entries_are_as_new() {
-    let mut state = fixture(whole());
+    Kind::ALL.into_iter().for_each(idle_entries_are_as_new_on);
+}
+
+fn idle_entries_are_as_new_on(kind: Kind) {
+    let mut state = fixture(kind.whole());
     assert_eq!(state.add(&[1, 2]), [0, 1]);
     state.backend.set_time(1_099);
     assert!(state.add(&[1]).is_empty());
@@ -68,7 +71,11 @@ fn idle_entries_are_as_new() {
 
 #[test]
 fn the_sweep_frees_what_expired() {
-    let mut state = fixture(whole());
+    Kind::ALL.into_iter().for_each(the_sweep_frees_what_expired_on);
+}
+
+fn the_sweep_frees_what_expired_on(kind: Kind) {
+    let mut state = fixture(kind.whole());
     state.add(&(0..5000).collect::<Vec<_>>());
     state.backend.set_time(1_050);
     state.add(&(0..1000).collect::<Vec<_>>());
@@ -91,18 +98,48 @@ fn the_sweep_frees_what_expired() {
 
 #[test]
 fn the_time_of_access_is_restored() {
-    let mut state = fixture(whole());
+    Kind::ALL.into_iter().for_each(the_time_of_access_is_restored_on);
+}
+
+fn the_time_of_access_is_restored_on(kind: Kind) {
+    let mut state = fixture(kind.whole());
     state.add(&[1]);
     state.backend.set_time(1_080);
     state.add(&[2]);
-    let mut snapshot = state.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
-    let segments: BTreeMap<_, _> =
-        std::iter::from_fn(|| snapshot.next_segment()).map(|segment| (segment.id, segment.bytes)).collect();
-    let restored = RestoredSnapshot::new(snapshot.finish(), segments, "test");
-    let mut backend = whole();
+    let snapshot = state.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
+    let (_store, restored) = stored(snapshot);
+    let mut backend = kind.whole();
     backend.restore(vec![restored]).unwrap();
     let mut state = fixture(backend);
     state.backend.set_time(1_110);
     assert_eq!(state.get(1), None);
     assert_eq!(state.get(2), Some((1, 1)));
+}
+
+/// Merging files drops idle entries of a state that nothing hangs under.
+#[test]
+fn files_lose_what_expired() {
+    let kind = Kind::Disk(0);
+    for below in [false, true] {
+        let mut backend = kind.whole();
+        backend.set_time(1_000);
+        let field = |name| SqlField::new(name, SqlType::BigInt, false);
+        let descriptor =
+            StateDescriptor::value("a/b", vec![field("k")], NamespaceKind::Void, vec![field("v")]);
+        let state = backend.register(descriptor.with_ttl_ms(Some(100))).unwrap();
+        if below {
+            backend.register_under(state, StateDescriptor::list("a/l", vec![field("v")])).unwrap();
+        }
+        for (now_ms, range) in [(1_000, 0..100), (1_080, 100..300)] {
+            backend.set_time(now_ms);
+            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(range));
+            let keys = backend.encoder(state).encode(std::slice::from_ref(&column), column.len()).unwrap();
+            backend.resolve(state, Namespace::Void, &keys, &mut Slots::default());
+            backend.trim();
+        }
+        assert_eq!(backend.len(state, Namespace::Void), 300);
+        backend.set_time(1_120);
+        backend.disk.as_ref().unwrap().store.compact("a/b");
+        assert_eq!(backend.len(state, Namespace::Void), if below { 300 } else { 200 });
+    }
 }

@@ -261,6 +261,20 @@ fn decode_elements(
     Ok((OffsetBuffer::new(ends.into()), decode_column(element, &mut elements)?))
 }
 
+pub(super) fn canonical_len(encoder: &KeyEncoder, bytes: &[u8]) -> Result<usize, KeyError> {
+    let width = match encoder.shape {
+        KeyShape::Word { width, column } => Some(usize::from(width) + usize::from(column)),
+        KeyShape::Fixed2 { width } | KeyShape::Fixed3 { width } => Some(usize::from(width)),
+        KeyShape::Bytes => None,
+    };
+    let mut cursor = Cursor { key: bytes, offset: 0 };
+    match width {
+        Some(width) => cursor.take(width).map(|_| ())?,
+        None => encoder.columns.iter().try_for_each(|data_type| skip(data_type, &mut cursor))?,
+    }
+    Ok(cursor.offset)
+}
+
 /// Moves `cursor` behind a value of `data_type`.
 fn skip(data_type: &DataType, cursor: &mut Cursor) -> Result<(), KeyError> {
     let valid = cursor.marker()?;

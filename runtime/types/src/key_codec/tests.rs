@@ -45,8 +45,12 @@ fn check(columns: &[ArrayRef]) {
             "hash of row {row} of {:?}",
             keys.shape()
         );
+        let start = bytes.len();
         keys.write_canonical(row, &mut bytes);
         offsets.push(bytes.len() as u32);
+        let followed = [&bytes[start..], &[1, 0, 0xff]].concat();
+        assert_eq!(encoder.canonical_len(&followed).unwrap(), bytes.len() - start);
+        assert!(bytes.len() == start || encoder.canonical_len(&bytes[start..bytes.len() - 1]).is_err());
     }
     let again = encoder.from_canonical(&offsets, &bytes).unwrap();
     assert_eq!(again.hashes(), keys.hashes());

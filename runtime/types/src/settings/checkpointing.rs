@@ -91,11 +91,11 @@ impl Settings {
     }
 
     /// Bytes of a memory size; 0 without a value.
-    fn bytes(&self, key: &str) -> u64 {
+    pub(super) fn bytes(&self, key: &str) -> u64 {
         self.get(key).and_then(|value| parse_bytes(value).ok()).unwrap_or(0)
     }
 
-    fn count(&self, key: &str) -> Option<u64> {
+    pub(super) fn count(&self, key: &str) -> Option<u64> {
         self.integer(key).and_then(|count| u64::try_from(count).ok())
     }
 

@@ -2,13 +2,14 @@
 
 use super::SettingDefinition;
 use super::SettingSupport::{self, Honoured, NotBuilt, OnlyDefault};
-use super::SettingType::{self, Boolean, Bytes, Choice, Duration, Integer, Text, TimeZone};
+use super::SettingType::{self, Boolean, Choice, Duration, Integer, Text, TimeZone};
 
 mod checkpointing;
+mod state_backend;
 
 /// Every known setting, grouped by what it is about.
 pub fn registered_settings() -> impl Iterator<Item = &'static SettingDefinition> {
-    SETTINGS.iter().chain(checkpointing::CHECKPOINTING)
+    SETTINGS.iter().chain(checkpointing::CHECKPOINTING).chain(state_backend::STATE_BACKEND)
 }
 
 const fn setting(
@@ -196,12 +197,4 @@ const SETTINGS: &[SettingDefinition] = &[
     not_built("table.exec.emit.late-fire.enabled", &[], Boolean),
     not_built("table.exec.emit.late-fire.delay", &[], Duration),
     not_built("table.exec.emit.allow-lateness", &[], Duration),
-    SettingDefinition {
-        support: OnlyDefault("RocksDB is not built yet"),
-        ..or_old(
-            setting("state.backend.type", Choice(&["hashmap", "rocksdb"]), "hashmap", ""),
-            &["state.backend"],
-        )
-    },
-    not_built("state.backend.rocksdb.memory.managed", &[], Bytes),
 ];

@@ -169,3 +169,32 @@ fn the_documentation_lists_every_setting() {
         }
     }
 }
+
+#[test]
+fn the_state_backend_is_rocksdb_with_its_options() {
+    use crate::{Compression, RocksDbSettings, StateBackendSettings};
+    let rocksdb = |settings: &Settings| match settings.job_settings().state_backend {
+        StateBackendSettings::RocksDb(rocksdb) => *rocksdb,
+        StateBackendSettings::Heap => panic!("not on disk"),
+    };
+    let mut settings = set("state.backend", "RocksDB").unwrap();
+    assert_eq!(settings.get("state.backend.type"), Some("rocksdb"));
+    assert_eq!(rocksdb(&settings), RocksDbSettings::default(), "defaults are in one place");
+    let mut set = |key: &str, value: &str| settings.set(&format!("state.backend.rocksdb.{key}"), value);
+    set("compression.per.level", "no_compression; Zstd_Compression").unwrap();
+    set("memory.fixed-per-slot", "10 mb").unwrap();
+    set("memory.managed", "false").unwrap();
+    set("files.open", "77").unwrap();
+    set("use-bloom-filter", "false").unwrap();
+    set("localdir", "/fast").unwrap();
+    assert!(set("compression.per.level", "SNAPPY_COMPRESSION").unwrap_err().to_string().contains("'LZ4_"));
+    assert!(set("memory.row-cache-ratio", "1.5").unwrap_err().to_string().contains("from 0 to 1"));
+    let error = set("blok.cache-size", "1 mb").unwrap_err().to_string();
+    assert!(error.contains("did you mean 'state.backend.rocksdb.block.cache-size'?"), "{error}");
+    settings.set("parallelism.default", "3").unwrap();
+    let found = rocksdb(&settings);
+    assert_eq!(found.compression_per_level, [Compression::None, Compression::Zstd]);
+    assert_eq!((found.managed, found.memory_bytes), (true, 30 << 20), "so much for each slot");
+    assert_eq!((found.open_files, found.bloom_bits_per_key), (Some(77), None));
+    assert_eq!(found.local_dir.as_deref(), Some(std::path::Path::new("/fast")));
+}

@@ -1,0 +1,269 @@
+//! What leaves the tables when they outgrow their share of memory: rows that were not used since the hand of a clock
+//! last passed them. Those that changed are written first.
+
+use crate::StateError;
+use crate::backend::{KeyedStateBackend, StateId, Table};
+use crate::bits::Bits;
+use crate::descriptor::Namespace;
+use crate::disk::flush::StateWrites;
+use crate::disk::marks::Marks;
+use crate::links::Links;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Of what is in memory, the part that leaves at once.
+const PART: usize = 8;
+/// While nothing may be written, memory may grow by this part of its share.
+const GRACE: usize = 2;
+
+/// The rows of each table that leave.
+type Victims = BTreeMap<(StateId, Namespace), Bits>;
+
+impl KeyedStateBackend {
+    /// Brings the tables back within their share of memory. No slots are in use.
+    pub(crate) fn evict(&mut self) -> Result<(), StateError> {
+        let used = self.used_bytes();
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let limit = disk.share.bytes(used);
+        if used <= limit {
+            return Ok(());
+        }
+        self.land();
+        if self.disk.as_ref().is_some_and(|disk| disk.flight.is_some()) {
+            // Going over the rows for the few that need not be written would be done again before each call.
+            if used <= limit + limit / GRACE {
+                return Ok(());
+            }
+            self.wait_for_flight()?;
+        }
+        let goal = used - (limit - limit / PART);
+        let mut victims = Victims::new();
+        let mut freed = 0;
+        // The first time round the hand takes the marks of use away, the second time it finds rows without.
+        for _ in 0..2 {
+            freed += self.choose(goal - freed.min(goal), used, &mut victims);
+            if freed >= goal {
+                break;
+            }
+        }
+        self.write_victims(&victims)?;
+        self.release_victims(&victims);
+        self.evict_timers(limit)
+    }
+
+    /// Bytes of memory that entries take.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.states
+            .iter()
+            .map(|state| {
+                let tables = state.tables.values().map(Table::used_bytes).sum::<usize>();
+                let due = size_of::<(i64, u32)>() * state.due.len();
+                tables + due + state.disk.dead.bytes()
+            })
+            .sum()
+    }
+
+    /// Adds rows of about `goal` bytes to `victims`: of each table the same part. Returns how many bytes they are.
+    fn choose(&mut self, goal: usize, used: usize, victims: &mut Victims) -> usize {
+        let mut freed = 0;
+        for index in 0..self.states.len() {
+            let id = StateId(index as u32);
+            if self.states[index].descriptor.kind.is_timers() {
+                continue;
+            }
+            for namespace in self.namespaces(id).collect::<Vec<_>>() {
+                let bytes = self.states[index].tables[&namespace].used_bytes();
+                // Rounded up, so that small tables give something too.
+                let part = (bytes as u128 * goal as u128).div_ceil(used.max(1) as u128) as usize;
+                freed += self.choose_in(id, namespace, part, victims);
+            }
+        }
+        freed
+    }
+
+    fn choose_in(&mut self, id: StateId, namespace: Namespace, goal: usize, victims: &mut Victims) -> usize {
+        let table = &self.states[id.0 as usize].tables[&namespace];
+        let (len, live) = (table.slots.rows.len(), table.slots.rows.live());
+        if live == 0 || self.is_pinned(id, namespace) {
+            return 0;
+        }
+        let row_bytes = (table.used_bytes() / live).max(1);
+        let mut freed = 0;
+        let mut hand = table.marks.hand;
+        for _ in 0..len {
+            if freed >= goal {
+                break;
+            }
+            hand = if hand + 1 >= len { 0 } else { hand + 1 };
+            let table = self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there");
+            if !table.slots.is_live(hand) {
+                continue;
+            }
+            if table.marks.recent.get(hand) {
+                table.marks.recent.unset(hand);
+                continue;
+            }
+            if victims.get(&(id, namespace)).is_some_and(|bits| bits.get(hand)) {
+                continue;
+            }
+            freed += row_bytes + self.add_victim(id, namespace, hand, victims);
+        }
+        self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there").marks.hand = hand;
+        freed
+    }
+
+    /// Whether somebody is on the way through a table or through one that it hangs under: what was handed out there is
+    /// deleted on disk by ranges, in which no new entries may be.
+    fn is_pinned(&self, id: StateId, namespace: Namespace) -> bool {
+        let mut path = std::iter::successors(Some(id), |id| self.states[id.0 as usize].parent);
+        path.any(|id| self.table(id, namespace).is_some_and(Table::is_walked))
+    }
+
+    /// Whether the entry at `slot` and all under it can leave without being written.
+    fn is_clean(&self, id: StateId, namespace: Namespace, slot: u32) -> bool {
+        let table = &self.states[id.0 as usize].tables[&namespace];
+        let own = !table.slots.rows.is_changed(slot) && !table.marks.in_flight.get(slot);
+        own && self.states[id.0 as usize].children.iter().all(|&child| {
+            let Some(below) = self.states[child.0 as usize].tables.get(&namespace) else { return true };
+            !below.is_walked()
+                && below.links.entries(slot).all(|entry| self.is_clean(child, namespace, entry))
+        })
+    }
+
+    /// Adds an entry and all under it; returns the bytes of what is under it, about.
+    fn add_victim(&self, id: StateId, namespace: Namespace, slot: u32, victims: &mut Victims) -> usize {
+        victims.entry((id, namespace)).or_default().set(slot);
+        let mut bytes = 0;
+        for &child in &self.states[id.0 as usize].children {
+            let Some(below) = self.states[child.0 as usize].tables.get(&namespace) else { continue };
+            let entries: Vec<u32> = below.links.entries(slot).collect();
+            bytes += entries.len() * (below.used_bytes() / below.slots.rows.live().max(1));
+            for entry in entries {
+                bytes += self.add_victim(child, namespace, entry, victims);
+            }
+        }
+        bytes
+    }
+
+    /// Writes those of the victims that the disk does not have, and everything that is dead.
+    fn write_victims(&mut self, victims: &Victims) -> Result<(), StateError> {
+        let mut writes: Vec<StateWrites> = Vec::new();
+        for index in 0..self.states.len() {
+            let id = StateId(index as u32);
+            let mut tables = Vec::new();
+            for ((_, namespace), slots) in
+                victims.range((id, Namespace::Void)..(StateId(id.0 + 1), Namespace::Void))
+            {
+                let table = &self.states[index].tables[namespace];
+                let mut changed = Bits::default();
+                slots
+                    .ones()
+                    .filter(|&slot| table.slots.rows.is_changed(slot))
+                    .for_each(|slot| changed.set(slot));
+                if !changed.is_empty() {
+                    tables.push((self.view(id, *namespace), changed));
+                }
+            }
+            let state = &mut self.states[index];
+            if tables.is_empty() && state.disk.dead.is_empty() {
+                continue;
+            }
+            writes.push(StateWrites {
+                family: state.descriptor.name.clone(),
+                values: state.disk.values.clone(),
+                dead: Arc::new(std::mem::take(&mut state.disk.dead)),
+                tables,
+                next_sequence: None,
+            });
+        }
+        let Some(disk) = &self.disk else { return Ok(()) };
+        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism))
+    }
+
+    /// Takes those of the entries at `slots` that the disk has as they are out of memory, with all under them.
+    pub(crate) fn release_clean(&mut self, id: StateId, namespace: Namespace, slots: &[u32]) {
+        let mut victims = Victims::new();
+        for &slot in slots {
+            let is_live = self.table(id, namespace).is_some_and(|table| table.slots.is_live(slot));
+            if is_live && self.is_clean(id, namespace, slot) {
+                self.add_victim(id, namespace, slot, &mut victims);
+            }
+        }
+        self.release_victims(&victims);
+    }
+
+    /// Takes the victims, which the disk has, out of the tables: children before their parents.
+    fn release_victims(&mut self, victims: &Victims) {
+        for (&(id, namespace), slots) in victims.iter().rev() {
+            let slots: Vec<u32> = slots.ones().collect();
+            self.leave(id, namespace);
+            self.forget_entries(id, namespace, &slots);
+        }
+    }
+
+    /// From now on the disk may have entries of this table that are not in memory.
+    fn leave(&mut self, id: StateId, namespace: Namespace) {
+        let above = self.states[id.0 as usize].parent;
+        let partly = self.states[id.0 as usize].tables[&namespace].marks.partly;
+        if let (Some(above), false) = (above, partly) {
+            // Until now all entries of all parents were in memory.
+            let mut complete = Bits::default();
+            if let Some(parents) = self.states[above.0 as usize].tables.get(&namespace) {
+                let rows = &parents.slots;
+                (0..rows.rows.len()).filter(|&slot| rows.is_live(slot)).for_each(|slot| complete.set(slot));
+            }
+            self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there").marks.complete =
+                complete;
+        }
+        let marks = &mut self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there").marks;
+        (marks.on_disk, marks.partly) = (true, true);
+    }
+
+    /// Frees rows whose entries live on, on disk.
+    fn forget_entries(&mut self, id: StateId, namespace: Namespace, slots: &[u32]) {
+        let state = &mut self.states[id.0 as usize];
+        let (shape, is_list, under_parent) = (state.shape(), state.is_list(), state.parent.is_some());
+        let table = state.tables.get_mut(&namespace).expect("it is there");
+        if under_parent {
+            for &slot in slots {
+                let parent = table.slots.parent(slot, is_list);
+                table.links.remove(parent, slot);
+                table.marks.complete.unset(parent);
+            }
+        }
+        if is_list {
+            slots.iter().for_each(|&slot| table.slots.release(slot));
+        } else {
+            table.slots.delete(slots, shape, under_parent);
+        }
+        for &slot in slots {
+            table.slots.rows.changed().unset(slot);
+            table.marks.forget(slot);
+        }
+        table.slots.compact();
+        if table.slots.rows.live() == 0 && !table.is_walked() {
+            table.slots.shrink(state.pools.clone());
+            let complete = std::mem::take(&mut table.marks.complete);
+            table.links = Links::default();
+            let (on_disk, partly) = (table.marks.on_disk, table.marks.partly);
+            table.marks = Marks { on_disk, partly, complete, ..Marks::default() };
+        }
+    }
+}
+
+impl Table {
+    /// Bytes of memory that the entries take, without what is free for others.
+    pub(crate) fn used_bytes(&self) -> usize {
+        let rows = &self.slots.rows;
+        rows.live() * self.slots.layout().stride
+            + self.slots.index.bytes()
+            + self.slots.arena.bytes()
+            + self.links.bytes()
+            + self.marks.bytes()
+    }
+
+    /// Somebody is on the way through the table: its rows stay.
+    pub(crate) fn is_walked(&self) -> bool {
+        self.marks.scanned || self.marks.walk.is_some() || self.slots.rows.drained() > 0
+    }
+}

@@ -1,0 +1,132 @@
+//! Directories for files of state while a process runs. They are removed at its end; those of processes that ended
+//! without doing so are removed by the next one that works in the same place.
+
+use crate::StateError;
+use crate::disk::shared::storage;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const PREFIX: &str = "weir-rocksdb-";
+/// Locked as long as the process lives that works in the directory.
+const LOCK: &str = "LOCK";
+/// Its name until it is locked.
+const UNSEEN_LOCK: &str = "LOCK.new";
+
+/// A directory for files of state while this process runs. It goes when this is dropped, or when the next process works in
+/// the same place.
+#[derive(Debug)]
+pub struct WorkDirectory {
+    path: PathBuf,
+    /// the lock goes with it
+    _lock: File,
+}
+
+impl WorkDirectory {
+    /// Makes a directory in `base`, and `base` too if need be. What processes that crashed have left there is removed.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]
+    pub fn create(base: &Path) -> Result<WorkDirectory, StateError> {
+        std::fs::create_dir_all(base).map_err(|error| storage("create directory", base, &error))?;
+        remove_abandoned(base);
+        let process = std::process::id();
+        for number in 0_u64.. {
+            let path = base.join(format!("{PREFIX}{process}-{number}"));
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(storage("create directory", &path, &error)),
+                Ok(()) => {}
+            }
+            // Whoever finds the lock finds it locked.
+            let unseen = path.join(UNSEEN_LOCK);
+            let lock = File::create(&unseen).and_then(|file| {
+                file.lock()?;
+                std::fs::rename(&unseen, path.join(LOCK))?;
+                Ok(file)
+            });
+            let lock = lock.map_err(|error| storage("lock", &path, &error))?;
+            return Ok(WorkDirectory { path, _lock: lock });
+        }
+        unreachable!("some number is free")
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for WorkDirectory {
+    fn drop(&mut self) {
+        // what cannot be removed is removed by the next process
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes the directories whose processes are gone. What fails is left for the next time.
+fn remove_abandoned(base: &Path) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        // Without a lock it is one that is being made or removed at this moment.
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        match lock.try_lock() {
+            Ok(()) => drop(std::fs::remove_dir_all(entry.path())),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        }
+    }
+}
+
+/// A directory that goes when it is dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes a directory that is not there yet.
+    pub(crate) fn create(path: PathBuf) -> Result<Scratch, StateError> {
+        std::fs::create_dir(&path).map_err(|error| storage("create directory", &path, &error))?;
+        Ok(Scratch(path))
+    }
+
+    /// Takes over a directory that is there, or will be.
+    pub(crate) fn of(path: PathBuf) -> Scratch {
+        Scratch(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // it lies in the working directory, which goes too
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock is the open file's, so one process can play two.
+    #[test]
+    fn what_a_crash_left_is_removed_and_what_is_in_use_is_not() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("not/there/yet");
+        let first = WorkDirectory::create(&base).unwrap();
+        let crashed = base.join(format!("{PREFIX}1-0"));
+        std::fs::create_dir(&crashed).unwrap();
+        std::fs::write(crashed.join(LOCK), "").unwrap();
+        std::fs::write(crashed.join("000012.sst"), "x").unwrap();
+        std::fs::create_dir(base.join("something else")).unwrap();
+        let second = WorkDirectory::create(&base).unwrap();
+        assert!(first.path().exists() && second.path().exists() && first.path() != second.path());
+        assert!(!crashed.exists());
+        assert!(base.join("something else").exists());
+        let path = first.path().to_path_buf();
+        drop(first);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,188 @@
+//! Entries on disk, in RocksDB, behind the tables that cache them.
+//!
+//! Read first: [`Disk`] (what a backend has besides its tables), `load` (what is missing in the tables), `evict` (what
+//! leaves them), `flush` (what is written), `marks` (what is noted of each row).
+//!
+//! Invariants:
+//! - The tables hold the newest version of every entry that they hold. The disk holds every entry that the tables do
+//!   not, in its newest version.
+//! - An entry that is gone and still on disk is in its state's [`Dead`]; what is dead is written before any entry of
+//!   the same state is.
+//! - While the writes of a snapshot are on their way nothing else is written, and rows that they contain stay in
+//!   memory.
+
+mod bury;
+mod dead;
+mod evict;
+mod flush;
+mod home;
+mod import;
+mod keys;
+mod load;
+pub(crate) mod marks;
+mod shared;
+mod snapshot;
+mod store;
+mod stored;
+mod sweep;
+mod timers;
+mod values;
+pub(crate) mod walk;
+
+pub(crate) use dead::Dead;
+pub use home::WorkDirectory;
+pub(crate) use keys::after;
+pub use shared::RocksDb;
+pub(crate) use snapshot::DiskSnapshot;
+pub use stored::StateFile;
+pub(crate) use stored::{EntryShape, StoredSnapshot};
+pub(crate) use values::ValueLayout;
+
+use crate::StateError;
+use crate::backend::{KeyedStateBackend, StateId};
+use crate::descriptor::Namespace;
+use crate::row_layout::RowLayout;
+use flush::Jobs;
+use load::LoadScratch;
+use shared::RowShare;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use store::Store;
+use weir_types::KeyGroupRange;
+
+/// What a backend with a disk has besides its tables.
+pub(crate) struct Disk {
+    pub(crate) store: Arc<Store>,
+    pub(crate) jobs: Arc<Jobs>,
+    share: RowShare,
+    scratch: LoadScratch,
+    /// the number of the last job that may still be on its way
+    flight: Option<u64>,
+    failure: Option<StateError>,
+    /// namespaces that somebody goes through in the order of keys
+    walking: BTreeSet<(StateId, Namespace)>,
+}
+
+/// What a state of a backend with a disk has besides its tables.
+pub(crate) struct StateDisk {
+    pub(crate) values: ValueLayout,
+    /// what is to be deleted with the next writes
+    pub(crate) dead: Dead,
+    /// what is deleted by writes on their way
+    in_flight: Vec<Arc<Dead>>,
+    /// of timers: those at or after this time may be on disk alone
+    pub(crate) horizon_ms: Option<i64>,
+    /// whether merging files may drop idle entries
+    pub(crate) may_drop: Arc<AtomicBool>,
+}
+
+impl StateDisk {
+    pub(crate) fn new(layout: &RowLayout) -> Self {
+        StateDisk {
+            values: ValueLayout::new(layout),
+            dead: Dead::default(),
+            in_flight: Vec::new(),
+            horizon_ms: None,
+            may_drop: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    /// True if what the disk has under `key` is gone.
+    pub(crate) fn is_dead(&self, key: &[u8]) -> bool {
+        self.dead.contains(key) || self.in_flight.iter().any(|dead| dead.contains(key))
+    }
+}
+
+impl KeyedStateBackend {
+    /// A backend without states for the keys of `range` among `max_parallelism` key groups, whose entries are on disk
+    /// and in memory as far as that goes. `unique` differs from those of all other backends of the job and its
+    /// predecessors. The database is created with the first state.
+    pub fn on_disk(range: KeyGroupRange, max_parallelism: u32, shared: &Arc<RocksDb>, unique: u64) -> Self {
+        KeyedStateBackend {
+            disk_to_be: Some((shared.clone(), unique)),
+            ..KeyedStateBackend::new(range, max_parallelism)
+        }
+    }
+
+    /// Creates the database of a backend that is to have one.
+    ///
+    /// # Errors
+    /// [`StateError::Storage`]
+    pub(crate) fn create_disk(&mut self) -> Result<(), StateError> {
+        let Some((shared, unique)) = &self.disk_to_be else { return Ok(()) };
+        let disk = Disk {
+            store: Arc::new(Store::create(shared, *unique)?),
+            jobs: Arc::default(),
+            share: shared.share(),
+            scratch: LoadScratch::default(),
+            flight: None,
+            failure: None,
+            walking: BTreeSet::new(),
+        };
+        self.disk = Some(Box::new(disk));
+        self.disk_to_be = None;
+        self.set_disk_time();
+        Ok(())
+    }
+
+    /// Keeps an error for the driver to ask for.
+    pub(crate) fn note(&mut self, result: Result<(), StateError>) {
+        if let (Err(error), Some(disk)) = (result, &mut self.disk) {
+            disk.failure.get_or_insert(error);
+        }
+    }
+
+    /// Between two calls of an operator: nobody holds slots.
+    pub(crate) fn trim_disk(&mut self) {
+        self.settle_all();
+        self.release_walked();
+        let result = self.evict();
+        self.note(result);
+    }
+
+    /// Entries that were handed out are gone for good.
+    pub(crate) fn settle_all(&mut self) {
+        let walking = self.disk.as_ref().map(|disk| disk.walking.clone()).unwrap_or_default();
+        for (id, namespace) in walking {
+            self.settle_handed(id, namespace);
+        }
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Result<(), StateError> {
+        match self.disk.as_mut().and_then(|disk| disk.failure.take()) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn set_disk_time(&self) {
+        if let Some(disk) = &self.disk {
+            disk.store.now_ms.store(self.now_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note of writes that have arrived.
+    pub(crate) fn land(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        if disk.flight.is_none_or(|flight| disk.jobs.done() < flight) {
+            return;
+        }
+        disk.flight = None;
+        for state in &mut self.states {
+            state.disk.in_flight.clear();
+            state.tables.values_mut().for_each(|table| table.marks.in_flight.clear());
+        }
+    }
+
+    /// Waits for writes that are on their way, or carries them out.
+    pub(crate) fn wait_for_flight(&mut self) -> Result<(), StateError> {
+        if let Some(disk) = &self.disk
+            && let Some(flight) = disk.flight
+        {
+            disk.jobs.run_until(flight, &disk.store)?;
+        }
+        self.land();
+        Ok(())
+    }
+}

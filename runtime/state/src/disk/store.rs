@@ -1,0 +1,296 @@
+//! The RocksDB of one backend.
+
+use crate::StateError;
+use crate::disk::home::Scratch;
+use crate::disk::shared::{RocksDb, storage};
+use crate::disk::values::ValueLayout;
+use crate::segment::ByteStrings;
+use parking_lot::Mutex;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::compaction_filter::Decision;
+use rocksdb::{
+    BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
+    ExportImportFilesMetaData, ImportColumnFamilyOptions, MultiThreaded, Options, ReadOptions, WriteBatch,
+    WriteOptions,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+pub(crate) type Db = DBWithThreadMode<MultiThreaded>;
+pub(crate) type RawIterator<'a> = DBRawIteratorWithThreadMode<'a, Db>;
+
+/// Which entries of a state are idle.
+#[derive(Clone)]
+pub(crate) struct Idle {
+    pub(crate) ttl_ms: u64,
+    /// false where something may hang under them, which would stay
+    pub(crate) may_drop: Arc<AtomicBool>,
+}
+
+/// A database in a directory of its own, which goes with it. A column family per state; the default one has what belongs
+/// to none.
+pub(crate) struct Store {
+    db: Db,
+    /// own the filters of their column families, so they go after the database
+    options: Mutex<Vec<Options>>,
+    /// unique among all stores of all jobs
+    pub(crate) name: String,
+    shared: Arc<RocksDb>,
+    /// the wall clock, for what has expired
+    pub(crate) now_ms: Arc<AtomicI64>,
+    scratches: AtomicU64,
+    directory: Scratch,
+}
+
+impl Store {
+    /// A new database. `unique` makes the names of its files differ from all others.
+    pub(crate) fn create(shared: &Arc<RocksDb>, unique: u64) -> Result<Store, StateError> {
+        let name = format!("{unique:016x}");
+        let directory = Scratch::create(shared.home.path().join(&name))?;
+        let path = directory.path().join("db");
+        let db =
+            Db::open(&shared.options(), &path).map_err(|error| storage("create database", &path, &error))?;
+        Ok(Store {
+            db,
+            options: Mutex::default(),
+            name,
+            shared: shared.clone(),
+            now_ms: Arc::default(),
+            scratches: AtomicU64::new(0),
+            directory,
+        })
+    }
+
+    /// A path in the store's directory that nobody uses yet.
+    pub(crate) fn scratch(&self, what: &str) -> PathBuf {
+        let number = self.scratches.fetch_add(1, Ordering::Relaxed);
+        self.directory.path().join(format!("{what}-{number}"))
+    }
+
+    pub(crate) fn error(&self, what: &str, error: &rocksdb::Error) -> StateError {
+        storage(what, self.directory.path(), error)
+    }
+
+    pub(crate) fn write_batch_bytes(&self) -> usize {
+        (self.shared.settings().write_batch_bytes as usize).max(4 << 10)
+    }
+
+    /// Options of the family of a state. Idle entries are dropped when files are merged.
+    fn family_options(&self, idle: Option<Idle>) -> Options {
+        let mut options = self.shared.family_options();
+        if let Some(Idle { ttl_ms, may_drop }) = idle {
+            let (now_ms, ttl_ms) = (self.now_ms.clone(), i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+            options.set_compaction_filter("idle entries", move |_level: u32, _key: &[u8], value: &[u8]| {
+                let expired_until = now_ms.load(Ordering::Relaxed).saturating_sub(ttl_ms);
+                match ValueLayout::last_access(value) {
+                    Some(last_access) if last_access <= expired_until && may_drop.load(Ordering::Relaxed) => {
+                        Decision::Remove
+                    }
+                    _ => Decision::Keep,
+                }
+            });
+        }
+        options
+    }
+
+    pub(crate) fn create_family(&self, name: &str, idle: Option<Idle>) -> Result<(), StateError> {
+        let options = self.family_options(idle);
+        let created = self.db.create_cf(name, &options);
+        self.options.lock().push(options);
+        created.map_err(|error| self.error(&format!("create column family {name} in"), &error))
+    }
+
+    /// A family with the files of one of another database. They are linked where that is possible.
+    pub(crate) fn import_family(
+        &self,
+        name: &str,
+        idle: Option<Idle>,
+        files: &ExportImportFilesMetaData,
+    ) -> Result<(), StateError> {
+        let mut import = ImportColumnFamilyOptions::new();
+        import.set_move_files(true);
+        let options = self.family_options(idle);
+        let imported = self.db.create_column_family_with_import(&options, name, &import, files);
+        self.options.lock().push(options);
+        imported.map_err(|error| self.error(&format!("import column family {name} into"), &error))
+    }
+
+    /// # Panics
+    /// If there is no such family: every state has one.
+    pub(crate) fn family(&self, name: &str) -> Arc<BoundColumnFamily<'_>> {
+        self.db.cf_handle(name).unwrap_or_else(|| panic!("state {name} has no column family"))
+    }
+
+    /// Looks `keys` up in the order `order`, which is theirs, and says of each that is there what its value is.
+    pub(crate) fn multi_get(
+        &self,
+        family: &str,
+        keys: &ByteStrings,
+        order: &[u32],
+        mut found: impl FnMut(u32, &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let handle = self.family(family);
+        let mut read = ReadOptions::default();
+        // What is read becomes a row in memory: the block that it came from is not asked for again soon. Indexes and
+        // filters are in the cache all the same.
+        read.fill_cache(false);
+        let wanted = order.iter().map(|&row| keys.get(row as usize));
+        let values = self.db.batched_multi_get_pinned_batch_cf_opt(&handle, wanted, true, &read);
+        let values = values.map_err(|error| self.error(&format!("read {family} in"), &error))?;
+        for (&row, value) in order.iter().zip(&values) {
+            match value {
+                Ok(None) => {}
+                Ok(Some(value)) => found(row, value)?,
+                Err(error) => return Err(self.error(&format!("read {family} in"), &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// An iterator over `family` that ends before `end`, for a long way or a short one.
+    pub(crate) fn iterator(&self, family: &str, end: Option<Vec<u8>>, far: bool) -> RawIterator<'_> {
+        let handle = self.family(family);
+        let mut read = ReadOptions::default();
+        if let Some(end) = end {
+            read.set_iterate_upper_bound(end);
+        }
+        if far {
+            read.set_readahead_size(READAHEAD);
+            read.fill_cache(false);
+        }
+        self.db.raw_iterator_cf_opt(&handle, read)
+    }
+
+    /// The error that ended an iterator, if one did.
+    pub(crate) fn iterated(&self, family: &str, iterator: &RawIterator<'_>) -> Result<(), StateError> {
+        iterator.status().map_err(|error| self.error(&format!("read {family} in"), &error))
+    }
+
+    pub(crate) fn write(&self, batch: &WriteBatch) -> Result<(), StateError> {
+        let mut options = WriteOptions::default();
+        // A crash goes back to the last checkpoint, so nothing is logged.
+        options.disable_wal(true);
+        options.set_memtable_insert_hint_per_batch(true);
+        self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
+    }
+
+    /// Keeps a number besides the states.
+    pub(crate) fn put_number(&self, batch: &mut WriteBatch, key: &str, number: u64) {
+        batch.put(key.as_bytes(), number.to_le_bytes());
+    }
+
+    /// Flushes, and links all files into `path`, which must not exist.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<(), StateError> {
+        let made = Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        made.map_err(|error| self.error(&format!("link a checkpoint to {} from", path.display()), &error))
+    }
+
+    /// Merges all files of a family, which drops what is idle.
+    #[cfg(test)]
+    pub(crate) fn compact(&self, family: &str) {
+        self.db.flush_cf(&self.family(family)).unwrap();
+        self.db.compact_range_cf::<&[u8], &[u8]>(&self.family(family), None, None);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Nobody needs what a compaction would write now.
+        self.db.cancel_all_background_work(false);
+    }
+}
+
+/// Bytes read ahead on a long way.
+const READAHEAD: usize = 2 << 20;
+
+/// The database of a snapshot, to read from.
+pub(crate) struct StoredDb {
+    db: Db,
+    directory: Scratch,
+}
+
+impl StoredDb {
+    /// Opens the files in `directory`, which are links or copies that may be changed.
+    pub(crate) fn open(directory: Scratch) -> Result<StoredDb, StateError> {
+        StoredDb::open_with(directory, false)
+    }
+
+    /// Opens the files in `directory`, which may be links that lead out of it, and changes nothing there.
+    pub(crate) fn open_to_read(directory: Scratch) -> Result<StoredDb, StateError> {
+        StoredDb::open_with(directory, true)
+    }
+
+    fn open_with(directory: Scratch, to_read: bool) -> Result<StoredDb, StateError> {
+        let path = directory.path();
+        let opened = |error: rocksdb::Error| storage("open database", path, &error);
+        let mut options = Options::default();
+        options.set_log_level(rocksdb::LogLevel::Fatal);
+        options.set_keep_log_file_num(1);
+        options.set_disable_auto_compactions(true);
+        let names = Db::list_cf(&options, path).map_err(opened)?;
+        let families = names.into_iter().map(|name| {
+            let mut options = Options::default();
+            options.set_disable_auto_compactions(true);
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        let db = match to_read {
+            true => Db::open_cf_descriptors_read_only(&options, path, families, false),
+            false => Db::open_cf_descriptors(&options, path, families),
+        };
+        let db = db.map_err(opened)?;
+        Ok(StoredDb { db, directory })
+    }
+
+    /// The files of each state: its family, RocksDB's name of the file, bytes.
+    pub(crate) fn files(&self) -> Result<Vec<(String, String, u64)>, StateError> {
+        let files = self.db.live_files();
+        let files = files.map_err(|error| storage("read database", self.directory.path(), &error))?;
+        let file = |file: rocksdb::LiveFile| {
+            (file.column_family_name, file.name.trim_start_matches('/').to_string(), file.size as u64)
+        };
+        Ok(files.into_iter().map(file).collect())
+    }
+
+    /// A number that is kept besides the states.
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, StateError> {
+        let value = self.db.get_pinned(key.as_bytes());
+        let value = value.map_err(|error| storage("read database", self.directory.path(), &error))?;
+        Ok(value.and_then(|value| value.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))))
+    }
+
+    /// The files of a family, linked into `path`, which must not exist; `None` for a family without entries.
+    pub(crate) fn export(
+        &self,
+        family: &str,
+        path: &Path,
+    ) -> Result<Option<ExportImportFilesMetaData>, StateError> {
+        let Some(handle) = self.db.cf_handle(family) else { return Ok(None) };
+        let exported =
+            Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.export_column_family(&handle, path));
+        let exported =
+            exported.map_err(|error| storage("export from database", self.directory.path(), &error))?;
+        Ok(if exported.get_files().is_empty() { None } else { Some(exported) })
+    }
+
+    /// Goes over the entries of a family from `start` to before `end`, in order.
+    pub(crate) fn for_each(
+        &self,
+        family: &str,
+        (start, end): (&[u8], &[u8]),
+        mut entry: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let Some(handle) = self.db.cf_handle(family) else { return Ok(()) };
+        let mut read = ReadOptions::default();
+        read.set_iterate_upper_bound(end);
+        read.set_readahead_size(READAHEAD);
+        read.fill_cache(false);
+        let mut iterator = self.db.raw_iterator_cf_opt(&handle, read);
+        iterator.seek(start);
+        while let Some((key, value)) = iterator.item() {
+            entry(key, value)?;
+            iterator.next();
+        }
+        iterator.status().map_err(|error| storage("read database", self.directory.path(), &error))
+    }
+}

@@ -106,6 +106,7 @@ impl Buffer {
     ) -> Result<Loaded, OperatorError> {
         let (keys, state) = self.states()?;
         let (mut slots, mut ends, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        keyed.prefetch_under(state, VOID, parents);
         for parent in parents {
             keyed.entries_under(state, VOID, *parent, &mut slots);
             owners.resize(slots.len(), *parent);
@@ -143,7 +144,7 @@ impl Buffer {
         Ok(())
     }
 
-    pub(super) fn has_rows(&self, parent: u32, keyed: &KeyedStateBackend) -> Result<bool, OperatorError> {
+    pub(super) fn has_rows(&self, parent: u32, keyed: &mut KeyedStateBackend) -> Result<bool, OperatorError> {
         Ok(keyed.has_entries_under(self.states()?.1, VOID, parent))
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::query::text::qualified_text;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, not_impl_err, plan_err};
+use datafusion_common::{Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::expr::{AggregateFunction as AggregateExpr, AggregateFunctionParams};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
@@ -48,6 +48,11 @@ const JSON_TEXT: SqlType = SqlType::Varchar(2000);
 /// The one value of a scalar subquery. Users cannot call it.
 pub(super) fn single_value() -> AggregateUDF {
     AggregateUDF::new_from_impl(TypedAggregate::new("SINGLE_VALUE", AggregateFunction::SingleValue, false))
+}
+
+/// SUM0 of `expr`.
+pub(super) fn sum_of_ones(expr: Expr) -> Expr {
+    AggregateUDF::new_from_impl(TypedAggregate::new("SUM0", AggregateFunction::Sum0, false)).call(vec![expr])
 }
 
 /// All aggregate functions by their names in lower case.
@@ -190,6 +195,14 @@ impl AggregateUDFImpl for TypedAggregate {
 
     fn is_nullable(&self) -> bool {
         !matches!(self.function, AggregateFunction::Count | AggregateFunction::Sum0)
+    }
+
+    /// What a correlated subquery over no rows gives: COUNT has 0.
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        match self.function {
+            AggregateFunction::Count => Ok(ScalarValue::Int64(Some(0))),
+            _ => ScalarValue::try_from(data_type),
+        }
     }
 
     fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {

@@ -4,6 +4,7 @@ use crate::PlanError;
 use crate::catalog::Session;
 use crate::functions::{FlinkAnalyzer, analyze_expr, desugar_expr, desugar_query};
 use crate::query::aggregates::TypedAggregate;
+use crate::query::as_of::rewrite_as_of;
 use crate::query::context::{Functions, PlanningContext};
 use crate::query::error::{external, plan_error};
 use crate::query::expand::rewrite_grouping_sets;
@@ -11,6 +12,7 @@ use crate::query::group_window::{group_window_position, rewrite_group_window};
 use crate::query::origin::Origin;
 use crate::query::origin::{expr_origin, time_attribute_of};
 use crate::query::refuse::{check_expr, check_query};
+use crate::query::set_operations::rewrite_set_operation;
 use crate::query::subquery::single_values;
 use crate::query::syntax::normalize;
 use crate::query::unnest::rewrite_join;
@@ -95,7 +97,10 @@ fn place_order(plan: LogicalPlan, places: &[Option<Span>]) -> Result<LogicalPlan
 pub(super) fn rewrite_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|plan| {
         if let LogicalPlan::Join(join) = &plan {
-            let replaced = rewrite_join(join)?;
+            let replaced = match (rewrite_as_of(join)?, rewrite_set_operation(join)?) {
+                (Some(replaced), _) | (_, Some(replaced)) => Some(replaced),
+                (None, None) => rewrite_join(join)?,
+            };
             return Ok(replaced.map_or_else(|| Transformed::no(plan), Transformed::yes));
         }
         let LogicalPlan::Aggregate(aggregate) = &plan else {

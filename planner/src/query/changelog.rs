@@ -38,7 +38,9 @@ fn settle(nodes: &mut [OperatorNode], facts: &[Facts]) -> Result<(), PlanError> 
         if let (OperatorSpec::Join(spec), [left, right]) = (&mut nodes[node].spec, &retracts[..]) {
             (spec.left_retracts, spec.right_retracts) = (*left, *right);
         }
-        nodes[node].changelog = produced(&mut nodes[node], &facts[node], input)?;
+        let left_mode = nodes[node].inputs.first().map(|input| nodes[input.node.0].changelog);
+        let left_mode = left_mode.unwrap_or(ChangelogMode::INSERT_ONLY);
+        nodes[node].changelog = produced(&mut nodes[node], &facts[node], input, left_mode)?;
     }
     Ok(())
 }
@@ -54,6 +56,7 @@ fn produced(
     node: &mut OperatorNode,
     facts: &Facts,
     input: ChangelogMode,
+    left_mode: ChangelogMode,
 ) -> Result<ChangelogMode, PlanError> {
     let retracts = !input.is_insert_only();
     match &mut node.spec {
@@ -84,6 +87,8 @@ fn produced(
             true => updates(spec.emit_update_before),
             false => ChangelogMode::INSERT_ONLY,
         }),
+        // What a version was before is known: only changes of the left come out.
+        OperatorSpec::TimedJoin(_) => Ok(left_mode),
         OperatorSpec::Join(spec) => match spec.kind {
             JoinKind::Inner | JoinKind::LeftSemi => Ok(input),
             // What stands beside NULLs is taken back by a match.
@@ -122,6 +127,9 @@ pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: Node
         OperatorSpec::GroupAggregate(spec) => spec.aggregates.is_empty() && below(),
         OperatorSpec::Join(spec) => matches!(spec.kind, JoinKind::Inner | JoinKind::LeftSemi) && below(),
         OperatorSpec::Rank(_) => false,
+        OperatorSpec::TimedJoin(_) => {
+            nodes[node.0].inputs.first().is_none_or(|left| is_insert_only(nodes, facts, left.node))
+        }
         OperatorSpec::Deduplicate(spec) => !spec.keep_last,
         _ => below(),
     }

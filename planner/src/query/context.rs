@@ -4,6 +4,7 @@ use crate::PlanError;
 use crate::catalog::{CatalogEntry, CatalogView, Session};
 use crate::functions::{FlinkExprPlanner, FlinkTypePlanner, FlinkValuesPlanner, FunctionRegistry};
 use crate::query::aggregates::{self, AggregatePlanner};
+use crate::query::as_of::SnapshotPlanner;
 use crate::query::bind::raw_plan;
 use crate::query::checkpoint_table::CheckpointPlanner;
 use crate::query::error::external;
@@ -78,6 +79,7 @@ impl<'a> PlanningContext<'a> {
             relation_planners: vec![
                 Arc::new(WindowPlanner { in_view: view_depth > 0 }),
                 Arc::new(MatchPlanner { registry: functions.scalar.clone(), in_view: view_depth > 0 }),
+                Arc::new(SnapshotPlanner { in_view: view_depth > 0 }),
                 Arc::new(UnnestPlanner::new(functions.scalar.clone(), view_depth > 0)),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),
                 Arc::new(CheckpointPlanner {

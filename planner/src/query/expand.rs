@@ -343,7 +343,7 @@ fn grouping(call: &AggregateExpr, keys: &[Expr], id: &Expr) -> Result<Expr> {
         };
         bits.push((keys.len() - 1 - key) as u32);
     }
-    if bits.is_empty() || (call.func.name() == "GROUPING" && bits.len() > 1) {
+    if bits.is_empty() {
         return plan_err!("{} takes keys of GROUP BY", call.func.name());
     }
     let signature = Signature::user_defined(Volatility::Immutable);

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
-//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest`, `match_recognize` |
-//! | older windows and grouping sets replaced | `group_window`, `expand` |
+//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest`, `as_of`, `match_recognize` |
+//! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |
 //! | operators, exchanges, shared parts | `lower` |
@@ -20,6 +20,7 @@
 //! one node; an operator's id depends on what it means, not on where it stands.
 
 mod aggregates;
+mod as_of;
 mod bind;
 mod binder;
 mod changelog;
@@ -39,12 +40,14 @@ mod optimize;
 mod origin;
 mod ranks;
 mod refuse;
+mod set_operations;
 mod subquery;
 mod syntax;
 mod table_source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time_bounds;
 mod unnest;
 mod watermark;
 mod window_function;

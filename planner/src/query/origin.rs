@@ -2,9 +2,11 @@
 //!
 //! Metadata of fields would survive expressions that it no longer describes; the plan itself does not lie.
 
+use crate::query::as_of::AsOf;
 use crate::query::expand::Expand;
 use crate::query::match_recognize::MatchRecognize;
 use crate::query::table_source::TableScanSource;
+use crate::query::time_bounds::compares_times;
 use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
 use datafusion_common::Column;
@@ -37,6 +39,10 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
             window.input.schema().has_column(column).then(|| origin(&window.input, column)).flatten()
         }
         LogicalPlan::Sort(sort) => origin(&sort.input, column),
+        LogicalPlan::Join(join) if compares_times(join) => match join.left.schema().has_column(column) {
+            true => origin(&join.left, column),
+            false => origin(&join.right, column),
+        },
         LogicalPlan::TableScan(scan) => {
             let source = TableScanSource::of(&scan.source)?;
             let field = source.table().schema.field_with_name(&column.name).ok()?;
@@ -54,6 +60,9 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
                     Some(part) => Some(Origin::Window { part, node }),
                     None => origin(&node.input, column),
                 };
+            }
+            if let Some(join) = AsOf::of(plan) {
+                return join.left.schema().has_column(column).then(|| origin(&join.left, column)).flatten();
             }
             if let Some(unnest) = Unnest::of(plan) {
                 return origin(&unnest.input, column).filter(|_| !unnest.appended().contains(column));

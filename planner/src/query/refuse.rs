@@ -5,9 +5,9 @@ use crate::parser::table_argument;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
 use crate::walk::walk;
 use sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments, GroupByExpr, Join,
-    JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned,
-    TableFactor, Value, Visitor,
+    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments,
+    GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -49,7 +49,12 @@ impl Visitor for Checker {
             refuse("WITH RECURSIVE", with.span())?;
         }
         let others = [
-            (query.fetch.is_some(), "FETCH FIRST, write LIMIT instead"),
+            (
+                query.fetch.as_ref().is_some_and(|fetch| {
+                    fetch.with_ties || fetch.percent || fetch.quantity.is_none() || has_limit(query)
+                }),
+                "FETCH FIRST with TIES, PERCENT or LIMIT",
+            ),
             (!query.locks.is_empty(), "FOR UPDATE"),
             (query.for_clause.is_some(), "FOR XML"),
             (query.settings.is_some(), "SETTINGS"),
@@ -78,7 +83,11 @@ impl Visitor for Checker {
             if let Expr::Value(value) = key
                 && let Value::Number(..) = value.value
             {
-                refuse("GROUP BY a number, name the column instead", value.span)?;
+                let message = format!(
+                    "GROUP BY {value} groups by a constant, not by a column's place: name what is grouped by ({})",
+                    grouped_texts(select)
+                );
+                return ControlFlow::Break(PlanError::invalid(message).at(value.span));
             }
             if GroupWindowCall::of(key).is_some() {
                 self.allowed.push(key);
@@ -100,7 +109,10 @@ impl Visitor for Checker {
                 ..
             } => {
                 let others = [
-                    (version.is_some(), "temporal and lookup joins: FOR SYSTEM_TIME AS OF"),
+                    (
+                        version.as_ref().is_some_and(|v| !matches!(v, TableVersion::ForSystemTimeAsOf(_))),
+                        "versions of tables other than FOR SYSTEM_TIME AS OF",
+                    ),
                     (sample.is_some(), "TABLESAMPLE"),
                     (*with_ordinality, "WITH ORDINALITY"),
                     (!partitions.is_empty(), "PARTITION of a table in FROM"),
@@ -130,7 +142,18 @@ impl Visitor for Checker {
             return ControlFlow::Continue(());
         }
         match expr {
-            Expr::AnyOp { .. } | Expr::AllOp { .. } => refuse("ANY and ALL", expr.span()),
+            Expr::AnyOp { compare_op: BinaryOperator::Eq, right, .. }
+            | Expr::AllOp { compare_op: BinaryOperator::NotEq, right, .. }
+                if matches!(right.as_ref(), Expr::Subquery(_)) =>
+            {
+                ControlFlow::Continue(())
+            }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                refuse("ANY and ALL other than = ANY (SELECT ..) and <> ALL (SELECT ..)", expr.span())
+            }
+            Expr::InSubquery { expr: row, negated: true, .. } if matches!(row.as_ref(), Expr::Tuple(_)) => {
+                refuse("NOT IN of several columns, write NOT EXISTS", row.span())
+            }
             Expr::Function(function) => check_function(function, expr.span()),
             _ => ControlFlow::Continue(()),
         }
@@ -175,10 +198,9 @@ fn check_body(body: &SetExpr) -> Flow {
         SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => ControlFlow::Continue(()),
         SetExpr::SetOperation { left, op, set_quantifier, right } => {
             match (op, set_quantifier) {
-                (SetOperator::Union, SetQuantifier::All) => {}
                 (
                     SetOperator::Union | SetOperator::Intersect | SetOperator::Except,
-                    SetQuantifier::None | SetQuantifier::Distinct,
+                    SetQuantifier::None | SetQuantifier::Distinct | SetQuantifier::All,
                 ) => {}
                 _ => refuse(format_args!("{op} {set_quantifier}"), right.span())?,
             }
@@ -187,6 +209,14 @@ fn check_body(body: &SetExpr) -> Flow {
         }
         SetExpr::Table(_) => refuse("TABLE as a query, write SELECT * FROM instead", body.span()),
         _ => refuse("this statement as a query", body.span()),
+    }
+}
+
+fn has_limit(query: &Query) -> bool {
+    match &query.limit_clause {
+        None => false,
+        Some(LimitClause::LimitOffset { limit, limit_by, .. }) => limit.is_some() || !limit_by.is_empty(),
+        Some(LimitClause::OffsetCommaLimit { .. }) => true,
     }
 }
 
@@ -238,6 +268,21 @@ fn check_join(join: &Join) -> Flow {
         }
         _ => refuse("this kind of join", span),
     }
+}
+
+/// What a list selects beside aggregations, as far as one can see.
+fn grouped_texts(select: &Select) -> String {
+    let items = select.projection.iter().filter_map(|item| match item {
+        SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) => {
+            Some(expr.to_string())
+        }
+        SelectItem::ExprWithAlias {
+            expr: expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+            ..
+        } => Some(expr.to_string()),
+        _ => None,
+    });
+    items.collect::<Vec<_>>().join(", ")
 }
 
 fn check_clauses(select: &Select) -> Flow {

@@ -4,9 +4,9 @@
 use crate::PlanError;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
-    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Interval, Query,
-    Select, SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
-    VisitorMut,
+    BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef,
+    TableFactor, UnaryOperator, Value, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
@@ -58,12 +58,26 @@ struct Normalizer;
 impl VisitorMut for Normalizer {
     type Break = PlanError;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<PlanError> {
+        // FETCH FIRST n ROWS ONLY, to which no LIMIT has come
+        if let Some(quantity) = query.fetch.take().and_then(|fetch| fetch.quantity) {
+            let offset = match query.limit_clause.take() {
+                Some(LimitClause::LimitOffset { offset, .. }) => offset,
+                _ => None,
+            };
+            query.limit_clause =
+                Some(LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: vec![] });
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<PlanError> {
         name_columns(select);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<PlanError> {
+        in_subquery(expr);
         if let Expr::Function(function) = expr
             && takes_lengths(function)
             && let FunctionArguments::List(list) = &mut function.args
@@ -82,6 +96,79 @@ impl VisitorMut for Normalizer {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `x = ANY (SELECT ..)` is `x IN (SELECT ..)`, `x <> ALL (SELECT ..)` its negation, and
+/// `(x, y) IN (SELECT ..)` asks whether a row exists.
+fn in_subquery(expr: &mut Expr) {
+    let (left, right, is_negated) = match expr {
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+        Expr::InSubquery { expr: row, subquery, negated: false } => {
+            if let Expr::Tuple(values) = row.as_ref()
+                && output_columns(subquery) == Some(values.len())
+            {
+                let subquery = one_that_equals(values, subquery);
+                *expr = Expr::Exists { subquery: Box::new(subquery), negated: false };
+            }
+            return;
+        }
+        _ => return,
+    };
+    if let Expr::Subquery(subquery) = right.as_ref() {
+        let (left, subquery) = (left.clone(), subquery.clone());
+        *expr = Expr::InSubquery { expr: left, subquery, negated: is_negated };
+    }
+}
+
+/// How many columns a query has, where its list says so.
+fn output_columns(query: &Query) -> Option<usize> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let named =
+        |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    select.projection.iter().all(named).then_some(select.projection.len())
+}
+
+/// `SELECT * FROM (query) AS $in ($in0, ..) WHERE $in0 = value ..`
+fn one_that_equals(values: &[Expr], query: &Query) -> Query {
+    let name = |index: usize| Ident::with_quote('`', format!("$in{index}"));
+    let equal = values.iter().enumerate().map(|(index, value)| Expr::BinaryOp {
+        left: Box::new(Expr::Identifier(name(index))),
+        op: BinaryOperator::Eq,
+        right: Box::new(value.clone()),
+    });
+    let alias = TableAlias {
+        explicit: true,
+        name: Ident::with_quote('`', "$in"),
+        columns: (0..values.len())
+            .map(|index| TableAliasColumnDef { name: name(index), data_type: None })
+            .collect(),
+        at: None,
+    };
+    let mut select = select_all();
+    select.from[0].relation = TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query.clone()),
+        alias: Some(alias),
+        sample: None,
+    };
+    select.selection = equal.reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    });
+    Query {
+        with: None,
+        body: Box::new(SetExpr::Select(Box::new(select))),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
     }
 }
 

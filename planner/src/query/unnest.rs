@@ -59,7 +59,7 @@ fn element_fields(collection: &SqlType) -> Option<Vec<SqlField>> {
 
 impl Unnest {
     /// The columns that are appended get the names of `names`, or without them those that Flink gives.
-    fn try_new(
+    pub fn try_new(
         input: Arc<LogicalPlan>,
         collection: Expr,
         (ordinality, outer): (bool, bool),
@@ -99,7 +99,7 @@ impl Unnest {
         &self.names
     }
 
-    fn into_plan(self) -> LogicalPlan {
+    pub fn into_plan(self) -> LogicalPlan {
         LogicalPlan::Extension(Extension { node: Arc::new(self) })
     }
 

@@ -229,6 +229,12 @@ pub(super) fn check_window(spec: WindowSpec) -> Result<WindowSpec> {
         }
         WindowSpec::Session { gap_ms } => (gap_ms > 0, true),
     };
+    if let WindowSpec::Tumble { size_ms, offset_ms } = spec
+        && positive
+        && offset_ms.abs() >= size_ms
+    {
+        return plan_err!("the offset of window {spec} must be less than its size");
+    }
     if !positive {
         return plan_err!("the lengths of window {spec} must be positive");
     }

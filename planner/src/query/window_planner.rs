@@ -142,12 +142,17 @@ fn plan_call(call: &ast::Function, context: &mut dyn RelationPlannerContext) -> 
     let arguments = Arguments::of(call)?;
     let function = &arguments.function;
     let data = arguments.required("DATA")?;
-    let Some(table) = table_argument(data) else {
-        return plan_err!("the first argument of {function} is TABLE and the name of a table, not {data}");
+    let (query, partition_by) = match (table_argument(data), data) {
+        (Some(table), _) => (table.query, table.partition_by.to_vec()),
+        (None, ast::Expr::Subquery(query)) => (query.as_ref(), vec![]),
+        _ => {
+            return plan_err!(
+                "the first argument of {function} is TABLE and the name of a table, or a query in parentheses, not {data}"
+            );
+        }
     };
-    let partition_by = table.partition_by.to_vec();
     // The input may group by an older window, whose time is a time attribute only once it is rewritten.
-    let input = rewrite_windows(context.plan(table_factor(table.query))?)?;
+    let input = rewrite_windows(context.plan(table_factor(query))?)?;
     let time = descriptor(function, arguments.required("TIMECOL")?)?;
     let time = column(function, time, input.schema())?;
     let mut partition = Vec::with_capacity(partition_by.len());

@@ -47,11 +47,6 @@ impl Environment {
         self
     }
 
-    /// The value of a variable.
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
-    }
-
     /// The store of a URL that was given, with its base and the path in it.
     fn store(&self, url: &str) -> Option<(Arc<dyn ObjectStore>, &str, String)> {
         self.stores.iter().find_map(|(base, store)| {

@@ -18,7 +18,7 @@ const TRANSFERS: usize = 4;
 impl Workspace {
     /// The system's directory for temporary files, as `TMPDIR` says.
     pub fn of(environment: &Environment) -> Workspace {
-        let directory = environment.variable("TMPDIR").filter(|path| !path.is_empty());
+        let directory = environment.get("TMPDIR").filter(|path| !path.is_empty());
         let directory = directory.map_or(PathBuf::from("/tmp"), PathBuf::from);
         Workspace { directory, transfers: TRANSFERS }
     }

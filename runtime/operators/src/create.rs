@@ -10,6 +10,7 @@ use crate::match_recognize::MatchRecognize;
 use crate::over::Over;
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
+use crate::timed_join::{TimedJoin, check_kind};
 use crate::union::Union;
 use crate::unnest::Unnest;
 use crate::values::Values;
@@ -59,6 +60,10 @@ fn create(
         OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, schema)),
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, schema)?),
         OperatorSpec::Join(spec) => Box::new(Join::new(&node.id, spec, inputs, schema, settings)?),
+        OperatorSpec::TimedJoin(spec) => {
+            check_kind(spec)?;
+            Box::new(TimedJoin::new(&node.id, spec, inputs, schema, settings)?)
+        }
         OperatorSpec::Rank(spec) => Box::new(Rank::new(&node.id, spec, input()?, schema, settings)?),
         OperatorSpec::Deduplicate(spec) => match spec.keep_last {
             true => Box::new(LastRow::new(&node.id, spec, input()?, schema, settings)),

@@ -71,7 +71,8 @@ impl DistinctMaps {
                 .iter()
                 .map(|filter| filter.map(|column| filter_bits(rows.column(column))).transpose())
                 .collect::<Result<Vec<_>, _>>()?;
-            let valid = and(valid_rows(&spec.arguments, rows), considered.cloned());
+            let valid = if spec.keeps_null { None } else { valid_rows(&spec.arguments, rows) };
+            let valid = and(valid, considered.cloned());
             let any = match filters.iter().flatten().count() == filters.len() {
                 true => filters.iter().flatten().cloned().reduce(|left, right| &left | &right),
                 false => None,

@@ -42,6 +42,7 @@ mod over;
 mod progress;
 mod rank;
 mod session_aggregate;
+mod timed_join;
 mod union;
 mod unnest;
 mod values;

@@ -96,6 +96,8 @@ pub enum OperatorSpec {
     Unnest(UnnestSpec),
     /// of two inputs, the left one first
     Join(JoinSpec),
+    /// of two inputs, the left one first
+    TimedJoin(TimedJoinSpec),
     Rank(RankSpec),
     Deduplicate(DeduplicateSpec),
     Over(OverSpec),
@@ -301,6 +303,40 @@ pub struct JoinSpec {
     pub right_unique: Option<Vec<usize>>,
 }
 
+/// What bounds a join by event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimedJoinBy {
+    /// Rows of the same window meet when it has passed. The bounds of the window are among the keys, and the times of
+    /// both sides are its end. Both inputs only insert, and so does the output.
+    Window,
+    /// A left row at t meets right rows from t + lower to t + upper, in milliseconds; the condition says so as well. Both
+    /// inputs only insert, and so does the output. No semi and no anti join.
+    Interval { lower_ms: i64, upper_ms: i64 },
+    /// A left row at t meets the last right row of its key up to t. Deletions of the right end a version. Inner and left
+    /// joins.
+    Version,
+}
+
+/// A join whose state event time bounds.
+#[derive(Clone, Debug)]
+pub struct TimedJoinSpec {
+    pub kind: JoinKind,
+    pub by: TimedJoinBy,
+    /// columns of the left input that must equal those of the right input at the same places, which have the same types
+    pub left_keys: Vec<usize>,
+    pub right_keys: Vec<usize>,
+    /// NULL equals NULL among the keys
+    pub nulls_match: bool,
+    /// TIMESTAMP columns, in milliseconds when compared
+    pub left_time: usize,
+    pub right_time: usize,
+    /// BOOLEAN over the columns of left and right, one behind the other: pairs for which it is not TRUE do not match
+    pub condition: Option<Arc<dyn PhysicalExpr>>,
+    /// columns that are given: of the left, then of the right
+    pub left_columns: Vec<usize>,
+    pub right_columns: Vec<usize>,
+}
+
 /// A column to order by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SortKey {
@@ -381,6 +417,8 @@ pub struct OverSpec {
     pub aggregates: Vec<AggregateCall>,
     /// columns of the input that are given
     pub columns: Vec<usize>,
+    /// All rows of a partition have the same time: it ends with it.
+    pub ends: bool,
 }
 
 /// The first rows of an append-only input, in order of arrival.

@@ -10,9 +10,12 @@ use crate::query::error::plan_error;
 use crate::query::expand::{EXPAND_ID, Expand};
 use crate::query::origin::{WindowKeys, window_keys};
 use crate::query::text::expr_text;
+use crate::query::window_function::WindowFunction;
 use arrow::datatypes::FieldRef;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err, internal_err};
+use datafusion_common::{
+    Column, DFSchema, Result, TableReference, internal_datafusion_err, internal_err, plan_err,
+};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
@@ -49,6 +52,7 @@ impl Lowering<'_> {
             let input = self.plan(&aggregate.input)?;
             return self.group_aggregate(aggregate, input).map_err(plan_error);
         };
+        check_slices(window.node).map_err(plan_error)?;
         let fused = fuse(aggregate, &window).map_err(plan_error)?;
         match fused {
             Fused::Into { plan, time, after } => {
@@ -308,6 +312,16 @@ impl Lowering<'_> {
         let of_instants =
             matches!(time_type, SqlType::TimestampLtz(_)) || attribute == TimeAttribute::ProcTime;
         of_instants.then(|| Arc::from(self.session.settings.time_zone()))
+    }
+}
+
+/// Aggregations by the table function HOP are put together from slides, as in Flink; the older windows are not bound to it.
+fn check_slices(node: &WindowFunction) -> Result<()> {
+    match node.spec {
+        WindowSpec::Hop { size_ms, slide_ms, .. } if !node.group_window && size_ms % slide_ms != 0 => {
+            plan_err!("an aggregation by {} needs a size that is a multiple of its slide", node.spec)
+        }
+        _ => Ok(()),
     }
 }
 

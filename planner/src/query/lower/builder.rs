@@ -166,6 +166,7 @@ fn same_expressions(left: &OperatorSpec, right: &OperatorSpec) -> bool {
             left.collection.as_ref() == right.collection.as_ref()
         }
         (OperatorSpec::Join(left), OperatorSpec::Join(right)) => left.condition == right.condition,
+        (OperatorSpec::TimedJoin(left), OperatorSpec::TimedJoin(right)) => left.condition == right.condition,
         (OperatorSpec::Watermark(left), OperatorSpec::Watermark(right)) => {
             left.expression.as_ref() == right.expression.as_ref()
         }

@@ -9,7 +9,7 @@ use crate::query::error::plan_error;
 use crate::query::text::expr_text;
 use datafusion_common::{DFSchema, JoinType, NullEquality, Result, not_impl_err};
 use datafusion_expr::utils::conjunction;
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_expr::{Expr, Join, LogicalPlan, lit};
 use std::sync::Arc;
 use weir_types::{Exchange, JoinKind, JoinSpec, NodeIndex, OperatorSpec, StateNote};
 
@@ -19,31 +19,58 @@ pub(in crate::query) struct Side {
     pub schema: Arc<DFSchema>,
     pub keys: Vec<usize>,
     /// columns of the plan, which come first
-    columns: usize,
+    pub columns: usize,
 }
 
 /// A join seen from the side that its kind is named after.
-struct Sides<'a> {
-    kind: JoinKind,
-    left: &'a LogicalPlan,
-    right: &'a LogicalPlan,
+pub(super) struct Sides<'a> {
+    pub kind: JoinKind,
+    pub left: &'a LogicalPlan,
+    pub right: &'a LogicalPlan,
     /// expressions of left and right that are equal
-    on: Vec<(Expr, Expr)>,
-    filter: Option<Expr>,
+    pub on: Vec<(Expr, Expr)>,
+    pub filter: Option<Expr>,
 }
 
 impl Lowering<'_> {
     pub fn join(&mut self, join: &Join) -> Result<Stream, PlanError> {
+        if join.join_type == JoinType::LeftMark {
+            return self.mark_join(join);
+        }
         let sides = Sides::of(join).map_err(plan_error)?;
         let left = self.plan(sides.left)?;
         let right = self.plan(sides.right)?;
         self.join_rows(join, &sides, left, right).map_err(plan_error)
     }
 
+    /// The rows of the left with whether they have a match: those that have one beside TRUE, the others beside FALSE.
+    fn mark_join(&mut self, join: &Join) -> Result<Stream, PlanError> {
+        if join.null_aware {
+            return Err(PlanError::not_supported("NOT IN that is not joined by AND to the rest of WHERE"));
+        }
+        let mark = join.schema.fields().len() - 1;
+        let (table, field) = join.schema.qualified_field(mark);
+        let mut streams = vec![];
+        for (join_type, matches) in [(JoinType::LeftSemi, true), (JoinType::LeftAnti, false)] {
+            let one = Join { join_type, schema: join.left.schema().clone(), ..join.clone() };
+            let stream = self.join(&one)?;
+            let columns = join.left.schema().columns();
+            let mut outputs: Vec<Output> = columns.into_iter().map(Output::column).collect();
+            let mut output = Output::named(field.name().clone(), lit(matches));
+            output.table = table.cloned();
+            outputs.push(output);
+            streams.push(self.calc(&stream, None, Some(outputs)).map_err(plan_error)?);
+        }
+        self.union_of(streams, &join.schema)
+    }
+
     fn join_rows(&mut self, join: &Join, sides: &Sides<'_>, left: Stream, right: Stream) -> Result<Stream> {
         let (left_keys, right_keys): (Vec<&Expr>, Vec<&Expr>) = sides.on.iter().map(|(l, r)| (l, r)).unzip();
         let left = self.keyed_input(left, sides.left, &left_keys)?;
-        let right = self.keyed_input(right, sides.right, &right_keys)?;
+        let right = self.named_keys(right, sides.right, &right_keys, "$r")?;
+        if let Some(timed) = self.timed(sides, &left, &right) {
+            return self.bounded_join(join, sides, timed, left, right);
+        }
         let together = left.schema.join(&right.schema)?;
         let condition = sides.filter.as_ref().map(|filter| self.physical(filter, &together)).transpose()?;
         let left_columns: Vec<usize> = (0..left.columns).collect();
@@ -100,6 +127,17 @@ impl Lowering<'_> {
 
     /// The input with the columns of its plan, then those of its keys that are expressions.
     pub fn keyed_input(&mut self, input: Stream, plan: &LogicalPlan, keys: &[&Expr]) -> Result<Side> {
+        self.named_keys(input, plan, keys, "$k")
+    }
+
+    /// The same with names for the keys that start with `prefix`.
+    pub fn named_keys(
+        &mut self,
+        input: Stream,
+        plan: &LogicalPlan,
+        keys: &[&Expr],
+        prefix: &str,
+    ) -> Result<Side> {
         let columns = plan.schema().columns();
         let mut outputs: Vec<Output> = columns.iter().cloned().map(Output::column).collect();
         let mut places = vec![];
@@ -107,8 +145,8 @@ impl Lowering<'_> {
             let key = unaliased(key);
             let known = outputs.iter().position(|output| output.expr == *key);
             places.push(known.unwrap_or_else(|| {
-                outputs
-                    .push(Output::named(format!("$k{}", outputs.len()), key.clone()).meaning(expr_text(key)));
+                let name = format!("{prefix}{}", outputs.len());
+                outputs.push(Output::named(name, key.clone()).meaning(expr_text(key)));
                 outputs.len() - 1
             }));
         }
@@ -153,7 +191,7 @@ impl<'a> Sides<'a> {
     }
 
     /// The condition of the join, as EXPLAIN shows it.
-    fn text(&self) -> Option<String> {
+    pub fn text(&self) -> Option<String> {
         let keys = self.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
         let all = conjunction(keys.chain(self.filter.clone()));
         all.map(|condition| expr_text(&condition))

@@ -11,6 +11,7 @@ mod rank;
 mod relations;
 mod scan;
 mod sink;
+mod timed_join;
 mod unnest;
 mod window;
 

@@ -101,6 +101,7 @@ impl Lowering<'_> {
             frame,
             aggregates,
             columns: (0..window.input.schema().fields().len()).collect(),
+            ends: false,
         };
         let results = (first_output..window.schema.fields().len())
             .map(|place| qualified(&window.schema, place))
@@ -147,11 +148,12 @@ impl Lowering<'_> {
             frame: OverFrame::Unbounded { peers: false },
             aggregates: vec![],
             columns: (0..sort.input.schema().fields().len()).collect(),
+            ends: false,
         };
         Ok(self.add_over(spec, &side, vec![], "TemporalSort"))
     }
 
-    fn add_over(
+    pub fn add_over(
         &mut self,
         spec: OverSpec,
         side: &Side,
@@ -286,14 +288,16 @@ fn frame_text(frame: OverFrame) -> String {
 fn over_state(spec: &OverSpec, partition: &str) -> StateNote {
     let waits = if spec.rowtime.is_some() { "rows until the watermark reaches them" } else { "" };
     let keeps = match spec.frame {
-        _ if spec.aggregates.is_empty() => String::new(),
+        _ if spec.aggregates.is_empty() || spec.ends => String::new(),
         OverFrame::Unbounded { .. } => "one row of accumulators per partition".to_string(),
         OverFrame::Rows(rows) => format!("the last {rows} rows of each partition"),
         OverFrame::Range(ms) => format!("the rows of the last {ms} ms of each partition"),
     };
     let separate = if keeps.is_empty() || waits.is_empty() { "" } else { ", and " };
-    let forgets =
-        spec.aggregates.is_empty() || spec.partition.is_empty() || matches!(spec.frame, OverFrame::Range(_));
+    let forgets = spec.ends
+        || spec.aggregates.is_empty()
+        || spec.partition.is_empty()
+        || matches!(spec.frame, OverFrame::Range(_));
     let clause = (!forgets).then(|| format!("OVER (PARTITION BY {partition})"));
     StateNote {
         keeps: format!("{keeps}{separate}{waits}"),

@@ -2,20 +2,25 @@
 
 use super::Lowering;
 use super::builder::{NewNode, Stream};
+use super::calc::{Output, unaliased};
 use crate::PlanError;
+use crate::functions::analyze_expr;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::origin::{Origin, expr_origin};
 use crate::query::ranks::{Ranks, ranks, row_number};
+use crate::query::time_bounds::has_plain_bounds;
 use arrow::datatypes::FieldRef;
-use datafusion_common::{Column, DFSchema, Result, TableReference, internal_err, plan_err};
+use datafusion_common::{
+    Column, DFSchema, Result, ScalarValue, TableReference, internal_datafusion_err, internal_err, plan_err,
+};
 use datafusion_expr::expr::Sort as SortExpr;
-use datafusion_expr::{Expr, Filter, LogicalPlan, Sort, Window};
+use datafusion_expr::{Expr, Filter, LogicalPlan, Sort, Window, lit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::{
-    DeduplicateSpec, Exchange, NodeIndex, OperatorSpec, RankSpec, SortKey, SqlType, StateNote, TimeAttribute,
-    column_text,
+    AggregateCall, AggregateFunction, DeduplicateSpec, Exchange, NodeIndex, OperatorSpec, OverFrame,
+    OverSpec, RankSpec, SortKey, SqlType, StateNote, TimeAttribute, column_text,
 };
 
 /// What is to be ranked.
@@ -74,6 +79,12 @@ impl Lowering<'_> {
             [key] if (start, end) == (1, 1) => time_order(&window.input, key),
             _ => None,
         };
+        if let Some(end_of_window) = self.window_end(&window.input, partition_by) {
+            let (settled, node) = self.settle(input.clone())?;
+            if is_insert_only(&self.builder.nodes, &self.builder.facts, node) {
+                return self.window_rank(window, settled, end_of_window, (start, end), outputs_rank);
+            }
+        }
         let ranked = self.prepare(&window.input, input, (partition_by, order_by), (start, end), read)?;
         let mut ranked = Ranked { outputs_rank, ..ranked };
         if outputs_rank {
@@ -89,6 +100,82 @@ impl Lowering<'_> {
             }
             _ => self.rank(ranked),
         }
+    }
+
+    /// The column with the end of the window, if rows are ranked within windows of event time.
+    fn window_end(&self, plan: &LogicalPlan, partition_by: &[Expr]) -> Option<Column> {
+        let mut found: [Option<Column>; 2] = [None, None];
+        for key in partition_by {
+            if let Some(Origin::Window { part, node }) = expr_origin(plan, key)
+                && part < 2
+                && node.attribute == TimeAttribute::RowTime
+                && !node.group_window
+                && has_plain_bounds(node, self.session.settings.time_zone())
+            {
+                found[part] = unaliased(key).try_as_col().cloned();
+            }
+        }
+        let [Some(_), end] = found else { return None };
+        end
+    }
+
+    /// Top-N within windows: once a window has passed its rows are numbered, and those that are asked for are given.
+    fn window_rank(
+        &mut self,
+        window: &Window,
+        input: Stream,
+        window_end: Column,
+        (start, end): (u64, u64),
+        outputs_rank: bool,
+    ) -> Result<Stream> {
+        let Expr::WindowFunction(function) = window.window_expr[0].clone().unalias_nested().data else {
+            return internal_err!("{} is no window function", window.window_expr[0]);
+        };
+        let params = &function.params;
+        // The time of a window is the last millisecond in it.
+        let minus = self.functions.scalar.get("-");
+        let minus = minus.ok_or_else(|| internal_datafusion_err!("there is no function -"))?;
+        let millisecond = Expr::Literal(ScalarValue::DurationMillisecond(Some(1)), None);
+        let time = minus.call(vec![Expr::Column(window_end), millisecond]);
+        let time = analyze_expr(&self.functions.scalar, time, window.input.schema())?;
+        let mut keys: Vec<&Expr> =
+            params.partition_by.iter().chain(params.order_by.iter().map(|key| &key.expr)).collect();
+        keys.push(&time);
+        let side = self.keyed_input(input, &window.input, &keys)?;
+        let (partition, order) = side.keys.split_at(params.partition_by.len());
+        let rowtime = order.last().copied();
+        let order = order.iter().zip(&params.order_by).map(|(column, key)| SortKey {
+            column: *column,
+            descending: !key.asc,
+            nulls_first: key.nulls_first,
+        });
+        let place = window.schema.fields().len() - 1;
+        let (table, field) = window.schema.qualified_field(place);
+        let number = AggregateCall {
+            function: AggregateFunction::Count,
+            arguments: vec![],
+            distinct: false,
+            filter: None,
+            output: field.clone(),
+        };
+        let spec = OverSpec {
+            partition: partition.to_vec(),
+            rowtime,
+            order: order.collect(),
+            frame: OverFrame::Unbounded { peers: false },
+            aggregates: vec![number],
+            columns: (0..window.input.schema().fields().len()).collect(),
+            ends: true,
+        };
+        let numbered = self.add_over(spec, &side, vec![(table.cloned(), field.clone())], "WindowRank");
+        let rank = Expr::Column(Column::new(table.cloned(), field.name()));
+        let bounds = |rank: u64| lit(i64::try_from(rank).unwrap_or(i64::MAX));
+        let condition = rank.clone().lt_eq(bounds(end));
+        let condition = if start > 1 { condition.and(rank.gt_eq(bounds(start))) } else { condition };
+        let mut columns = window.schema.columns();
+        columns.truncate(if outputs_rank { place + 1 } else { place });
+        let outputs = columns.into_iter().map(Output::column).collect();
+        self.calc(&numbered, Some(&condition), Some(outputs))
     }
 
     /// ORDER BY .. LIMIT: the first rows of all.

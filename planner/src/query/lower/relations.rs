@@ -4,6 +4,7 @@ use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::Output;
 use crate::PlanError;
+use crate::query::as_of::AsOf;
 use crate::query::error::plan_error;
 use crate::query::expand::Expand;
 use crate::query::match_recognize::MatchRecognize;
@@ -58,6 +59,8 @@ impl Lowering<'_> {
                     self.unnest(unnest, None)?
                 } else if let Some(node) = MatchRecognize::of(plan) {
                     self.match_recognize(node)?
+                } else if let Some(join) = AsOf::of(plan) {
+                    self.as_of(join)?
                 } else {
                     return Err(PlanError::not_supported(extension.node.name()));
                 }
@@ -125,8 +128,16 @@ impl Lowering<'_> {
         let mut streams = vec![];
         for input in &union.inputs {
             let stream = self.plan(input)?;
-            let stream = self.conform(stream, input.schema().columns()).map_err(plan_error)?;
-            streams.push(self.settle(stream).map_err(plan_error)?.1);
+            streams.push(self.conform(stream, input.schema().columns()).map_err(plan_error)?);
+        }
+        self.union_of(streams, &union.schema)
+    }
+
+    /// The rows of streams whose columns agree with `schema`.
+    pub fn union_of(&mut self, inputs: Vec<Stream>, schema: &DFSchema) -> Result<Stream, PlanError> {
+        let mut streams = vec![];
+        for input in inputs {
+            streams.push(self.settle(input).map_err(plan_error)?.1);
         }
         // Rows of one subtask cannot be spread again without losing the order of changes to one key.
         let single = streams.iter().any(|node| self.builder.is_single(*node));
@@ -135,7 +146,7 @@ impl Lowering<'_> {
             false => Exchange::Forward,
         };
         let inputs: Vec<_> = streams.iter().map(|node| (*node, exchange(*node))).collect();
-        let schema = without_dependencies(&union.schema).map_err(plan_error)?;
+        let schema = without_dependencies(schema).map_err(plan_error)?;
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         Ok(self.builder.add(NewNode {
             kind: "union",

@@ -3,17 +3,22 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::Output;
+use super::rank::time_order;
 use crate::PlanError;
 use crate::catalog::{CatalogTable, ColumnSource};
+use crate::query::as_of::AsOf;
 use crate::query::bind::bind_expr;
 use crate::query::error::plan_error;
 use crate::query::match_recognize::MatchRecognize;
 use crate::query::table_source::TableScanSource;
 use crate::query::text::expr_text;
+use crate::query::time_bounds::compares_times;
+use crate::query::watermark::reads_watermark;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{FieldRef, Schema};
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
+use datafusion_expr::expr::Sort as SortExpr;
 use datafusion_expr::logical_plan::TableScan;
 use datafusion_expr::{Expr, LogicalPlan};
 use std::collections::BTreeSet;
@@ -70,15 +75,38 @@ fn scanned(scan: &TableScan) -> Vec<usize> {
     }
 }
 
-/// True if an operator of the plan waits for event time.
+/// True if an operator of the plan waits for event time, or an expression asks for it.
 pub(in crate::query) fn uses_event_time(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| {
-        let of_match =
-            || MatchRecognize::of(node).is_some_and(|node| node.attribute == TimeAttribute::RowTime);
-        let of_window =
-            WindowFunction::of(node).is_some_and(|window| window.attribute == TimeAttribute::RowTime);
-        Ok(of_window || of_match())
+        let by_time = match node {
+            LogicalPlan::Window(window) => window.window_expr.iter().any(|expr| match expr {
+                Expr::WindowFunction(call) => ordered_by_time(&window.input, &call.params.order_by),
+                Expr::Alias(alias) => match alias.expr.as_ref() {
+                    Expr::WindowFunction(call) => ordered_by_time(&window.input, &call.params.order_by),
+                    _ => false,
+                },
+                _ => false,
+            }),
+            LogicalPlan::Sort(sort) => ordered_by_time(&sort.input, &sort.expr),
+            LogicalPlan::Join(join) => compares_times(join),
+            _ if AsOf::of(node).is_some() => true,
+            _ => {
+                let of_window = WindowFunction::of(node).map(|window| window.attribute);
+                let of_match = MatchRecognize::of(node).map(|node| node.attribute);
+                of_window.or(of_match) == Some(TimeAttribute::RowTime)
+            }
+        };
+        let mut asked = false;
+        node.apply_expressions(|expr| {
+            asked |= reads_watermark(expr)?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(by_time || asked)
     })
+}
+
+fn ordered_by_time(input: &LogicalPlan, keys: &[SortExpr]) -> bool {
+    keys.first().and_then(|key| time_order(input, key)) == Some(TimeAttribute::RowTime)
 }
 
 impl Lowering<'_> {

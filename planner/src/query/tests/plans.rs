@@ -53,6 +53,11 @@ fn nexmark_queries() {
 }
 
 #[test]
+fn joins_that_time_bounds() {
+    plan_file("timed_joins");
+}
+
+#[test]
 fn windows() {
     plan_file("windows");
 }

@@ -7,7 +7,9 @@ use super::bytes_kernels::{
 use super::fixed::{Fixed, Kernel};
 use super::json_object::{DUPLICATE_KEY, JsonObject};
 use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
-use super::numeric::{AND, Avg, Bits, Count, FIRST, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR};
+use super::numeric::{
+    AND, Avg, Bits, Count, FIRST, IntVariance, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR,
+};
 use super::{Accumulator, Native, call_text};
 use crate::OperatorError;
 use arrow::datatypes::{DataType, Schema};
@@ -162,6 +164,15 @@ impl Builder<'_> {
     fn variance(&self, sample: bool, square_root: bool) -> Created {
         let double = [("squares", SqlType::Double), ("sum", SqlType::Double), ("count", SqlType::BigInt)];
         match (Native::of(self.argument()?), self.output()) {
+            (
+                Native::Int,
+                output @ (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64),
+            ) => {
+                let long =
+                    [("squares", SqlType::BigInt), ("sum", SqlType::BigInt), ("count", SqlType::BigInt)];
+                let bits = 8 * output.primitive_width().unwrap_or(8) as u32;
+                self.fixed(IntVariance { sample, square_root, bits }, &long)
+            }
             (Native::Int | Native::Float | Native::Decimal, DataType::Float64 | DataType::Float32) => {
                 self.fixed(Variance { sample, square_root }, &double)
             }

@@ -419,6 +419,63 @@ impl Kernel for Variance {
     }
 }
 
+/// The variance family over integers, each step in the type of the argument and cut towards zero, as Flink's rewriting
+/// has it. Words: sum of squares, sum, count.
+#[derive(Clone, Copy)]
+pub(crate) struct IntVariance {
+    pub(crate) sample: bool,
+    pub(crate) square_root: bool,
+    /// width of the type, beyond which values wrap
+    pub(crate) bits: u32,
+}
+
+impl IntVariance {
+    fn wrap(&self, value: i64) -> i64 {
+        let unused = 64 - self.bits;
+        value << unused >> unused
+    }
+}
+
+impl Kernel for IntVariance {
+    type In = i64;
+    type Out = i64;
+    const WORDS: usize = 3;
+
+    #[inline(always)]
+    fn add(&self, words: &mut [u64], value: i64) {
+        i64::load(words).wrapping_add(value.wrapping_mul(value)).store(words);
+        i64::load(&words[1..]).wrapping_add(value).store(&mut words[1..]);
+        words[2] = words[2].wrapping_add(1);
+    }
+
+    #[inline(always)]
+    fn retract(&self, words: &mut [u64], value: i64) {
+        i64::load(words).wrapping_sub(value.wrapping_mul(value)).store(words);
+        i64::load(&words[1..]).wrapping_sub(value).store(&mut words[1..]);
+        words[2] = words[2].wrapping_sub(1);
+    }
+
+    #[inline(always)]
+    fn result(&self, words: &[u64]) -> Option<i64> {
+        let (squares, sum) = (self.wrap(i64::load(words)), self.wrap(i64::load(&words[1..])));
+        let count = words[2] as i64;
+        let divisor = if self.sample { count - 1 } else { count };
+        if count == 0 || divisor == 0 {
+            return None;
+        }
+        let mean_square = self.wrap(sum.wrapping_mul(sum)).wrapping_div(count);
+        let variance = squares.wrapping_sub(mean_square).wrapping_div(divisor);
+        Some(self.wrap(if self.square_root { (variance as f64).powf(0.5) as i64 } else { variance }))
+    }
+
+    #[inline(always)]
+    fn merge(&self, words: &mut [u64], other: &[u64]) {
+        i64::load(words).wrapping_add(i64::load(other)).store(words);
+        i64::load(&words[1..]).wrapping_add(i64::load(&other[1..])).store(&mut words[1..]);
+        words[2] = words[2].wrapping_add(other[2]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::Schema;
 use weir_state::{FieldKind, FieldValue, PinBuffer, Pinned, Rows, Viewed};
-use weir_types::{AggregateCall, SqlField};
+use weir_types::{AggregateCall, AggregateFunction, SqlField};
 
 /// One aggregate call with its accumulator.
 pub(crate) struct Member {
@@ -26,6 +26,8 @@ pub(crate) struct DistinctSpec {
     pub(crate) arguments: Vec<usize>,
     /// the filter column of each bit
     pub(crate) filters: Vec<Option<usize>>,
+    /// NULL is a value among others (ARRAY_AGG)
+    pub(crate) keeps_null: bool,
 }
 
 /// A field of the state and where its value lies in a row of [`GroupRows`].
@@ -98,11 +100,13 @@ impl AccumulatorSet {
     }
 
     fn add_distinct(&mut self, call: &AggregateCall) -> (usize, usize) {
-        let map = match self.distincts.iter().position(|spec| spec.arguments == call.arguments) {
+        let keeps_null = call.function == AggregateFunction::ArrayAgg;
+        let known = |spec: &DistinctSpec| spec.arguments == call.arguments && spec.keeps_null == keeps_null;
+        let map = match self.distincts.iter().position(known) {
             Some(map) => map,
             None => {
                 let arguments = call.arguments.clone();
-                self.distincts.push(DistinctSpec { arguments, filters: Vec::new() });
+                self.distincts.push(DistinctSpec { arguments, filters: Vec::new(), keeps_null });
                 self.distincts.len() - 1
             }
         };

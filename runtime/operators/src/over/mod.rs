@@ -313,7 +313,8 @@ impl Over {
         let columns = self.results(due, &sequence, &mut context.keyed)?;
         // Rows of all partitions in order of time, as they would come out one after the other.
         let mut places: Vec<usize> = (0..order.len()).collect();
-        places.sort_by_key(|place| order[*place].0);
+        let by_arrival = self.spec.rowtime.is_none();
+        places.sort_by_key(|place| (order[*place].0, if by_arrival { order[*place].1 } else { 0 }));
         let rows = UInt32Array::from_iter_values(places.iter().map(|place| order[*place].1));
         let results = UInt32Array::from_iter_values(places.iter().map(|place| sequence.results[*place]));
         self.emit(due, &columns, &rows, &results, context.batch_rows, output)?;
@@ -395,7 +396,7 @@ impl Over {
         let flags = keyed.rows(states.rows, VOID).column::<u8>(DONE);
         emitted.iter().for_each(|slot| flags.set(*slot, 1));
         keyed.delete(states.rows, VOID, gone);
-        if self.is_bounded() || self.set.members().is_empty() {
+        if self.is_bounded() || self.spec.ends || self.set.members().is_empty() {
             let idle = due.partitions.iter().copied();
             let idle: Vec<u32> =
                 idle.filter(|slot| !keyed.has_entries_under(states.rows, VOID, *slot)).collect();

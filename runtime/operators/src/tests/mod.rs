@@ -7,6 +7,7 @@ mod over;
 mod rank;
 mod speed;
 mod stateless;
+mod timed_join;
 mod unnest;
 mod window_aggregate;
 

@@ -104,12 +104,12 @@ impl GroupAggregate {
         Ok(())
     }
 
-    /// Counts rows `start..start + len` of `batch` in and emits what follows from them.
+    /// Counts rows `start..start + len` of `batch` in and emits what follows from them. `loaded`: just these rows are
+    /// grouped and their groups loaded.
     fn process(
         &mut self,
         batch: &ChangelogBatch,
-        start: usize,
-        len: usize,
+        (start, len, loaded): (usize, usize, bool),
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
@@ -118,12 +118,14 @@ impl GroupAggregate {
             self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
         let Scratch { found, grouping, rows, pins } = &mut self.scratch;
         let slots = &found.slots[start..start + len];
-        if self.spec.keys.is_empty() {
-            grouping.all_in_one(slots[0], len);
-        } else {
-            grouping.group(slots);
+        if !loaded {
+            if self.spec.keys.is_empty() {
+                grouping.all_in_one(slots[0], len);
+            } else {
+                grouping.group(slots);
+            }
+            self.set.load(&context.keyed.rows(*state, Namespace::Void), &grouping.slots, pins, rows);
         }
-        self.set.load(&context.keyed.rows(*state, Namespace::Void), &grouping.slots, pins, rows);
         let mut exists = match self.spec.input_retracts {
             true => (0..rows.len()).map(|row| rows.part(row, 0, 1)[0] != 0).collect(),
             false => grouping.existing(&found.created, start),
@@ -242,8 +244,8 @@ impl GroupAggregate {
         self.resolve(batch.rows(), context, groups)?;
         let (mut rest, mut start) = (batch, 0);
         loop {
-            let len = self.step_rows(start, rest.num_rows(), context);
-            self.process(&rest, start, len, context, output)?;
+            let (len, loaded) = self.step_rows(start, rest.num_rows(), context);
+            self.process(&rest, (start, len, loaded), context, output)?;
             start += len;
             if start == rest.num_rows() {
                 return Ok(());
@@ -257,17 +259,20 @@ impl GroupAggregate {
         }
     }
 
-    /// How many of the rows from `start` to count in at once, so that results fit in memory.
-    fn step_rows(&mut self, start: usize, rows: usize, context: &mut OperatorContext) -> usize {
-        let Some(States { groups, .. }) = &self.states else { return rows - start };
+    /// How many of the rows from `start` to count in at once, so that results fit in memory, and whether they are
+    /// grouped and their groups loaded now.
+    fn step_rows(&mut self, start: usize, rows: usize, context: &mut OperatorContext) -> (usize, bool) {
+        let all = rows - start;
+        let Some(States { groups, .. }) = &self.states else { return (all, false) };
         if !self.set.has_bytes() {
-            return rows - start;
+            return (all, false);
         }
         let Scratch { found, grouping, rows: group_rows, pins } = &mut self.scratch;
         grouping.group(&found.slots[start..rows]);
         self.set.load(&context.keyed.rows(*groups, Namespace::Void), &grouping.slots, pins, group_rows);
         let widest = self.set.result_bytes(group_rows).max(64);
-        (RESULT_BYTES / (2 * widest)).clamp(1, rows - start)
+        let len = (RESULT_BYTES / (2 * widest)).clamp(1, all);
+        (len, len == all)
     }
 }
 

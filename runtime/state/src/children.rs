@@ -19,9 +19,9 @@ impl KeyedStateBackend {
         self.check_keys(map, keys, StateKind::Map);
         let table = self.state_mut(map).table_mut(namespace);
         table.slots.resolve_under(parents, keys, out);
-        for &position in &out.created {
-            table.links.append(parents[position as usize], out.slots[position as usize]);
-        }
+        let created = |of: &[u32]| out.created.iter().map(|&position| of[position as usize]).collect();
+        let (above, made): (Vec<u32>, Vec<u32>) = (created(parents), created(&out.slots));
+        table.links.append_all(&above, &made);
         self.load_resolved_under(map, namespace, parents, keys, out);
     }
 
@@ -54,11 +54,9 @@ impl KeyedStateBackend {
         state.next_sequence += parents.len() as u64;
         let table = state.table_mut(namespace);
         out.clear();
-        for (sequence, &parent) in (first..).zip(parents) {
-            let slot = table.slots.new_list_row(parent, sequence);
-            table.links.append(parent, slot);
-            out.push(slot);
-        }
+        let rows = (first..).zip(parents);
+        out.extend(rows.map(|(sequence, &parent)| table.slots.new_list_row(parent, sequence)));
+        table.links.append_all(parents, out);
     }
 
     /// Says that [`KeyedStateBackend::entries_under`] is going to be asked for each of `parents`: what is on disk is read for all

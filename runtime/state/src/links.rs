@@ -1,6 +1,7 @@
 //! Which entries of a Map or List state belong to which parent: doubly linked lists over slots. Derived from
 //! the rows; not persisted.
 
+use crate::huge;
 use crate::resolve::NO_SLOT;
 
 #[derive(Default)]
@@ -13,7 +14,13 @@ pub(crate) struct Links {
 
 fn grow_to(list: &mut Vec<[u32; 2]>, slot: u32) {
     if list.len() <= slot as usize {
-        list.resize((slot as usize + 1).max(list.len() * 2), [NO_SLOT; 2]);
+        let needed = slot as usize + 1;
+        if list.capacity() < needed {
+            // By half: in large tables what is not used yet would be the most of it.
+            list.reserve_exact((list.len() + list.len() / 2).max(needed).max(64) - list.len());
+            huge::advise(list.as_mut_ptr().cast(), 8 * list.capacity());
+        }
+        list.resize(needed, [NO_SLOT; 2]);
     }
 }
 
@@ -36,6 +43,23 @@ impl Links {
             self.neighbours[last as usize][1] = entry;
         }
         self.neighbours[entry as usize] = [last, NO_SLOT];
+    }
+
+    /// [`Links::append`] for each of `parents`, one after the other, with the entry of the same position.
+    ///
+    /// In large tables parents and their last entries are anywhere in memory: they are loaded some steps ahead.
+    pub(crate) fn append_all(&mut self, parents: &[u32], entries: &[u32]) {
+        const AHEAD: usize = 16;
+        for (position, (&parent, &entry)) in parents.iter().zip(entries).enumerate() {
+            if let Some(&parent) = parents.get(position + 2 * AHEAD) {
+                huge::prefetch(self.ends.as_ptr().wrapping_add(parent as usize));
+            }
+            let ahead = parents.get(position + AHEAD).and_then(|&parent| self.ends.get(parent as usize));
+            if let Some(&[_, last]) = ahead {
+                huge::prefetch(self.neighbours.as_ptr().wrapping_add(last as usize));
+            }
+            self.append(parent, entry);
+        }
     }
 
     /// Takes `entry` out; false if it is not there.

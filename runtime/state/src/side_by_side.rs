@@ -8,6 +8,7 @@ use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::{Namespace, StateKind};
 use crate::row_layout::RowKey;
 use crate::slot_table::SlotTable;
+use std::ops::Range;
 
 /// The tag of the entry whose key is NULL; those of others are odd.
 const NULL_KEY: u32 = 0;
@@ -58,11 +59,11 @@ impl SideBySide {
         self.owners.clear();
     }
 
-    /// Sorts what was found in namespace `part` by keys.
-    fn add(&mut self, part: usize, tables: &[Option<&SlotTable>]) {
+    /// Sorts by keys what was found in namespace `part`.
+    fn add(&mut self, part: usize, found: Range<usize>, tables: &[Option<&SlotTable>]) {
         let Some(table) = tables[part] else { return };
         let shift = 32 - self.places.len().ilog2();
-        for &(tag, slot) in &self.found {
+        for &(tag, slot) in &self.found[found] {
             // Tags of one step agree in some bits; a product's high bits spread all the same.
             let mut place = (tag.wrapping_mul(0x9e37_79b9) >> shift) as usize;
             let key = loop {
@@ -102,6 +103,7 @@ fn same_key(tag: u32, left: &SlotTable, left_slot: u32, right: &SlotTable, right
         return true;
     }
     match left.layout().key {
+        RowKey::Words(1) => left.key_word(left_slot, 0) == right.key_word(right_slot, 0),
         RowKey::Words(words) => {
             (0..words).all(|word| left.key_word(left_slot, word) == right.key_word(right_slot, word))
         }
@@ -110,9 +112,10 @@ fn same_key(tag: u32, left: &SlotTable, left_slot: u32, right: &SlotTable, right
 }
 
 impl SlotTable {
-    /// Tags and slots of the entries that lie at `count` positions from `start` on in an index of `of` positions.
+    /// Appends tags and slots of the entries that lie at `count` positions from `start` on in an index of `of`
+    /// positions.
     fn entries_between(&self, start: usize, count: usize, of: usize, found: &mut Vec<(u32, u32)>) {
-        found.clear();
+        let first = found.len();
         self.index.entries_at(start, count, of, found);
         if start + count == of
             && let Some(slot) = self.null_slot
@@ -120,9 +123,16 @@ impl SlotTable {
             found.push((NULL_KEY, slot));
         }
         if self.rows.drained() > 0 {
-            found.retain(|(_, slot)| *slot >= self.rows.drained());
+            let drained = self.rows.drained();
+            let mut kept = first;
+            for place in first..found.len() {
+                if found[place].1 >= drained {
+                    found[kept] = found[place];
+                    kept += 1;
+                }
+            }
+            found.truncate(kept);
         }
-        found.iter().for_each(|(_, slot)| self.rows.prefetch(*slot));
     }
 }
 
@@ -174,17 +184,29 @@ impl KeyedStateBackend {
         let places = (4 * limit.min(entries)).next_power_of_two().max(64);
         out.places.clear();
         out.places.resize(places, NONE);
-        for part in 0..tables.len() {
-            let Some(table) = tables[part] else { continue };
-            table.entries_between(cursor.next, count, of, &mut out.found);
-            if all {
-                out.found.sort_unstable_by_key(|(_, slot)| *slot);
+        // The rows of all are on their way before the first is looked at.
+        out.found.clear();
+        let mut ends = Vec::with_capacity(tables.len());
+        for table in &tables {
+            if let Some(table) = table {
+                let first = out.found.len();
+                table.entries_between(cursor.next, count, of, &mut out.found);
+                let found = &mut out.found[first..];
+                if all {
+                    found.sort_unstable_by_key(|(_, slot)| *slot);
+                }
+                found.iter().for_each(|(_, slot)| table.rows.prefetch(*slot));
             }
+            ends.push(out.found.len());
+        }
+        let mut first = 0;
+        for (part, end) in ends.into_iter().enumerate() {
             // A step holds about `limit` entries, but nothing says that it cannot hold more.
-            if 2 * (out.keys + out.found.len()) > out.places.len() {
-                out.grow();
+            if 2 * (out.keys + end - first) > out.places.len() {
+                out.grow(end - first);
             }
-            out.add(part, &tables);
+            out.add(part, first..end, &tables);
+            first = end;
         }
         cursor.next += count;
         true
@@ -193,8 +215,8 @@ impl KeyedStateBackend {
 
 impl SideBySide {
     #[cold]
-    fn grow(&mut self) {
-        let size = (4 * (self.keys + self.found.len())).next_power_of_two();
+    fn grow(&mut self, more: usize) {
+        let size = (4 * (self.keys + more)).next_power_of_two();
         self.places.clear();
         self.places.resize(size, NONE);
         let shift = 32 - size.ilog2();

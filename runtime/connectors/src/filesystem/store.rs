@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// Bytes of one read of a local file.
-const LOCAL_READ: usize = 1 << 20;
+/// Bytes of one read of a local file: few enough to be in the second-level cache when they are decoded.
+const LOCAL_READ: usize = 256 << 10;
 
 /// Where a table's files are.
 #[derive(Clone)]

@@ -1,10 +1,11 @@
 //! JSON values to values of columns, with the coercions of Flink's json format.
 
-use super::cursor::{Cursor, Kind, Parsed, RawNumber, Trouble, TroubleKind};
+use super::cursor::{Cursor, Kind, Parsed, RawNumber, RawString, Trouble, TroubleKind};
 use super::document;
 use super::options::TimestampStandard;
 use super::shape::{Expected, ObjectShape, Shape};
 use crate::columns::{Column, Values};
+use arrow::datatypes::DataType;
 use base64::Engine;
 use std::borrow::Cow;
 use weir_types::SqlType;
@@ -67,6 +68,15 @@ pub(super) fn decode(
             }
             Err(trouble) => Err(trouble),
         },
+        (Values::Timestamp(values), Some(b'"')) => {
+            match short_timestamp(cursor, column.field.data_type(), &column.sql_type, rules) {
+                Some(value) => {
+                    values.push(value);
+                    return Ok(());
+                }
+                None => decode_slow(cursor, column, shape, rules),
+            }
+        }
         _ => decode_slow(cursor, column, shape, rules),
     };
     match result {
@@ -98,6 +108,30 @@ fn short_integer(cursor: &mut Cursor<'_>) -> Option<i64> {
         return None;
     }
     None
+}
+
+/// A timestamp without escapes, in the units of `data_type`; takes nothing if it is none.
+#[inline]
+fn short_timestamp(
+    cursor: &mut Cursor<'_>,
+    data_type: &DataType,
+    sql_type: &SqlType,
+    rules: &Rules,
+) -> Option<i64> {
+    let DataType::Timestamp(unit, _) = data_type else { return None };
+    let begin = cursor.at;
+    let utc = matches!(sql_type, SqlType::TimestampLtz(_));
+    let read = |raw: RawString<'_>| match rules.standard {
+        _ if raw.escaped => None,
+        TimestampStandard::Sql => parse::sql_timestamp(raw.content, utc),
+        TimestampStandard::Iso8601 => parse::iso_timestamp(raw.content, utc),
+    };
+    let time = cursor.string().ok().and_then(read);
+    let value = time.and_then(|time| time.to_units(*unit));
+    if value.is_none() {
+        cursor.at = begin;
+    }
+    value
 }
 
 #[inline(never)]

@@ -382,23 +382,33 @@ fn scan_timestamp(
     scanner.0.is_empty().then_some(LocalDateTime { seconds: date + clock, nanos })
 }
 
+/// The values of the digits of `text` where `shape` has a `0`, if it has a digit there and is equal to `shape`
+/// everywhere else.
+#[inline(always)]
+fn shaped(text: &[u8; 8], shape: &[u8; 8]) -> Option<[u8; 8]> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let values = u64::from_ne_bytes(*text) ^ u64::from_ne_bytes(*shape);
+    // What is added takes a digit's value above 9, and any difference elsewhere, to the high bit. A carry out of a byte
+    // comes only from one whose own high bit is set already.
+    let room = u64::from_ne_bytes(shape.map(|expected| if expected == b'0' { 0x76 } else { 0x7f }));
+    let wrong = (values | values.wrapping_add(room)) & HIGH;
+    (wrong == 0).then(|| values.to_ne_bytes())
+}
+
 /// The common shape: 19 characters, or 23 with milliseconds, every number within its range in any month. Whatever
 /// else goes the long way.
 #[inline]
 fn fixed_timestamp(text: &[u8], separator: u8, utc: bool) -> Option<LocalDateTime> {
     let text = if utc { text.strip_suffix(b"Z")? } else { text };
     let (head, tail) = text.split_at_checked(19)?;
-    let head: &[u8; 19] = head.try_into().ok()?;
-    let digit = |at: usize| u32::from(head[at].wrapping_sub(b'0'));
-    let digits = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18];
-    let bad = digits.iter().fold(false, |bad, at| bad | (digit(*at) > 9));
-    let marks =
-        head[4] == b'-' && head[7] == b'-' && head[10] == separator && head[13] == b':' && head[16] == b':';
-    if bad || !marks {
-        return None;
-    }
-    let year = digit(0) * 1000 + digit(1) * 100 + digit(2) * 10 + digit(3);
-    let [month, day, hour, minute, second] = [5, 8, 11, 14, 17].map(|at| digit(at) * 10 + digit(at + 1));
+    // Eight characters at a time: the last two overlap.
+    let date = shaped(head.first_chunk()?, b"0000-00-")?;
+    let middle = shaped(head[8..].first_chunk()?, &[b'0', b'0', separator, b'0', b'0', b':', b'0', b'0'])?;
+    let clock = shaped(head.last_chunk()?, b"00:00:00")?;
+    let two = |digits: &[u8; 8], at: usize| u32::from(digits[at]) * 10 + u32::from(digits[at + 1]);
+    let year = two(&date, 0) * 100 + two(&date, 2);
+    let (month, day) = (two(&date, 5), two(&middle, 0));
+    let (hour, minute, second) = (two(&clock, 0), two(&clock, 3), two(&clock, 6));
     let in_range = month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < 28;
     if !in_range || hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -413,4 +423,27 @@ fn fixed_timestamp(text: &[u8], separator: u8, utc: bool) -> Option<LocalDateTim
     };
     let days = days_of_civil(i64::from(year), month, day);
     Some(LocalDateTime { seconds: days * 86_400 + i64::from(hour * 3600 + minute * 60 + second), nanos })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads() {
+        let text = b"2020-11-22 13:45:59.678";
+        let mut short = 0;
+        for at in 0..text.len() {
+            for byte in 0..=u8::MAX {
+                let mut changed = *text;
+                changed[at] = byte;
+                let long = scan_timestamp(&changed, b' ', false, false, Resolve::Smart);
+                if let Some(time) = fixed_timestamp(&changed, b' ', false) {
+                    assert_eq!(Some(time), long, "byte {at} is {byte}");
+                    short += 1;
+                }
+            }
+        }
+        assert!(short > text.len(), "{short} texts went the short way");
+    }
 }

@@ -8,8 +8,7 @@
 //! Before each value stands whose it is (`slot u32, field u32, length u32`), so that a sparse chunk can be
 //! emptied by reading it alone.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
+use std::cell::UnsafeCell;
 use std::sync::Arc;
 
 pub(crate) const HANDLE_BYTES: usize = 16;
@@ -17,8 +16,6 @@ const INLINE_BYTES: usize = 12;
 const HEADER_BYTES: usize = 12;
 const SMALLEST_CHUNK: usize = 4 << 10;
 const LARGEST_CHUNK: usize = 1 << 20;
-/// A chunk of an arena that is large already: a huge page.
-const HUGE_CHUNK: usize = 2 << 20;
 /// The field number of a key.
 pub(crate) const KEY_FIELD: u32 = u32::MAX;
 
@@ -90,47 +87,24 @@ impl std::ops::Deref for ValueBytes<'_> {
 
 /// A chunk's bytes. The arena appends behind what has been handed out; readers, also in snapshots, read
 /// before that.
-pub(crate) struct ChunkBytes {
-    start: NonNull<u8>,
-    layout: Layout,
-}
+pub(crate) struct ChunkBytes(Box<[UnsafeCell<u8>]>);
 
 // SAFETY: a byte is written once, before any handle to it exists, and only read from then on.
-unsafe impl Send for ChunkBytes {}
-// SAFETY: as above.
 unsafe impl Sync for ChunkBytes {}
 
 impl ChunkBytes {
-    /// Large chunks may lie on huge pages.
     fn new(capacity: usize) -> Self {
-        let align = if capacity.is_multiple_of(HUGE_CHUNK) { HUGE_CHUNK } else { 1 };
-        let layout = Layout::from_size_align(capacity, align).expect("a value has less than 4 GiB");
-        assert!(capacity > 0);
-        // SAFETY: the layout has a size.
-        let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
-        if align == HUGE_CHUNK {
-            crate::huge::advise(start.as_ptr(), capacity);
-        }
-        ChunkBytes { start, layout }
-    }
-
-    fn len(&self) -> usize {
-        self.layout.size()
+        let bytes = vec![0_u8; capacity].into_boxed_slice();
+        // SAFETY: `UnsafeCell<u8>` has the layout of `u8`.
+        ChunkBytes(unsafe { Box::from_raw(Box::into_raw(bytes) as *mut [UnsafeCell<u8>]) })
     }
 
     /// # Safety
     /// The range must have been written before.
     unsafe fn read(&self, start: usize, length: usize) -> &[u8] {
-        assert!(start + length <= self.len(), "a value lies beyond its chunk");
-        // SAFETY: within the allocation; written bytes never change.
-        unsafe { std::slice::from_raw_parts(self.start.add(start).as_ptr(), length) }
-    }
-}
-
-impl Drop for ChunkBytes {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        let cells = &self.0[start..start + length];
+        // SAFETY: written bytes never change.
+        unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), length) }
     }
 }
 
@@ -197,16 +171,6 @@ impl Arena {
         }
     }
 
-    /// Starts to load the value of `handle`.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, handle: Handle) {
-        if let Some((chunk, offset)) = handle.place()
-            && let Some(Some(chunk)) = self.chunks.get(chunk as usize)
-        {
-            crate::huge::prefetch(chunk.bytes.start.as_ptr().wrapping_add(offset as usize));
-        }
-    }
-
     /// Keeps `value` for `field` of `slot`.
     ///
     /// # Panics
@@ -223,14 +187,13 @@ impl Arena {
         };
         let chunk = self.chunks[index].as_mut().expect("the current chunk exists");
         let start = chunk.used;
-        assert!(start + needed <= chunk.bytes.len(), "a value is put behind its chunk");
-        // SAFETY: within the allocation.
-        let target = unsafe { chunk.bytes.start.add(start) }.as_ptr();
+        let cells = &chunk.bytes.0[start..start + needed];
+        let target = cells[0].get();
         let mut header = [0; HEADER_BYTES];
         for (part, number) in header.chunks_exact_mut(4).zip([slot, field, length]) {
             part.copy_from_slice(&number.to_le_bytes());
         }
-        // SAFETY: the range was checked above, lies behind `used`, and so nobody reads it.
+        // SAFETY: the range was bounds-checked above, lies behind `used`, and so nobody reads it.
         unsafe {
             std::ptr::copy_nonoverlapping(header.as_ptr(), target, HEADER_BYTES);
             std::ptr::copy_nonoverlapping(value.as_ptr(), target.add(HEADER_BYTES), value.len());
@@ -243,15 +206,12 @@ impl Arena {
 
     fn has_room(&self, index: usize, needed: usize) -> bool {
         let chunk = self.chunks[index].as_ref();
-        chunk.is_some_and(|chunk| chunk.bytes.len() - chunk.used >= needed)
+        chunk.is_some_and(|chunk| chunk.bytes.0.len() - chunk.used >= needed)
     }
 
     #[cold]
     fn add_chunk(&mut self, needed: usize) -> usize {
-        let usual = match (self.allocated / 4).next_power_of_two() {
-            quarter if quarter > LARGEST_CHUNK * 8 => HUGE_CHUNK,
-            quarter => quarter.clamp(SMALLEST_CHUNK, LARGEST_CHUNK),
-        };
+        let usual = (self.allocated / 4).next_power_of_two().clamp(SMALLEST_CHUNK, LARGEST_CHUNK);
         let capacity = usual.max(needed);
         let chunk = Chunk { bytes: Arc::new(ChunkBytes::new(capacity)), used: 0, live: 0 };
         self.allocated += capacity;
@@ -283,7 +243,7 @@ impl Arena {
 
     fn drop_chunk(&mut self, index: usize) {
         if let Some(chunk) = self.chunks[index].take() {
-            self.allocated -= chunk.bytes.len();
+            self.allocated -= chunk.bytes.0.len();
         }
     }
 
@@ -307,7 +267,7 @@ impl Arena {
         }
         let sparse = |(index, chunk): (usize, &Option<Chunk>)| {
             let chunk = chunk.as_ref()?;
-            (self.current != Some(index) && chunk.live * 2 < chunk.bytes.len()).then_some(index as u32)
+            (self.current != Some(index) && chunk.live * 2 < chunk.bytes.0.len()).then_some(index as u32)
         };
         self.chunks.iter().enumerate().find_map(sparse)
     }

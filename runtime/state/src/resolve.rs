@@ -204,12 +204,6 @@ impl SlotTable {
         }
     }
 
-    /// Starts to load the keys of the rows that [`SlotTable::prefetch_rows`] found.
-    fn prefetch_key_bytes(&self, candidates: &[u32]) {
-        let found = candidates.iter().filter(|&&slot| slot != NO_SLOT);
-        found.for_each(|&slot| self.arena.prefetch(self.key_handle(slot)));
-    }
-
     #[inline(never)]
     fn insert_words<const N: usize>(
         &mut self,
@@ -243,7 +237,6 @@ impl SlotTable {
         for hashes in hashes.chunks(BLOCK) {
             if !cached {
                 self.prefetch_rows(hashes, &mut candidates);
-                self.prefetch_key_bytes(&candidates[..hashes.len()]);
             }
             for &hash in hashes {
                 let key = &bytes[offsets[position] as usize..offsets[position + 1] as usize];
@@ -287,7 +280,6 @@ impl SlotTable {
         for hashes in hashes.chunks(BLOCK) {
             if !cached {
                 self.prefetch_rows(hashes, &mut candidates);
-                self.prefetch_key_bytes(&candidates[..hashes.len()]);
             }
             out.extend(hashes.iter().zip(&mut keys).map(|(&hash, key)| {
                 self.index.find(hash, |slot| self.has_bytes(slot, key)).unwrap_or(NO_SLOT)

@@ -143,10 +143,7 @@ impl SlotTable {
         );
         // SAFETY: the handle lies within the row.
         let old = unsafe { read_handle(self.rows.row(slot), place.offset) };
-        let leaves_garbage = old.place().is_some();
-        if leaves_garbage {
-            self.arena.remove(old);
-        }
+        self.arena.remove(old);
         let handle = match value {
             Some(value) => self.arena.insert(slot, field as u32, value),
             None => Handle::EMPTY,
@@ -160,9 +157,7 @@ impl SlotTable {
                 *flags = if value.is_none() { *flags | flag.bit } else { *flags & !flag.bit };
             }
         }
-        if leaves_garbage {
-            self.compact();
-        }
+        self.compact();
     }
 
     /// Frees everything that `slot` keeps in the arena, and the slot itself. The index no longer knows it.

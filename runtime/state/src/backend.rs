@@ -233,7 +233,7 @@ impl KeyedStateBackend {
         self.create_disk()?;
         let key = RowKey::of_kind(descriptor.kind, encoder.shape());
         let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
-        let pools = PagePools::new(layout.stride);
+        let pools = PagePools::new(layout.stride, self.disk.is_some());
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);
         if let Some(parent) = parent {

@@ -25,15 +25,18 @@ pub(crate) struct PagePools {
     others: Arc<PagePool>,
     /// rows of a first page that is still small
     first_rows: u32,
+    /// whether it is noted which rows were written
+    notes_changes: bool,
 }
 
 impl PagePools {
-    pub(crate) fn new(stride: usize) -> Arc<Self> {
+    pub(crate) fn new(stride: usize, notes_changes: bool) -> Arc<Self> {
         let first_rows = (FIRST_PAGE_BYTES / stride).clamp(1, 1 << page_shift(stride));
         Arc::new(PagePools {
             first: PagePool::new(first_rows * stride),
             others: PagePool::new(stride << page_shift(stride)),
             first_rows: first_rows as u32,
+            notes_changes,
         })
     }
 }
@@ -51,8 +54,10 @@ pub(crate) struct RowStore {
     write: Vec<*mut u8>,
     /// the segment that holds exactly what the page holds now
     captured: Vec<Option<Arc<Captured>>>,
-    /// slots whose rows were written since they were last taken note of; has room for all slots of the pages
+    /// slots whose rows were written since they were last taken note of
     changed: Bits,
+    /// whether they are noted; then `changed` has room for all slots of the pages
+    notes_changes: bool,
     /// of all pages
     page_bytes: usize,
     /// slots that the pages have room for
@@ -77,6 +82,7 @@ impl RowStore {
             shift,
             mask: (1 << shift) - 1,
             stride,
+            notes_changes: pools.notes_changes,
             pools,
             pages: Vec::new(),
             read: Vec::new(),
@@ -118,6 +124,11 @@ impl RowStore {
     /// Slots whose rows were written since their bits were last unset. One more may be set than were.
     pub(crate) fn changed(&mut self) -> &mut Bits {
         &mut self.changed
+    }
+
+    /// Where to note the slots whose rows are written; null if nobody asks.
+    pub(crate) fn change_words(&mut self) -> *mut u64 {
+        if self.notes_changes { self.changed.words_mut() } else { std::ptr::null_mut() }
     }
 
     pub(crate) fn is_changed(&self, slot: u32) -> bool {
@@ -177,7 +188,9 @@ impl RowStore {
             if page.is_null() {
                 page = self.make_writable(index);
             }
-            *self.changed.words_mut().add((slot / 64) as usize) |= 1 << (slot % 64);
+            if self.notes_changes {
+                *self.changed.words_mut().add((slot / 64) as usize) |= 1 << (slot % 64);
+            }
             page.add((slot & self.mask) as usize * self.stride)
         }
     }
@@ -229,7 +242,9 @@ impl RowStore {
         let all = self.mask + 1;
         if self.pages.is_empty() && self.pools.first_rows < all {
             self.capacity = self.pools.first_rows;
-            self.changed.grow(self.capacity);
+            if self.notes_changes {
+                self.changed.grow(self.capacity);
+            }
             return self.add_page(self.pools.first.page());
         }
         let page = self.pools.others.page();
@@ -242,7 +257,9 @@ impl RowStore {
             (self.capacity, self.page_bytes) = (0, 0);
         }
         self.capacity += all;
-        self.changed.grow(self.capacity);
+        if self.notes_changes {
+            self.changed.grow(self.capacity);
+        }
         self.add_page(page);
     }
 

@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
         // SAFETY: as in `table`.
         let store = unsafe { &raw mut (*self.table).rows };
         // SAFETY: the store is alive, and nothing else refers to it. Only bits are written through the pointer.
-        let changed = unsafe { (*store).changed().words_mut() };
+        let changed = unsafe { (*store).change_words() };
         // SAFETY: as above.
         let pages = unsafe { &*store };
         let (shift, mask, stride) = pages.shape();
@@ -113,7 +113,7 @@ pub(crate) struct ByteColumn<'a> {
     store: *mut RowStore,
     read: *const *mut u8,
     write: *const *mut u8,
-    /// a bit for each slot
+    /// a bit for each slot; null where nobody asks which rows were written
     changed: *mut u64,
     capacity: u32,
     shift: u32,
@@ -151,7 +151,9 @@ impl ByteColumn<'_> {
         }
         // SAFETY: as above, and it has a bit.
         unsafe {
-            *self.changed.add((slot / 64) as usize) |= 1 << (slot % 64);
+            if !self.changed.is_null() {
+                *self.changed.add((slot / 64) as usize) |= 1 << (slot % 64);
+            }
             start.add((slot & self.mask) as usize * self.stride)
         }
     }

@@ -60,7 +60,6 @@ fn what_is_not_built_is_refused_by_name_and_place() {
     let refused = [
         ("SELECT id, LAG(id) OVER (ORDER BY id) FROM people", "OVER"),
         ("SELECT id FROM people ORDER BY id", "ORDER BY"),
-        ("SELECT id FROM people EXCEPT ALL SELECT id FROM people", "EXCEPT"),
     ];
     for (query, word) in refused {
         let run = run_sql(&format!("{PEOPLE} {query};"), &[]);

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
-//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, `window_planner`, `unnest`, `as_of`, `match_recognize` |
+//! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
+//! | | `window_planner`, `unnest`, `as_of`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |

@@ -177,7 +177,8 @@ impl TimedJoin {
                 found.push((left, version.filter(|_| !self.meets_nothing(0, &due.left.rows, left))));
                 left_gone.push(due.left.slots[left]);
             }
-            let outlived = last_at(self.progress).unwrap_or(0);
+            // Left rows behind the part that is due may still ask for versions below the watermark.
+            let outlived = last_at(due.until).unwrap_or(0);
             right_gone.extend(versions[..outlived].iter().map(|row| due.right.slots[*row]));
         }
         let mut pairs = Pairs::default();

@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use std::ops::ControlFlow;
 
 /// Shows `node` and all inside it to `visitor`. Errors: what the visitor breaks with.
+#[allow(clippy::disallowed_methods, reason = "the one place that walks")]
 pub(crate) fn walk<V: Visitor>(node: &impl Visit, visitor: &mut V) -> Result<(), V::Break> {
     let mut kept = Kept { visitor, broke: None };
     // What it breaks with has been kept.
@@ -18,6 +19,7 @@ pub(crate) fn walk<V: Visitor>(node: &impl Visit, visitor: &mut V) -> Result<(),
 }
 
 /// As [`walk`], with leave to change the nodes.
+#[allow(clippy::disallowed_methods, reason = "the one place that walks")]
 pub(crate) fn walk_mut<V: VisitorMut>(node: &mut impl VisitMut, visitor: &mut V) -> Result<(), V::Break> {
     let mut kept = Kept { visitor, broke: None };
     let _ = node.visit(&mut AnyMut(&mut kept));

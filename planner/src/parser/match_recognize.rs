@@ -14,7 +14,8 @@ use super::dialect::FlinkDialect;
 use super::error::convert;
 use super::script::{is_blank, is_word};
 use crate::PlanError;
-use sqlparser::ast::{Query, TableFactor, VisitMut, VisitorMut};
+use crate::walk::walk_mut;
+use sqlparser::ast::{Query, TableFactor, VisitorMut};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 use std::ops::ControlFlow;
@@ -204,7 +205,7 @@ impl DerivedTables {
 
     fn visit_query(&mut self, query: &mut Query) {
         // The visitor never breaks.
-        let _ = VisitMut::visit(query, self);
+        let _ = walk_mut(query, self);
     }
 }
 

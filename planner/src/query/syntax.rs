@@ -158,18 +158,7 @@ fn one_that_equals(values: &[Expr], query: &Query) -> Query {
         op: BinaryOperator::And,
         right: Box::new(right),
     });
-    Query {
-        with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    }
+    query_of(Box::new(SetExpr::Select(Box::new(select))))
 }
 
 /// A bare `VALUES ..` becomes `SELECT * FROM (VALUES ..)`.
@@ -203,25 +192,18 @@ fn select_all() -> Select {
 /// `(VALUES ..) AS VALUES(EXPR$0, ..)`
 fn values_table(values: Box<SetExpr>, columns: usize) -> TableFactor {
     let column = |index| TableAliasColumnDef { name: Ident::new(format!("EXPR${index}")), data_type: None };
-    let subquery = Query {
-        with: None,
-        body: values,
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    };
     let alias = TableAlias {
         explicit: true,
         name: Ident::new("VALUES"),
         columns: (0..columns).map(column).collect(),
         at: None,
     };
-    TableFactor::Derived { lateral: false, subquery: Box::new(subquery), alias: Some(alias), sample: None }
+    TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query_of(values)),
+        alias: Some(alias),
+        sample: None,
+    }
 }
 
 /// Flink's names for columns without one: the last part of a name, `EXPR$<place>` for an expression, numbered where
@@ -323,6 +305,22 @@ fn seconds_ms(text: &str) -> Option<i64> {
     let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
     let ms = fraction.parse::<i64>().ok()?;
     whole.parse::<i64>().ok()?.checked_mul(1_000)?.checked_add(ms)
+}
+
+/// A query of this body and no other clause.
+fn query_of(body: Box<SetExpr>) -> Query {
+    Query {
+        with: None,
+        body,
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    }
 }
 
 #[cfg(test)]

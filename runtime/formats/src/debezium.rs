@@ -23,11 +23,11 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "false",
         "make values that cannot be read NULL and skip records that are no change",
     ),
-    option("timestamp-format.standard", "SQL", "SQL: '2020-01-02 03:04:05', ISO-8601: '2020-01-02T03:04:05'"),
-    option("map-null-key.mode", "FAIL", "what to write for a NULL key of a map: FAIL, DROP or LITERAL"),
-    option("map-null-key.literal", "null", "the key to write with mode LITERAL"),
-    option("encode.decimal-as-plain-number", "false", "write 0.0000001 rather than 1E-7"),
-    option("encode.ignore-null-fields", "false", "leave members out that are NULL"),
+    json::shared::TIMESTAMP_STANDARD,
+    json::shared::NULL_KEY_MODE,
+    json::shared::NULL_KEY_LITERAL,
+    json::shared::PLAIN_DECIMALS,
+    json::shared::IGNORE_NULL_FIELDS,
 ];
 
 impl DebeziumJsonOptions {
@@ -70,9 +70,9 @@ struct DebeziumEncoder {
     json: JsonOptions,
 }
 
-impl DebeziumEncoder {
+impl Encoder for DebeziumEncoder {
     fn rows(
-        &self,
+        &mut self,
         batch: &ChangelogBatch,
         out: &mut Vec<u8>,
         mut end: RowEnd<'_>,
@@ -96,20 +96,5 @@ impl DebeziumEncoder {
             end.row(out);
         }
         Ok(())
-    }
-}
-
-impl Encoder for DebeziumEncoder {
-    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::LineFeed)
-    }
-
-    fn encode_records(
-        &mut self,
-        batch: &ChangelogBatch,
-        out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
-    ) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::Recorded(ends))
     }
 }

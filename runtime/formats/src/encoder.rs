@@ -8,8 +8,14 @@ use weir_types::{ChangelogBatch, RowKind};
 /// Guarantees: the bytes are those of Flink. Row kinds that the format cannot write are an error, since the planner
 /// does not let them come here. On an error `out` may hold rows before the one at fault.
 pub trait Encoder: Send {
+    /// Appends each row and what follows it.
+    fn rows(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>, end: RowEnd<'_>)
+    -> Result<(), FormatError>;
+
     /// Appends each row and a line feed.
-    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError>;
+    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
+        self.rows(batch, out, RowEnd::LineFeed)
+    }
 
     /// Appends each row without a line feed, and where it ends in `out` to `ends`.
     fn encode_records(
@@ -17,12 +23,16 @@ pub trait Encoder: Send {
         batch: &ChangelogBatch,
         out: &mut Vec<u8>,
         ends: &mut Vec<usize>,
-    ) -> Result<(), FormatError>;
+    ) -> Result<(), FormatError> {
+        self.rows(batch, out, RowEnd::Recorded(ends))
+    }
 }
 
 /// What follows a row.
-pub(crate) enum RowEnd<'a> {
+pub enum RowEnd<'a> {
+    /// a line feed
     LineFeed,
+    /// nothing; where the row ends is noted
     Recorded(&'a mut Vec<usize>),
 }
 

@@ -32,7 +32,7 @@ mod raw;
 mod stream;
 
 pub use decoder::{Decoder, DecoderSpec, Position};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, RowEnd};
 pub use error::FormatError;
 pub use format::Format;
 pub use options::OptionSpec;

@@ -195,23 +195,6 @@ struct RawEncoder {
 }
 
 impl RawEncoder {
-    fn rows(
-        &self,
-        batch: &ChangelogBatch,
-        out: &mut Vec<u8>,
-        mut end: RowEnd<'_>,
-    ) -> Result<(), FormatError> {
-        insert_only("raw", batch)?;
-        let cells = Cell::all(batch.rows())?;
-        for row in 0..batch.num_rows() {
-            for cell in &cells {
-                self.append(cell, row, out)?;
-            }
-            end.row(out);
-        }
-        Ok(())
-    }
-
     fn append(&self, cell: &Cell<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), FormatError> {
         let refuse = |reason: &str| Err(FormatError::Row { format: "raw", reason: reason.to_string() });
         if cell.is_null(row) {
@@ -257,16 +240,20 @@ impl RawEncoder {
 }
 
 impl Encoder for RawEncoder {
-    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::LineFeed)
-    }
-
-    fn encode_records(
+    fn rows(
         &mut self,
         batch: &ChangelogBatch,
         out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
+        mut end: RowEnd<'_>,
     ) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::Recorded(ends))
+        insert_only("raw", batch)?;
+        let cells = Cell::all(batch.rows())?;
+        for row in 0..batch.num_rows() {
+            for cell in &cells {
+                self.append(cell, row, out)?;
+            }
+            end.row(out);
+        }
+        Ok(())
     }
 }

@@ -8,15 +8,17 @@ use crate::PlanError;
 use crate::functions::{FunctionRegistry, analyze_expr};
 use crate::query::error::{external, plan_error};
 use crate::query::syntax::function_name;
+use crate::walk::{walk, walk_mut};
 use arrow::datatypes::FieldRef;
 use datafusion_common::{Column, DFSchema, ExprSchema, Result};
 use datafusion_expr::planner::RelationPlannerContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use sqlparser::ast::{
     self, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned,
-    Value as Literal, VisitMut, VisitorMut,
+    Value as Literal, Visitor, VisitorMut,
 };
 use sqlparser::tokenizer::Span;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weir_types::{SqlType, TimeAttribute};
@@ -52,9 +54,7 @@ impl Scope<'_, '_> {
     pub fn bind(&mut self, expr: &ast::Expr) -> Result<Expr> {
         let mut expr = expr.clone();
         let mut rewriter = Rewriter { scope: self, navigation: None };
-        if let ControlFlow::Break(error) = expr.visit(&mut rewriter) {
-            return Err(error);
-        }
+        walk_mut(&mut expr, &mut rewriter)?;
         let schema = self.bound.schema()?;
         let bound = self.context.sql_to_expr(expr, &schema)?;
         analyze_expr(self.registry, bound, &schema)
@@ -150,9 +150,7 @@ impl Scope<'_, '_> {
         }
         let mut call = call.clone();
         let mut columns = Columns { scope: self, rows: None, span };
-        if let ControlFlow::Break(error) = call.args.visit(&mut columns) {
-            return Err(error);
-        }
+        walk_mut(&mut call.args, &mut columns)?;
         let rows = columns.rows.flatten();
         let counts_rows = matches!(&call.args, FunctionArguments::List(list)
             if matches!(&list.args[..], [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]));
@@ -298,10 +296,8 @@ impl Rewriter<'_, '_, '_> {
         one_variable(&expr, self.scope, name, span)?;
         let mut inner =
             Rewriter { scope: &mut *self.scope, navigation: Some(Navigation { from_first, offset }) };
-        match expr.visit(&mut inner) {
-            ControlFlow::Break(error) => Err(error),
-            ControlFlow::Continue(()) => Ok(ast::Expr::Nested(Box::new(expr))),
-        }
+        walk_mut(&mut expr, &mut inner)?;
+        Ok(ast::Expr::Nested(Box::new(expr)))
     }
 }
 
@@ -316,21 +312,33 @@ fn whole_number(expr: &ast::Expr) -> Option<u32> {
     }
 }
 
-/// Refuses an expression in FIRST or LAST over rows of several variables.
-fn one_variable(expr: &ast::Expr, scope: &Scope<'_, '_>, name: &str, span: Span) -> Result<()> {
-    let mut seen: Option<RowsKey> = None;
-    let mut several = false;
-    let _ = ast::visit_expressions(expr, |expr| {
+/// Whether the columns of an expression are of rows of several variables.
+struct RowsNamed<'a, 'b, 'c> {
+    scope: &'a Scope<'b, 'c>,
+    seen: Option<RowsKey>,
+    several: bool,
+}
+
+impl Visitor for RowsNamed<'_, '_, '_> {
+    type Break = Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Infallible> {
         let rows = match expr {
             ast::Expr::Identifier(_) => None,
-            ast::Expr::CompoundIdentifier(parts) => scope.variable(&parts[0].value),
-            _ => return ControlFlow::<()>::Continue(()),
+            ast::Expr::CompoundIdentifier(parts) => self.scope.variable(&parts[0].value),
+            _ => return ControlFlow::Continue(()),
         };
-        several |= seen.is_some_and(|seen| seen != rows);
-        seen = Some(rows);
+        self.several |= self.seen.is_some_and(|seen| seen != rows);
+        self.seen = Some(rows);
         ControlFlow::Continue(())
-    });
-    match several {
+    }
+}
+
+/// Refuses an expression in FIRST or LAST over rows of several variables.
+fn one_variable(expr: &ast::Expr, scope: &Scope<'_, '_>, name: &str, span: Span) -> Result<()> {
+    let mut rows = RowsNamed { scope, seen: None, several: false };
+    let Ok(()) = walk(expr, &mut rows);
+    match rows.several {
         true => invalid(format!("{name} over columns of several variables: it is about rows of one"), span),
         false => Ok(()),
     }

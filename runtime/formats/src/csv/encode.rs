@@ -25,28 +25,6 @@ struct CsvEncoder {
 }
 
 impl CsvEncoder {
-    fn rows(
-        &mut self,
-        batch: &ChangelogBatch,
-        out: &mut Vec<u8>,
-        mut end: RowEnd<'_>,
-    ) -> Result<(), FormatError> {
-        insert_only("csv", batch)?;
-        let cells = Cell::all(batch.rows())?;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        for row in 0..batch.num_rows() {
-            for (count, cell) in cells.iter().enumerate() {
-                if count > 0 {
-                    out.push(self.options.field_delimiter);
-                }
-                self.append_field(cell, row, &mut scratch, out);
-            }
-            end.row(out);
-        }
-        self.scratch = scratch;
-        Ok(())
-    }
-
     fn append_field(&self, cell: &Cell<'_>, row: usize, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         if cell.is_null(row) {
             self.append_null(out);
@@ -157,26 +135,35 @@ impl CsvEncoder {
     }
 }
 
+impl Encoder for CsvEncoder {
+    fn rows(
+        &mut self,
+        batch: &ChangelogBatch,
+        out: &mut Vec<u8>,
+        mut end: RowEnd<'_>,
+    ) -> Result<(), FormatError> {
+        insert_only("csv", batch)?;
+        let cells = Cell::all(batch.rows())?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for row in 0..batch.num_rows() {
+            for (count, cell) in cells.iter().enumerate() {
+                if count > 0 {
+                    out.push(self.options.field_delimiter);
+                }
+                self.append_field(cell, row, &mut scratch, out);
+            }
+            end.row(out);
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+}
+
 /// More UTF-16 units than are looked at; a unit is at most three bytes of UTF-8.
 fn is_long(text: &[u8]) -> bool {
     match text.len() {
         0..=LOOKED_AT => false,
         len if len > 3 * LOOKED_AT => true,
         _ => std::str::from_utf8(text).is_ok_and(|text| text.encode_utf16().count() > LOOKED_AT),
-    }
-}
-
-impl Encoder for CsvEncoder {
-    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::LineFeed)
-    }
-
-    fn encode_records(
-        &mut self,
-        batch: &ChangelogBatch,
-        out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
-    ) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::Recorded(ends))
     }
 }

@@ -18,9 +18,9 @@ struct JsonEncoder {
     objects: ObjectWriter,
 }
 
-impl JsonEncoder {
+impl Encoder for JsonEncoder {
     fn rows(
-        &self,
+        &mut self,
         batch: &ChangelogBatch,
         out: &mut Vec<u8>,
         mut end: RowEnd<'_>,
@@ -32,21 +32,6 @@ impl JsonEncoder {
             end.row(out);
         }
         Ok(())
-    }
-}
-
-impl Encoder for JsonEncoder {
-    fn encode(&mut self, batch: &ChangelogBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::LineFeed)
-    }
-
-    fn encode_records(
-        &mut self,
-        batch: &ChangelogBatch,
-        out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
-    ) -> Result<(), FormatError> {
-        self.rows(batch, out, RowEnd::Recorded(ends))
     }
 }
 

@@ -19,4 +19,4 @@ pub use options::{JsonOptions, MapNullKeyMode, TimestampStandard};
 
 pub(crate) use decode::decoder;
 pub(crate) use encode::{ObjectWriter, append_json_string, encoder};
-pub(crate) use options::{OPTIONS, check_columns};
+pub(crate) use options::{OPTIONS, check_columns, shared};

@@ -50,6 +50,25 @@ impl Default for JsonOptions {
     }
 }
 
+/// Options of every format whose rows are JSON objects.
+pub(crate) mod shared {
+    use super::{OptionSpec, option};
+
+    pub(crate) const TIMESTAMP_STANDARD: OptionSpec = option(
+        "timestamp-format.standard",
+        "SQL",
+        "SQL: '2020-01-02 03:04:05', ISO-8601: '2020-01-02T03:04:05'",
+    );
+    pub(crate) const NULL_KEY_MODE: OptionSpec =
+        option("map-null-key.mode", "FAIL", "what to write for a NULL key of a map: FAIL, DROP or LITERAL");
+    pub(crate) const NULL_KEY_LITERAL: OptionSpec =
+        option("map-null-key.literal", "null", "the key to write with mode LITERAL");
+    pub(crate) const PLAIN_DECIMALS: OptionSpec =
+        option("encode.decimal-as-plain-number", "false", "write 0.0000001 rather than 1E-7");
+    pub(crate) const IGNORE_NULL_FIELDS: OptionSpec =
+        option("encode.ignore-null-fields", "false", "leave members out that are NULL");
+}
+
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     option("fail-on-missing-field", "false", "fail when a record lacks a column"),
     option(
@@ -57,11 +76,11 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "false",
         "make values that cannot be read NULL and skip records that are no object",
     ),
-    option("timestamp-format.standard", "SQL", "SQL: '2020-01-02 03:04:05', ISO-8601: '2020-01-02T03:04:05'"),
-    option("map-null-key.mode", "FAIL", "what to write for a NULL key of a map: FAIL, DROP or LITERAL"),
-    option("map-null-key.literal", "null", "the key to write with mode LITERAL"),
-    option("encode.decimal-as-plain-number", "false", "write 0.0000001 rather than 1E-7"),
-    option("encode.ignore-null-fields", "false", "leave members out that are NULL"),
+    shared::TIMESTAMP_STANDARD,
+    shared::NULL_KEY_MODE,
+    shared::NULL_KEY_LITERAL,
+    shared::PLAIN_DECIMALS,
+    shared::IGNORE_NULL_FIELDS,
     option("decode.json-parser.enabled", "true", "only 'true': there is one parser"),
 ];
 

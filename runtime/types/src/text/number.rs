@@ -11,49 +11,36 @@ pub fn append_integer<I: itoa::Integer>(out: &mut Vec<u8>, value: I) {
 
 /// Appends a DOUBLE: `1.0`, `0.001`, `1.0E7`, `1.0E-4`, `NaN`, `-Infinity`.
 pub fn append_double(out: &mut Vec<u8>, value: f64) {
-    if let Some(special) = special_text(value) {
-        out.extend_from_slice(special);
-        return;
-    }
-    let magnitude = value.abs();
-    let mut buffer = zmij::Buffer::new();
-    let shortest = buffer.format_finite(value);
-    if (1e-3..1e7).contains(&magnitude) || magnitude == 0.0 {
-        out.extend_from_slice(shortest.as_bytes());
-        return;
-    }
-    // The smallest numbers have less than two digits of precision; Java still writes the two digits that are nearest.
-    if magnitude < f64::MIN_POSITIVE {
-        let two_digits = format!("{value:.1e}");
-        if two_digits.parse() == Ok(value) && Digits::of(shortest).count() < 2 {
-            append_scientific(out, &Digits::of(&two_digits));
-            return;
-        }
-    }
-    append_scientific(out, &Digits::of(shortest));
+    let subnormal = (value != 0.0 && value.abs() < f64::MIN_POSITIVE).then(|| format!("{value:.1e}"));
+    let two_digits = subnormal.filter(|text| text.parse() == Ok(value));
+    append_shortest(out, value, value, two_digits.as_deref());
 }
 
 /// Appends a FLOAT; as [`append_double`], with the digits of a 32-bit number.
 pub fn append_float(out: &mut Vec<u8>, value: f32) {
-    if let Some(special) = special_text(f64::from(value)) {
+    let subnormal = (value != 0.0 && value.abs() < f32::MIN_POSITIVE).then(|| format!("{value:.1e}"));
+    let two_digits = subnormal.filter(|text| text.parse() == Ok(value));
+    append_shortest(out, value, f64::from(value), two_digits.as_deref());
+}
+
+/// `wide` is `value` as a DOUBLE. The smallest numbers have less than two digits of precision; Java still writes the two that
+/// are nearest, which are `two_digits`.
+fn append_shortest<F: zmij::Float>(out: &mut Vec<u8>, value: F, wide: f64, two_digits: Option<&str>) {
+    if let Some(special) = special_text(wide) {
         out.extend_from_slice(special);
         return;
     }
-    let magnitude = value.abs();
     let mut buffer = zmij::Buffer::new();
     let shortest = buffer.format_finite(value);
-    if (1e-3..1e7).contains(&magnitude) || magnitude == 0.0 {
+    if (1e-3..1e7).contains(&wide.abs()) || wide == 0.0 {
         out.extend_from_slice(shortest.as_bytes());
         return;
     }
-    if magnitude < f32::MIN_POSITIVE {
-        let two_digits = format!("{value:.1e}");
-        if two_digits.parse() == Ok(value) && Digits::of(shortest).count() < 2 {
-            append_scientific(out, &Digits::of(&two_digits));
-            return;
-        }
+    let digits = Digits::of(shortest);
+    match two_digits {
+        Some(two_digits) if digits.count() < 2 => append_scientific(out, &Digits::of(two_digits)),
+        _ => append_scientific(out, &digits),
     }
-    append_scientific(out, &Digits::of(shortest));
 }
 
 fn special_text(value: f64) -> Option<&'static [u8]> {

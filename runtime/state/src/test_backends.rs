@@ -23,11 +23,9 @@ impl Kind {
 
     pub(crate) fn backend(self, range: KeyGroupRange) -> KeyedStateBackend {
         static UNIQUE: AtomicU64 = AtomicU64::new(1);
-        // In memory where that can be: a test writes and forgets, and disks take long to be sure of what they hold.
-        let in_memory = Path::new("/dev/shm");
-        let directory = if in_memory.is_dir() { in_memory.to_path_buf() } else { std::env::temp_dir() };
+        let directory = work_directory();
         match self {
-            Kind::Heap => KeyedStateBackend::new(range, MAX_PARALLELISM).with_scratch_directory(scratch()),
+            Kind::Heap => KeyedStateBackend::new(range, MAX_PARALLELISM).with_scratch_directory(directory),
             Kind::Disk(row_cache_bytes) => {
                 let settings = RocksDbSettings {
                     managed: false,
@@ -48,9 +46,11 @@ impl Kind {
     }
 }
 
-/// A directory that goes with the process's other temporary files.
-fn scratch() -> PathBuf {
-    tempfile::tempdir().unwrap().keep()
+/// Where backends make directories that go with them. In memory where that can be: a test writes and forgets, and disks
+/// take long to be sure of what they hold.
+fn work_directory() -> PathBuf {
+    let in_memory = Path::new("/dev/shm");
+    if in_memory.is_dir() { in_memory.to_path_buf() } else { std::env::temp_dir() }
 }
 
 /// Where segments and files are kept, as the checkpoint room keeps them.

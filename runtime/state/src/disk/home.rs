@@ -3,8 +3,9 @@
 
 use crate::StateError;
 use crate::disk::shared::storage;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "weir-rocksdb-";
@@ -71,11 +72,24 @@ fn remove_abandoned(base: &Path) {
             continue;
         }
         // Without a lock it is one that is being made or removed at this moment.
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        match lock.try_lock() {
-            Ok(()) => drop(std::fs::remove_dir_all(entry.path())),
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        if let Ok(lock) = File::open(entry.path().join(LOCK)) {
+            remove_if_abandoned(&entry.path(), &lock);
         }
+    }
+}
+
+/// Removes the directory if nobody holds `lock`, which was its lock a moment ago. By now another process may have removed
+/// it and made one of the same name, with a lock of its own: then the one that we got tells nothing.
+fn remove_if_abandoned(path: &Path, lock: &File) {
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return,
+    }
+    let same = |ours: Metadata, there: Metadata| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+    if let (Ok(ours), Ok(there)) = (lock.metadata(), std::fs::metadata(path.join(LOCK)))
+        && same(ours, there)
+    {
+        let _ = std::fs::remove_dir_all(path);
     }
 }
 
@@ -128,5 +142,18 @@ mod tests {
         let path = first.path().to_path_buf();
         drop(first);
         assert!(!path.exists());
+    }
+    /// One process reads a lock; its owner goes, and the next owner of the same name comes, before it is tried.
+    #[test]
+    fn a_lock_of_an_earlier_owner_tells_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let first = WorkDirectory::create(base.path()).unwrap();
+        let stale = File::open(first.path().join(LOCK)).unwrap();
+        let path = first.path().to_path_buf();
+        drop(first);
+        let second = WorkDirectory::create(base.path()).unwrap();
+        assert_eq!(second.path(), path);
+        remove_if_abandoned(&path, &stale);
+        assert!(second.path().join(LOCK).exists());
     }
 }

@@ -6,6 +6,7 @@ use crate::components::Components;
 use crate::plan::ExecutionPlan;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_operators::OperatorContext;
 use weir_state::{
@@ -109,8 +110,13 @@ impl SizeBound {
     /// From what the states say of themselves, and the planner of the operator.
     pub(crate) fn of(states: &[StateDescription], note: Option<&StateNote>) -> Option<SizeBound> {
         let keeps = |otherwise: &str| note.map_or(otherwise.to_string(), |note| note.keeps.clone());
-        if let Some(ttl_ms) = states.iter().find_map(|state| state.ttl_ms) {
-            let after = Millis(i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+        let roots = states.iter().filter(|state| state.parent.is_none());
+        let ttls: Option<BTreeSet<u64>> = roots.map(|state| state.ttl_ms).collect();
+        // A note without a clause says itself what a hint bounds.
+        let explains = note.is_some_and(|note| note.unbounded_clause.is_none());
+        if let Some(ttls) = ttls.filter(|ttls| !ttls.is_empty() && !explains) {
+            let after = |ttl_ms: u64| Millis(i64::try_from(ttl_ms).unwrap_or(i64::MAX)).to_string();
+            let after = ttls.into_iter().map(after).collect::<Vec<_>>().join(" or ");
             let keeps = keeps("entries");
             let sentence = format!("{keeps}, dropped {after} after its last use: 'table.exec.state.ttl'");
             return Some(SizeBound { bounded: true, sentence });

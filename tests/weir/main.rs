@@ -10,4 +10,5 @@ mod process;
 mod rocksdb;
 mod semantics;
 mod slt;
+mod upserts;
 mod wordcount;

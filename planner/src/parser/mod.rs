@@ -12,6 +12,7 @@ mod match_recognize;
 mod reserved;
 mod script;
 mod session;
+mod state_ttl;
 mod statement;
 mod stored;
 mod types;
@@ -27,6 +28,7 @@ pub(crate) use dialect::{bare, table_argument};
 pub(crate) use hints::split_name;
 pub(crate) use match_recognize::WITHIN;
 pub use script::{Completeness, completeness};
+pub(crate) use state_ttl::ttl_relation;
 pub(crate) use stored::{expr_without_places, expression_text, without_places};
 pub(crate) use types::{cast_type, parse_type};
 

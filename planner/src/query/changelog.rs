@@ -3,17 +3,22 @@
 
 use crate::PlanError;
 use crate::query::lower::{Facts, join_key};
+use crate::query::materialize::{Materialize, insert_materializers};
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
 use weir_types::{
     CalcSpec, ChangelogMode, GroupAggregateSpec, JoinKind, NodeIndex, OperatorNode, OperatorSpec, RankSpec,
-    RowKind,
+    RowKind, SourceSpec, TimedJoinBy,
 };
 
 /// Settles the modes of all nodes, which are in topological order.
-pub(super) fn infer_changelog(nodes: &mut [OperatorNode], facts: &mut [Facts]) -> Result<(), PlanError> {
+pub(super) fn infer_changelog(
+    nodes: &mut Vec<OperatorNode>,
+    facts: &mut Vec<Facts>,
+    materialize: Materialize,
+) -> Result<(), PlanError> {
     settle(nodes, facts)?;
     for node in 0..nodes.len() {
         let inputs: Vec<_> = nodes[node].inputs.iter().map(|input| input.node.0).collect();
@@ -23,6 +28,7 @@ pub(super) fn infer_changelog(nodes: &mut [OperatorNode], facts: &mut [Facts]) -
         }
         facts[node].upsert_key = upsert_key(nodes, facts, node);
     }
+    insert_materializers(nodes, facts, materialize);
     leave_out_update_before(nodes, facts)?;
     settle(nodes, facts)?;
     let check =
@@ -38,15 +44,20 @@ fn settle(nodes: &mut [OperatorNode], facts: &[Facts]) -> Result<(), PlanError> 
         if let (OperatorSpec::Join(spec), [left, right]) = (&mut nodes[node].spec, &retracts[..]) {
             (spec.left_retracts, spec.right_retracts) = (*left, *right);
         }
+        let partial = nodes[node].inputs.first().map(|input| &nodes[input.node.0].spec);
+        let partial_retracts =
+            matches!(partial, Some(OperatorSpec::LocalAggregate(spec)) if spec.input_retracts);
         let left_mode = nodes[node].inputs.first().map(|input| nodes[input.node.0].changelog);
         let left_mode = left_mode.unwrap_or(ChangelogMode::INSERT_ONLY);
+        // Accumulators are only added, whatever rows they have seen.
+        let input = if partial_retracts { ChangelogMode::ALL } else { input };
         nodes[node].changelog = produced(&mut nodes[node], &facts[node], input, left_mode)?;
     }
     Ok(())
 }
 
 /// All that comes in; `[I]` without inputs.
-fn input_mode(nodes: &[OperatorNode], node: usize) -> ChangelogMode {
+pub(super) fn input_mode(nodes: &[OperatorNode], node: usize) -> ChangelogMode {
     let inputs = nodes[node].inputs.iter().map(|input| nodes[input.node.0].changelog);
     inputs.fold(ChangelogMode::INSERT_ONLY, ChangelogMode::union)
 }
@@ -60,18 +71,17 @@ fn produced(
 ) -> Result<ChangelogMode, PlanError> {
     let retracts = !input.is_insert_only();
     match &mut node.spec {
-        OperatorSpec::Source(source) => {
-            let mode = facts.connector.unwrap_or(ChangelogMode::INSERT_ONLY);
-            if mode.contains(RowKind::UpdateAfter) && !mode.contains(RowKind::UpdateBefore) {
-                let table = &source.table.name;
-                return Err(PlanError::not_supported(format!(
-                    "reading table '{table}', a source of upserts"
-                )));
-            }
-            Ok(mode)
+        OperatorSpec::Source(_) => Ok(facts.connector.unwrap_or(ChangelogMode::INSERT_ONLY)),
+        OperatorSpec::ChangelogNormalize(spec) => {
+            Ok(updates(spec.emit_update_before).union(ChangelogMode::of(&[RowKind::Delete])))
         }
+        OperatorSpec::SinkMaterialize(_) => Ok(ChangelogMode::UPSERT),
         OperatorSpec::Values(_) => Ok(ChangelogMode::INSERT_ONLY),
         OperatorSpec::WindowAggregate(spec) => {
+            spec.input_retracts = retracts;
+            Ok(ChangelogMode::INSERT_ONLY)
+        }
+        OperatorSpec::LocalAggregate(spec) => {
             spec.input_retracts = retracts;
             Ok(ChangelogMode::INSERT_ONLY)
         }
@@ -87,6 +97,9 @@ fn produced(
             true => updates(spec.emit_update_before),
             false => ChangelogMode::INSERT_ONLY,
         }),
+        OperatorSpec::TimedJoin(spec) if retracts && spec.by != TimedJoinBy::Version => {
+            Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
+        }
         // What a version was before is known: only changes of the left come out.
         OperatorSpec::TimedJoin(_) => Ok(left_mode),
         OperatorSpec::Join(spec) => match spec.kind {
@@ -94,7 +107,9 @@ fn produced(
             // What stands beside NULLs is taken back by a match.
             _ => Ok(ChangelogMode::ALL),
         },
-        OperatorSpec::WindowTableFunction(_) | OperatorSpec::Limit(_) if retracts => {
+        OperatorSpec::WindowTableFunction(_) | OperatorSpec::Limit(_) | OperatorSpec::Match(_)
+            if retracts =>
+        {
             Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
         }
         _ => Ok(input),
@@ -126,7 +141,9 @@ pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: Node
         OperatorSpec::WindowAggregate(_) => true,
         OperatorSpec::GroupAggregate(spec) => spec.aggregates.is_empty() && below(),
         OperatorSpec::Join(spec) => matches!(spec.kind, JoinKind::Inner | JoinKind::LeftSemi) && below(),
-        OperatorSpec::Rank(_) => false,
+        OperatorSpec::Rank(_) | OperatorSpec::ChangelogNormalize(_) | OperatorSpec::SinkMaterialize(_) => {
+            false
+        }
         OperatorSpec::TimedJoin(_) => {
             nodes[node.0].inputs.first().is_none_or(|left| is_insert_only(nodes, facts, left.node))
         }
@@ -159,6 +176,9 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
     match &nodes[node].spec {
         OperatorSpec::GroupAggregate(spec) => Some((0..spec.keys.len()).collect()),
         OperatorSpec::Rank(spec) => rank_key(spec, below),
+        OperatorSpec::Source(spec) => source_key(spec),
+        OperatorSpec::ChangelogNormalize(spec) => Some(spec.keys.clone()),
+        OperatorSpec::SinkMaterialize(spec) => Some(spec.keys.clone()),
         OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns),
         OperatorSpec::Join(spec) => {
             let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
@@ -171,6 +191,14 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
         _ => None,
     }
+}
+
+/// The primary key of a table of changes among the columns that are read.
+fn source_key(spec: &SourceSpec) -> Option<Vec<usize>> {
+    let key = &spec.table.primary_key;
+    let place =
+        |name: &String| spec.projection.iter().position(|column| spec.table.columns[*column].name == *name);
+    if key.is_empty() { None } else { key.iter().map(place).collect() }
 }
 
 /// Where `columns` of an input are among those that are given.
@@ -208,6 +236,8 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
             }
             // A condition judges the row before an update by itself: without it a row that no longer fits would stay.
             OperatorSpec::Calc(calc) => calc.filter.is_some() || needed[node],
+            // A row that is to be updated is known by its key.
+            OperatorSpec::ChangelogNormalize(_) => false,
             OperatorSpec::Watermark(_) | OperatorSpec::Expand(_) | OperatorSpec::Union => needed[node],
             _ => true,
         };
@@ -218,6 +248,7 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
             OperatorSpec::GroupAggregate(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Rank(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Deduplicate(spec) => spec.emit_update_before = needed[node],
+            OperatorSpec::ChangelogNormalize(spec) => spec.emit_update_before = needed[node],
             _ => {}
         }
     }
@@ -256,7 +287,7 @@ fn sink_wants(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<bo
     let by = by_key.map_or_else(|| "no key".to_string(), |key| format!("({})", key.join(", ")));
     Err(PlanError::not_supported(format!(
         "writing updates to table sink '{name}' by its primary key ({}), while the query updates rows by {by}: make \
-         them the same",
+         them the same, or set 'table.exec.sink.upsert-materialize' to 'AUTO'",
         sink.table.primary_key.join(", ")
     )))
 }

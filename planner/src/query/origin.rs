@@ -5,6 +5,7 @@
 use crate::query::as_of::AsOf;
 use crate::query::expand::Expand;
 use crate::query::match_recognize::MatchRecognize;
+use crate::query::state_ttl::StateTtl;
 use crate::query::table_source::TableScanSource;
 use crate::query::time_bounds::compares_times;
 use crate::query::unnest::Unnest;
@@ -60,6 +61,9 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
                     Some(part) => Some(Origin::Window { part, node }),
                     None => origin(&node.input, column),
                 };
+            }
+            if let Some(node) = StateTtl::of(plan) {
+                return origin(&node.input, column);
             }
             if let Some(join) = AsOf::of(plan) {
                 return join.left.schema().has_column(column).then(|| origin(&join.left, column)).flatten();

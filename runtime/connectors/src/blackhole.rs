@@ -24,6 +24,7 @@ impl Connector for Blackhole {
             scan: None,
             bounded: false,
             sink: Some(ChangelogMode::ALL),
+            sink_by_key: true,
             metadata: Vec::new(),
         })
     }

@@ -72,6 +72,7 @@ impl Connector for Datagen {
             scan: Some(ChangelogMode::INSERT_ONLY),
             bounded: datagen.rows.is_some(),
             sink: None,
+            sink_by_key: false,
             metadata: Vec::new(),
         })
     }

@@ -58,6 +58,7 @@ impl Connector for Filesystem {
             scan: Some(mode),
             bounded: filesystem.monitor_interval_ms.is_none(),
             sink: filesystem.writable.then_some(mode),
+            sink_by_key: false,
             metadata: METADATA.iter().map(|(key, sql_type)| (key.to_string(), sql_type.clone())).collect(),
         })
     }

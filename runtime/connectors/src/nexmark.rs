@@ -55,6 +55,7 @@ impl Connector for Nexmark {
             scan: Some(ChangelogMode::INSERT_ONLY),
             bounded: options.events.is_some(),
             sink: None,
+            sink_by_key: false,
             metadata: Vec::new(),
         })
     }

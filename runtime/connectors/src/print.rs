@@ -48,6 +48,7 @@ impl Connector for Print {
             scan: None,
             bounded: false,
             sink: Some(ChangelogMode::ALL),
+            sink_by_key: true,
             metadata: Vec::new(),
         })
     }

@@ -79,6 +79,7 @@ impl Connector for Socket {
             scan: Some(socket.format.changelog_mode()),
             bounded: false,
             sink: None,
+            sink_by_key: false,
             metadata: Vec::new(),
         })
     }

@@ -161,7 +161,7 @@ fn filter_kinds(kinds: &RowKinds, predicate: &FilterPredicate) -> Result<Option<
 }
 
 /// The filter's answer for each row, NULL made FALSE.
-fn evaluate_filter(
+pub(crate) fn evaluate_filter(
     filter: &Arc<dyn PhysicalExpr>,
     rows: &RecordBatch,
 ) -> Result<BooleanArray, OperatorError> {

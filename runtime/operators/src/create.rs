@@ -1,15 +1,17 @@
 //! From a node of the job graph to the operator that does its work.
 
 use crate::calc::Calc;
-use crate::deduplicate::{FirstRow, LastRow};
+use crate::deduplicate::{ChangelogNormalize, FirstRow, LastRow};
 use crate::expand::Expand;
 use crate::group_aggregate::GroupAggregate;
 use crate::join::Join;
 use crate::limit::Limit;
+use crate::local_aggregate::LocalAggregate;
 use crate::match_recognize::MatchRecognize;
 use crate::over::Over;
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
+use crate::sink_materialize::SinkMaterialize;
 use crate::timed_join::{TimedJoin, check_kind};
 use crate::union::Union;
 use crate::unnest::Unnest;
@@ -69,10 +71,17 @@ fn create(
             true => Box::new(LastRow::new(&node.id, spec, input()?, schema, settings)),
             false => Box::new(FirstRow::new(&node.id, spec, input()?, schema, settings)),
         },
+        OperatorSpec::ChangelogNormalize(spec) => {
+            Box::new(ChangelogNormalize::new(&node.id, spec, input()?, schema, settings)?)
+        }
+        OperatorSpec::SinkMaterialize(spec) => {
+            Box::new(SinkMaterialize::new(&node.id, spec, input()?, schema, settings)?)
+        }
         OperatorSpec::Over(spec) => Box::new(Over::new(&node.id, spec, input()?, schema, settings)?),
         OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(&node.id, spec, input()?, schema)?),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),
+        OperatorSpec::LocalAggregate(spec) => Box::new(LocalAggregate::new(spec, input()?, schema)?),
         OperatorSpec::GroupAggregate(spec) => {
             Box::new(GroupAggregate::new(&node.id, spec, input()?, schema, settings)?)
         }

@@ -1,9 +1,12 @@
 //! GROUP BY without windows: a changelog of the groups' rows.
 
+mod bundle;
+
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, ROWS_FIELD, Retractions, and};
 use crate::calc::batch_of;
 use crate::distinct::{DistinctMaps, sql_field};
 use crate::grouping::{Grouping, parts};
+use crate::identity::Identity;
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
@@ -30,6 +33,8 @@ pub(crate) struct GroupAggregate {
     schema: SchemaRef,
     set: AccumulatorSet,
     ttl_ms: Option<u64>,
+    /// tells whether results change
+    results: Identity,
     states: Option<States>,
     scratch: Scratch,
 }
@@ -44,6 +49,8 @@ struct Scratch {
     found: Slots,
     grouping: Grouping,
     rows: GroupRows,
+    /// accumulators that came
+    partial: GroupRows,
     pins: PinBuffer,
 }
 
@@ -67,20 +74,26 @@ impl GroupAggregate {
     ) -> Result<Self, OperatorError> {
         let count = SqlField::new(ROWS_FIELD, SqlType::BigInt, false);
         let leading = if spec.input_retracts { vec![count] } else { Vec::new() };
-        let set = AccumulatorSet::new(&spec.aggregates, &input, spec.input_retracts, leading)?;
-        let rows = set.new_rows();
+        let aggregated = spec.merges.as_ref().unwrap_or(&input);
+        let set = AccumulatorSet::new(&spec.aggregates, aggregated, spec.input_retracts, leading)?;
+        let (rows, partial) = (set.new_rows(), set.new_rows());
+        let results = schema.fields().iter().skip(spec.keys.len()).cloned();
+        let results = Schema::new(results.collect::<Vec<_>>());
+        let results = Identity::new((0..results.fields().len()).collect(), &results)?;
         Ok(GroupAggregate {
             name: id.to_string(),
             spec: spec.clone(),
             input,
             schema,
             set,
-            ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
+            ttl_ms: settings.ttl_ms(spec.ttl_ms),
+            results,
             states: None,
             scratch: Scratch {
                 found: Slots::default(),
                 grouping: Grouping::default(),
                 rows,
+                partial,
                 pins: PinBuffer::default(),
             },
         })
@@ -116,7 +129,7 @@ impl GroupAggregate {
         let part = batch.slice(start, len);
         let States { groups: state, distincts } =
             self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
-        let Scratch { found, grouping, rows, pins } = &mut self.scratch;
+        let Scratch { found, grouping, rows, pins, .. } = &mut self.scratch;
         let slots = &found.slots[start..start + len];
         if !loaded {
             if self.spec.keys.is_empty() {
@@ -267,7 +280,7 @@ impl GroupAggregate {
         if !self.set.has_bytes() {
             return (all, false);
         }
-        let Scratch { found, grouping, rows: group_rows, pins } = &mut self.scratch;
+        let Scratch { found, grouping, rows: group_rows, pins, .. } = &mut self.scratch;
         grouping.group(&found.slots[start..rows]);
         self.set.load(&context.keyed.rows(*groups, Namespace::Void), &grouping.slots, pins, group_rows);
         let widest = self.set.result_bytes(group_rows).max(64);
@@ -352,14 +365,9 @@ impl Operator for GroupAggregate {
         );
         let groups = context.keyed.register(descriptor.with_ttl_ms(self.ttl_ms))?;
         let name = format!("{}/distinct", self.name);
-        let distincts = DistinctMaps::register(
-            &mut context.keyed,
-            groups,
-            &name,
-            &self.set,
-            &self.input,
-            self.spec.input_retracts,
-        )?;
+        let (set, retracts) = (&self.set, self.spec.input_retracts);
+        let input = self.spec.merges.as_ref().unwrap_or(&self.input);
+        let distincts = DistinctMaps::register(&mut context.keyed, groups, &name, set, input, retracts)?;
         self.states = Some(States { groups, distincts });
         Ok(())
     }
@@ -375,6 +383,9 @@ impl Operator for GroupAggregate {
             Some(states) => states.groups,
             None => return Err(OperatorError::internal("an operator was not opened")),
         };
+        if self.spec.bundles || self.spec.merges.is_some() {
+            return self.count_bundle(&batch, groups, context, output);
+        }
         for part in parts(self.entries(&context.keyed), batch.num_rows()) {
             self.count_in(batch.slice(part.start, part.len()), groups, context, output)?;
         }

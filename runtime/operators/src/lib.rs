@@ -8,13 +8,15 @@
 //! | `watermark` | makes watermarks |
 //! | `window_table_function` | rows to windows, without an aggregation |
 //! | `group_aggregate` | GROUP BY: a changelog of each group's row |
+//! | `local_aggregate` | the rows of each batch by their groups, before they are distributed |
 //! | `window_aggregate` | TUMBLE, HOP, CUMULATE, and windows that rows carry: slices merged into windows |
 //! | `session_aggregate` | SESSION: rows merged into sessions |
 //! | `join` | rows of two inputs beside each other |
 //! | `rank` | Top-N: the first rows of each partition |
 //! | `over` | OVER: each row with aggregates of the rows before it |
 //! | `match_recognize` | MATCH_RECOGNIZE: rows that follow a pattern |
-//! | `deduplicate` | the first or the last row of each key by time |
+//! | `deduplicate` | the first or the last row of each key by time; the last row of a changelog that is not whole |
+//! | `sink_materialize` | changes by the key of a query as changes by the primary key of its sink |
 //!
 //! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
 //! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries).
@@ -33,8 +35,10 @@ mod event_time;
 mod expand;
 mod group_aggregate;
 mod grouping;
+mod identity;
 mod join;
 mod limit;
+mod local_aggregate;
 mod match_recognize;
 mod merge;
 mod operator;
@@ -42,6 +46,7 @@ mod over;
 mod progress;
 mod rank;
 mod session_aggregate;
+mod sink_materialize;
 mod timed_join;
 mod union;
 mod unnest;

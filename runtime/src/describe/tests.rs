@@ -25,6 +25,9 @@ fn described(ttl_ms: u64) -> JobDescription {
         aggregates: vec![call(AggregateFunction::Count, &[]), call(AggregateFunction::Max, &[1]), distinct],
         input_retracts: false,
         emit_update_before: true,
+        ttl_ms: None,
+        bundles: false,
+        merges: None,
     };
     let aggregate =
         graph.node("agg", OperatorSpec::GroupAggregate(spec), &[(source, Exchange::Hash(vec![0]))]);

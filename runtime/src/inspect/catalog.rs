@@ -37,6 +37,7 @@ impl ConnectorCatalog for Catalog {
             scan: Some(ChangelogMode::INSERT_ONLY),
             bounded: true,
             sink: None,
+            sink_by_key: false,
             metadata: Vec::new(),
         })
     }

@@ -228,6 +228,9 @@ fn keyed_state_is_in_the_checkpoint_and_comes_back() {
             aggregates: vec![sum],
             input_retracts: false,
             emit_update_before: true,
+            ttl_ms: None,
+            bundles: false,
+            merges: None,
         };
         let aggregate =
             graph.node("agg", OperatorSpec::GroupAggregate(spec), &[(source, Exchange::Hash(vec![0]))]);

@@ -56,6 +56,8 @@ pub(super) fn graph(parallelism: u32, change: impl FnOnce(&mut GraphBuilder)) ->
         right_retracts: false,
         left_unique: None,
         right_unique: None,
+        left_ttl_ms: None,
+        right_ttl_ms: None,
     };
     let inputs = [(fragile, Exchange::Hash(vec![0])), (right, Exchange::Hash(vec![0]))];
     let join = graph.node("pairs", OperatorSpec::Join(spec), &inputs);

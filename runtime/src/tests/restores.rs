@@ -76,6 +76,9 @@ pub(super) fn graph(parallelism: u32, change: impl FnOnce(&mut GraphBuilder)) ->
         aggregates: vec![sum],
         input_retracts: false,
         emit_update_before: false,
+        ttl_ms: None,
+        bundles: false,
+        merges: None,
     };
     let aggregate =
         graph.node("sums", OperatorSpec::GroupAggregate(spec), &[(fragile, Exchange::Hash(vec![0]))]);

@@ -3,8 +3,8 @@
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
 use crate::state_backend::StateBackendSettings;
 use crate::{
-    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, MatchSpec, OperatorId, SqlType, TableDescriptor,
-    WindowSpec,
+    AggregateCall, ChangelogMode, ChangelogNormalizeSpec, DEFAULT_MAX_PARALLELISM, MatchSpec, OperatorId,
+    SinkMaterializeSpec, SqlType, TableDescriptor, WindowSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -91,6 +91,7 @@ pub enum OperatorSpec {
     Watermark(WatermarkSpec),
     WindowTableFunction(WindowTableFunctionSpec),
     WindowAggregate(WindowAggregateSpec),
+    LocalAggregate(LocalAggregateSpec),
     GroupAggregate(GroupAggregateSpec),
     Expand(ExpandSpec),
     Unnest(UnnestSpec),
@@ -100,6 +101,8 @@ pub enum OperatorSpec {
     TimedJoin(TimedJoinSpec),
     Rank(RankSpec),
     Deduplicate(DeduplicateSpec),
+    ChangelogNormalize(ChangelogNormalizeSpec),
+    SinkMaterialize(SinkMaterializeSpec),
     Over(OverSpec),
     Match(MatchSpec),
     /// The rows of all inputs, which have the same schema.
@@ -207,6 +210,25 @@ pub struct GroupAggregateSpec {
     pub input_retracts: bool,
     /// somebody downstream needs `-U`
     pub emit_update_before: bool,
+    /// how long a group that is not touched lives; 0: for ever; `None`: as `table.exec.state.ttl` has it
+    pub ttl_ms: Option<u64>,
+    /// What becomes of a group with a whole batch is emitted, not what becomes of it with each row.
+    pub bundles: bool,
+    /// The input is that of [`LocalAggregateSpec`]: keys, then accumulators of rows with these columns, which the arguments
+    /// of the aggregates refer to.
+    pub merges: Option<SchemaRef>,
+}
+
+/// Aggregates the rows of each batch by themselves, before they are distributed by their keys. Keeps nothing. Output: key
+/// columns, then the accumulators as BYTES.
+#[derive(Clone, Debug)]
+pub struct LocalAggregateSpec {
+    /// columns of the input
+    pub keys: Vec<usize>,
+    /// without DISTINCT
+    pub aggregates: Vec<AggregateCall>,
+    /// the input carries `-U` or `-D`
+    pub input_retracts: bool,
 }
 
 /// Each input row once per projection: GROUPING SETS.
@@ -301,6 +323,9 @@ pub struct JoinSpec {
     /// columns by which the rows of an input are told apart at any time, where there are such
     pub left_unique: Option<Vec<usize>>,
     pub right_unique: Option<Vec<usize>>,
+    /// how long rows of a key that is not touched live; 0: for ever; `None`: as `table.exec.state.ttl` has it
+    pub left_ttl_ms: Option<u64>,
+    pub right_ttl_ms: Option<u64>,
 }
 
 /// What bounds a join by event time.
@@ -467,6 +492,13 @@ pub struct JobSettings {
     pub source_idle_timeout_ms: u64,
     /// what was set, as text, for the record
     pub changed: BTreeMap<String, String>,
+}
+
+impl JobSettings {
+    /// How long state lives for which the query says `hint`, in milliseconds; `None`: for ever.
+    pub fn ttl_ms(&self, hint: Option<u64>) -> Option<u64> {
+        Some(hint.unwrap_or(self.state_ttl_ms)).filter(|ttl_ms| *ttl_ms > 0)
+    }
 }
 
 impl Default for JobSettings {

@@ -29,6 +29,7 @@ mod sql_type;
 mod state_backend;
 mod table;
 pub mod text;
+mod upsert;
 mod window;
 
 pub use batch::{ChangelogBatch, RowKind, RowKinds};
@@ -45,9 +46,9 @@ pub use checkpointing::{
 };
 pub use job_graph::{
     CalcSpec, DeduplicateSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings,
-    JoinKind, JoinSpec, LimitSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame, OverSpec, Parallelism,
-    RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, TimedJoinBy, TimedJoinSpec, UnnestSpec,
-    WatermarkSpec, WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
+    JoinKind, JoinSpec, LimitSpec, LocalAggregateSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame,
+    OverSpec, Parallelism, RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, TimedJoinBy, TimedJoinSpec,
+    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
 pub use match_spec::{
     AfterMatch, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, PatternVariable,
@@ -56,6 +57,7 @@ pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
 };
 pub use state_backend::{CompactionStyle, Compression, RocksDbSettings, StateBackendSettings};
+pub use upsert::{ChangelogNormalizeSpec, SinkMaterializeSpec};
 pub use window::{Millis, WindowSpec};
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 pub use registry::registered_settings;
 
+/// Rows of a batch, at most: `table.exec.mini-batch.size` may ask for more.
+const MAX_BATCH_ROWS: usize = 1 << 16;
+
 /// What a setting's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingType {
@@ -188,11 +191,17 @@ impl Settings {
         let checkpointing = self.checkpointing();
         let parallelism = count("table.exec.resource.default-parallelism").or(count("parallelism.default"));
         let parallelism = parallelism.unwrap_or(defaults.parallelism);
+        let bundled = self.boolean("table.exec.mini-batch.enabled");
+        let size = self.integer("table.exec.mini-batch.size").and_then(|size| usize::try_from(size).ok());
+        let size = size.filter(|size| bundled && *size > 0).map(|size| size.min(MAX_BATCH_ROWS));
+        let latency_key =
+            if bundled { "table.exec.mini-batch.allow-latency" } else { "pipeline.batch-timeout" };
         JobSettings {
             parallelism,
             state_backend: self.state_backend(parallelism),
             max_parallelism: count("pipeline.max-parallelism").unwrap_or(defaults.max_parallelism),
-            batch_timeout_ms: self.duration_ms("pipeline.batch-timeout"),
+            batch_rows: size.unwrap_or(defaults.batch_rows),
+            batch_timeout_ms: self.duration_ms(latency_key),
             time_zone: Arc::from(self.time_zone()),
             state_ttl_ms: self.duration_ms("table.exec.state.ttl"),
             source_idle_timeout_ms: self.duration_ms("table.exec.source.idle-timeout"),

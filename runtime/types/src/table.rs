@@ -63,6 +63,8 @@ pub struct TableCapabilities {
     pub bounded: bool,
     /// What a sink takes; `None` if the table cannot be written.
     pub sink: Option<ChangelogMode>,
+    /// True if the rows that a sink takes replace each other by the table's primary key, where it has one.
+    pub sink_by_key: bool,
     /// Metadata keys that a scan can deliver, with their types.
     pub metadata: Vec<(String, SqlType)>,
 }

@@ -197,8 +197,21 @@ fn no_hint_is_ignored() {
   |        ^^^^^^^^^^^^^^^^^^^^^^^"
     );
     assert!(
-        error("SELECT /*+ STATE_TTL('t'='1d') */ * FROM t").starts_with("not supported yet: hint STATE_TTL")
+        error("SELECT /*+ BROADCAST('t'='1d') */ * FROM t").starts_with("not supported yet: hint BROADCAST")
     );
+    assert!(
+        error("SELECT * FROM t /*+ STATE_TTL('t'='1d') */").starts_with("hint STATE_TTL goes right after")
+    );
+    assert_eq!(
+        error("SELECT /*+ STATE_TTL('t'='1d', 'u'='1d') */ * FROM t AS u, (SELECT 1) AS v"),
+        "hint STATE_TTL names 't', which is no table of this SELECT: name one as FROM does, by its alias where it has one
+ --> line 1, column 22
+  |
+1 | SELECT /*+ STATE_TTL('t'='1d', 'u'='1d') */ * FROM t AS u, (SELECT 1) AS v
+  |                      ^^^"
+    );
+    assert!(error("SELECT /*+ STATE_TTL('t'='soon') */ * FROM t").contains("'t' of hint STATE_TTL"));
+    assert!(error("SELECT /*+ STATE_TTL('t'='1 s', 't'='2 s') */ * FROM t").contains("names 't' twice"));
     assert!(error("SELECT a /*+ OPTIONS('a'='b') */ FROM t").starts_with("a hint is not allowed here"));
     assert!(error("SELECT * FROM t /*+ OPTIONS(a=1) */").starts_with("expected a string in single quotes"));
     assert!(error("DROP TABLE t /*+ OPTIONS('a'='b') */").starts_with("a hint is not allowed here"));

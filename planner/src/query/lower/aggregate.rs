@@ -4,11 +4,13 @@ use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
 use super::fuse::{Fused, bound_column, fuse};
+use super::state::hinted_state;
 use crate::PlanError;
 use crate::query::aggregates::TypedAggregate;
 use crate::query::error::plan_error;
 use crate::query::expand::{EXPAND_ID, Expand};
 use crate::query::origin::{WindowKeys, window_keys};
+use crate::query::state_ttl::ttl_of;
 use crate::query::text::expr_text;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::FieldRef;
@@ -84,23 +86,35 @@ impl Lowering<'_> {
             if keys.is_empty() { String::new() } else { format!("groupBy=[{}], ", names.join(", ")) };
         let key_texts: Vec<String> =
             aggregate.group_expr.iter().map(|key| key_text(&aggregate.input, key)).collect();
+        let ttl_ms = ttl_of(&aggregate.input);
+        let partial = self.local_aggregate((inputs.node, &inputs.schema), &keys, &calls, &select)?;
+        let merges = partial.is_some().then(|| inputs.schema.inner().clone());
+        let (name, node) = match &partial {
+            Some(partial) => ("GlobalGroupAggregate", partial.node),
+            None => ("GroupAggregate", inputs.node),
+        };
+        let keys = partial.map_or(keys, |partial| partial.keys);
         let spec = GroupAggregateSpec {
             keys: keys.clone(),
             aggregates: calls,
             // Settled by the inference of changelog modes.
             input_retracts: false,
             emit_update_before: true,
+            ttl_ms,
+            bundles: self.bundles(),
+            merges,
         };
         let single = keys.is_empty();
+        let about = format!("{ttl_ms:?}|{}", spec.bundles);
         Ok(self.builder.add(NewNode {
             kind: if spec.aggregates.is_empty() { "distinct" } else { "group-aggregate" },
             clause: key_texts.join(","),
-            meaning: meaning(&keys, &spec.aggregates, ""),
+            meaning: meaning(&keys, &spec.aggregates, &about),
             shareable: true,
-            label: format!("GroupAggregate({group_by}select=[{select}])"),
-            state: Some(group_state(&key_texts, &spec.aggregates)),
+            label: format!("{name}({group_by}select=[{select}])"),
+            state: Some(group_state(&key_texts, &spec.aggregates, ttl_ms)),
             spec: OperatorSpec::GroupAggregate(spec),
-            inputs: vec![(inputs.node, Exchange::Hash(keys))],
+            inputs: vec![(node, Exchange::Hash(keys))],
             schema,
             table: None,
             connector: None,
@@ -432,7 +446,7 @@ fn select_text(keys: &[String], calls: &[AggregateCall], inputs: &Inputs) -> Str
     keys.iter().cloned().chain(calls).collect::<Vec<_>>().join(", ")
 }
 
-fn group_state(keys: &[String], calls: &[AggregateCall]) -> StateNote {
+fn group_state(keys: &[String], calls: &[AggregateCall], ttl_ms: Option<u64>) -> StateNote {
     let named: Vec<&str> = keys.iter().map(String::as_str).filter(|key| *key != EXPAND_ID).collect();
     let named = named.join(", ");
     let distinct = calls.iter().any(|call| call.distinct);
@@ -448,6 +462,9 @@ fn group_state(keys: &[String], calls: &[AggregateCall]) -> StateNote {
         (false, _) => Some(format!("GROUP BY {named}")),
         (true, _) => distinct.then(|| "the aggregates over DISTINCT".to_string()),
     };
+    if let (Some(clause), Some(_)) = (&clause, ttl_ms) {
+        return hinted_state(&keeps, clause.clone(), &[("input", ttl_ms)]);
+    }
     let bound = match &clause {
         Some(clause) => format!("never dropped: {clause} has no window"),
         None => "bounded".to_string(),

@@ -67,6 +67,8 @@ pub(in crate::query) struct Facts {
     pub upsert_key: Option<Vec<usize>>,
     /// what the table of a source gives, or that of a sink takes
     pub connector: Option<ChangelogMode>,
+    /// the rows that a sink takes replace each other by its primary key
+    pub keyed_sink: bool,
     /// where the statement names the table of a sink
     pub place: Option<Position>,
 }
@@ -135,6 +137,7 @@ impl JobBuilder {
             bounded,
             upsert_key: None,
             connector: new.connector,
+            keyed_sink: false,
             place: None,
         });
         self.nodes.push(OperatorNode {

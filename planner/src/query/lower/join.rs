@@ -4,14 +4,16 @@ use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
 use super::relations::without_dependencies;
+use super::state::hinted_state;
 use crate::PlanError;
 use crate::query::error::plan_error;
+use crate::query::state_ttl::ttl_of;
 use crate::query::text::expr_text;
 use datafusion_common::{DFSchema, JoinType, NullEquality, Result, not_impl_err};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, Join, LogicalPlan, lit};
 use std::sync::Arc;
-use weir_types::{Exchange, JoinKind, JoinSpec, NodeIndex, OperatorSpec, StateNote};
+use weir_types::{Exchange, JoinKind, JoinSpec, NodeIndex, OperatorSpec};
 
 /// An input with its keys as columns.
 pub(in crate::query) struct Side {
@@ -88,6 +90,8 @@ impl Lowering<'_> {
             right_retracts: false,
             left_unique: None,
             right_unique: None,
+            left_ttl_ms: ttl_of(sides.left),
+            right_ttl_ms: ttl_of(sides.right),
         };
         let text = sides.text();
         let schema = Arc::new(without_dependencies(&join.schema)?);
@@ -99,10 +103,12 @@ impl Lowering<'_> {
             names.join(", ")
         );
         let meaning = format!("{spec:?}");
+        let hinted = [("left", spec.left_ttl_ms), ("right", spec.right_ttl_ms)];
         let single = left.keys.is_empty();
         let clause = text
             .clone()
             .map_or_else(|| "JOIN without a condition".to_string(), |text| format!("JOIN ON {text}"));
+        let state = hinted_state("the rows of both inputs by their join key", clause, &hinted);
         let inputs = vec![(left.node, Exchange::Hash(left.keys)), (right.node, Exchange::Hash(right.keys))];
         let volatile = sides.filter.as_ref().is_some_and(Expr::is_volatile);
         Ok(self.builder.add(NewNode {
@@ -114,11 +120,7 @@ impl Lowering<'_> {
             spec: OperatorSpec::Join(spec),
             inputs,
             schema,
-            state: Some(StateNote {
-                keeps: "the rows of both inputs by their join key".into(),
-                bound: format!("never dropped: {clause} bounds no time"),
-                unbounded_clause: Some(clause),
-            }),
+            state: Some(state),
             table: None,
             connector: None,
             single,

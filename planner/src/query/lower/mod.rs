@@ -6,12 +6,15 @@ mod calc;
 mod fuse;
 mod join;
 mod match_recognize;
+mod normalize;
 mod over;
 mod rank;
 mod relations;
 mod scan;
 mod sink;
+mod state;
 mod timed_join;
+mod two_phase;
 mod unnest;
 mod window;
 
@@ -22,13 +25,16 @@ use crate::query::changelog::infer_changelog;
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
 use crate::query::identity::name_operators;
+use crate::query::materialize::Materialize;
 use crate::query::optimize::optimize;
 use builder::JobBuilder;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::LogicalPlan;
 use datafusion_expr::execution_props::ExecutionProps;
+use normalize::push_conditions;
 use scan::{SharedScan, shared_scans, uses_event_time};
 use std::sync::Arc;
+use two_phase::check_mini_batch;
 use weir_types::JobGraph;
 
 pub(in crate::query) use builder::Facts;
@@ -62,6 +68,7 @@ pub(in crate::query) fn lower(
     name: String,
     sql: &str,
 ) -> Result<Lowered, PlanError> {
+    check_mini_batch(session)?;
     let mut plans = vec![];
     for root in roots {
         let plan = root_plan(session, functions, root)?;
@@ -83,7 +90,9 @@ pub(in crate::query) fn lower(
         lowering.root(root, plan, stream)?;
     }
     let JobBuilder { mut nodes, mut facts, .. } = lowering.builder;
-    infer_changelog(&mut nodes, &mut facts)?;
+    push_conditions(&mut nodes, &facts);
+    let materialize = Materialize::of(session.settings.get("table.exec.sink.upsert-materialize"));
+    infer_changelog(&mut nodes, &mut facts, materialize)?;
     name_operators(&mut nodes, &facts);
     let settings = session.settings.job_settings();
     let warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
@@ -97,6 +106,12 @@ fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) ->
     let clauses = unbounded.filter_map(|(node, _)| node.state.as_ref()?.unbounded_clause.as_ref());
     let warning = |clause: &String| {
         let instead = if clause.starts_with("JOIN") { "join within windows" } else { "group by a window" };
+        if clause.starts_with("PRIMARY KEY") {
+            return format!(
+                "the state of {clause} grows without a bound: set 'table.exec.state.ttl' to forget keys that were idle for \
+                 so long"
+            );
+        }
         if clause.starts_with("MATCH_RECOGNIZE") {
             return format!(
                 "the state of {clause} grows without a bound: say WITHIN which time a match ends, as in PATTERN (..) WITHIN \

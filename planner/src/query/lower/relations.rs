@@ -9,6 +9,7 @@ use crate::query::error::plan_error;
 use crate::query::expand::Expand;
 use crate::query::match_recognize::MatchRecognize;
 use crate::query::origin::time_attribute_of;
+use crate::query::state_ttl::StateTtl;
 use crate::query::unnest::Unnest;
 use crate::query::window_function::WindowFunction;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -59,6 +60,9 @@ impl Lowering<'_> {
                     self.unnest(unnest, None)?
                 } else if let Some(node) = MatchRecognize::of(plan) {
                     self.match_recognize(node)?
+                } else if let Some(node) = StateTtl::of(plan) {
+                    // Whoever keeps these rows looks for it.
+                    self.plan(&node.input)?
                 } else if let Some(join) = AsOf::of(plan) {
                     self.as_of(join)?
                 } else {

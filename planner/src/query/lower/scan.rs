@@ -136,6 +136,7 @@ impl Lowering<'_> {
     fn table(&mut self, place: usize) -> Result<Stream, PlanError> {
         let shared = &self.scans[place];
         let (table, limit) = (shared.table.clone(), shared.limit.filter(|_| shared.scans == 1));
+        let normalized = self.normalized_by(&table)?;
         let mut wanted = shared.columns.clone();
         let watermark = table.watermark.as_ref().filter(|_| self.event_time);
         let watermark = watermark
@@ -161,7 +162,13 @@ impl Lowering<'_> {
                 }
             }
         }
-        let source = self.source(&table, read.into_iter().collect(), limit).map_err(plan_error)?;
+        read.extend(normalized.iter().flatten());
+        // Of changes, the first so many rows say nothing.
+        let limit = limit.filter(|_| normalized.is_none());
+        let mut source = self.source(&table, read.into_iter().collect(), limit).map_err(plan_error)?;
+        if let Some(keys) = normalized {
+            source = self.normalize(source, &table, &keys)?;
+        }
         let outputs = wanted.iter().map(|column| {
             let name = table.schema.field(*column).name();
             let known = computed.iter().find(|(place, _)| place == column);

@@ -12,7 +12,8 @@ use crate::query::error::plan_error;
 use crate::query::not_null::enforce_not_null;
 use crate::{PlanError, Position};
 use arrow::datatypes::Schema;
-use datafusion_common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference};
+use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
 use weir_types::{Exchange, OperatorSpec, SinkSpec, SqlType};
@@ -28,13 +29,50 @@ pub(in crate::query) fn root_plan(
         JobRoot::Sink { table, query, values, .. } => (table, query, values),
     };
     let mut outputs = vec![];
+    let mut nullable = vec![];
     for (column, value) in table.persisted_columns().into_iter().zip(values) {
-        outputs.push(sink_column(session, functions, table, column, &query.plan, value)?);
+        let (expr, may_be_null) = sink_column(session, functions, table, column, &query.plan, value)?;
+        let target = &table.descriptor.columns[column];
+        nullable.push(may_be_null && !target.nullable);
+        outputs.push(expr.alias(&target.name));
     }
-    LogicalPlanBuilder::from(query.plan.clone())
-        .project(outputs)
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(plan_error)
+    let drops = session.settings.get("table.exec.sink.not-null-enforcer") == Some("DROP");
+    write_plan(query.plan.clone(), outputs, &nullable, (&table.descriptor.name, drops)).map_err(plan_error)
+}
+
+/// `outputs` over `plan`. Rows with NULL in one of the columns that are `nullable` but must not be are an error, or left
+/// out if it `drops` them.
+fn write_plan(
+    plan: LogicalPlan,
+    outputs: Vec<Expr>,
+    nullable: &[bool],
+    (table, drops): (&str, bool),
+) -> Result<LogicalPlan> {
+    let enforced = |(expr, nullable): (Expr, &bool)| match (nullable, expr) {
+        (true, Expr::Alias(alias)) => {
+            let name = alias.name.clone();
+            enforce_not_null(*alias.expr, table, &name).alias(name)
+        }
+        (_, expr) => expr,
+    };
+    let builder = LogicalPlanBuilder::from(plan);
+    if !drops || !nullable.contains(&true) {
+        return builder.project(outputs.into_iter().zip(nullable).map(enforced))?.build();
+    }
+    let projected = builder.project(outputs)?;
+    let columns: Vec<Expr> = projected.schema().columns().into_iter().map(Expr::Column).collect();
+    let needed = columns.iter().zip(nullable).filter(|(_, nullable)| **nullable);
+    let whole = conjunction(needed.map(|(column, _)| column.clone().is_not_null()));
+    let named = columns.into_iter().map(|column| {
+        let name = column.schema_name().to_string();
+        column.alias(name)
+    });
+    let named: Vec<Expr> = named.collect();
+    let filtered = match whole {
+        Some(whole) => projected.filter(whole)?,
+        None => projected,
+    };
+    filtered.project(named.into_iter().zip(nullable).map(enforced))?.build()
 }
 
 fn sink_column(
@@ -44,14 +82,14 @@ fn sink_column(
     column: usize,
     plan: &LogicalPlan,
     value: &SinkValue,
-) -> Result<Expr, PlanError> {
+) -> Result<(Expr, bool), PlanError> {
     let target = &table.descriptor.columns[column];
     let empty = Schema::empty();
     let typed = |expr: Expr, from: Option<SqlType>, schema: &DFSchema| match from {
         Some(from) if fits(&from, &target.sql_type) => Ok(expr),
         _ => cast_expr(&functions.scalar, expr, schema, &target.sql_type).map_err(plan_error),
     };
-    let (expr, nullable) = match value {
+    Ok(match value {
         SinkValue::Column(place) => {
             let (qualifier, field) = plan.schema().qualified_field(*place);
             let expr = Expr::Column(Column::from((qualifier, field)));
@@ -65,12 +103,7 @@ fn sink_column(
             let null = ScalarValue::try_from(&target.sql_type.data_type()).map_err(plan_error)?;
             (Expr::Literal(null, None), true)
         }
-    };
-    let expr = match nullable && !target.nullable {
-        true => enforce_not_null(expr, &table.descriptor.name, &target.name),
-        false => expr,
-    };
-    Ok(expr.alias(&target.name))
+    })
 }
 
 /// True if values of `from` need no cast to be values of `target`.
@@ -115,17 +148,32 @@ impl Lowering<'_> {
             shareable: false,
             label,
             spec,
-            inputs: vec![(node, Exchange::Forward)],
+            inputs: vec![(node, self.sink_exchange(root))],
             schema: Arc::new(schema),
             state: None,
             table: None,
             connector,
             single: false,
         });
-        if let JobRoot::Sink { place, .. } = root {
-            self.builder.facts[added.base().0].place = Position::of(*place);
+        if let JobRoot::Sink { place, table, .. } = root {
+            let facts = &mut self.builder.facts[added.base().0];
+            facts.place = Position::of(*place);
+            facts.keyed_sink = table.capabilities.sink_by_key;
         }
         Ok(())
+    }
+
+    /// How rows reach a sink: with `table.exec.sink.keyed-shuffle` = FORCE those of one primary key by one subtask.
+    fn sink_exchange(&self, root: &JobRoot) -> Exchange {
+        let JobRoot::Sink { table, .. } = root else { return Exchange::Forward };
+        let forced = self.session.settings.get("table.exec.sink.keyed-shuffle") == Some("FORCE");
+        let schema = sink_schema(table);
+        let place = |name: &String| schema.index_of(name).ok();
+        let keys: Option<Vec<usize>> = table.descriptor.primary_key.iter().map(place).collect();
+        match keys.filter(|keys| forced && !keys.is_empty()) {
+            Some(keys) => Exchange::Hash(keys),
+            None => Exchange::Forward,
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl ConnectorCatalog for TestConnectors {
             scan: mode("scan", Some(ChangelogMode::INSERT_ONLY)),
             bounded: table.option("bounded") == Some("true"),
             sink: mode("sink", Some(ChangelogMode::ALL)),
+            sink_by_key: table.option("keyed") == Some("true"),
             metadata: vec![],
         })
     }

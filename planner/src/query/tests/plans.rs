@@ -88,6 +88,11 @@ fn changelogs() {
 }
 
 #[test]
+fn hints_and_mini_batches() {
+    plan_file("tuning");
+}
+
+#[test]
 fn unnest() {
     plan_file("unnest");
 }

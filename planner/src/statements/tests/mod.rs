@@ -39,6 +39,7 @@ impl ConnectorCatalog for TestConnectors {
             scan: Some(ChangelogMode::INSERT_ONLY),
             bounded: true,
             sink,
+            sink_by_key: false,
             metadata: vec![
                 ("timestamp".into(), SqlType::TimestampLtz(3)),
                 ("offset".into(), SqlType::BigInt),

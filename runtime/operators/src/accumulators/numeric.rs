@@ -167,7 +167,8 @@ impl<T: Summand + Round> Kernel for Sum<T> {
 
     #[inline(always)]
     fn merge(&self, words: &mut [u64], other: &[u64]) {
-        if other[T::WORDS] != 0 {
+        // Rows that were added and taken back may leave a sum of no rows.
+        if other[..=T::WORDS].iter().any(|word| *word != 0) {
             T::load(words).plus(T::load(other)).round(self.single).store(words);
             words[T::WORDS] = words[T::WORDS].wrapping_add(other[T::WORDS]);
         }
@@ -261,7 +262,8 @@ impl<T: Average> Kernel for Avg<T> {
 
     #[inline(always)]
     fn merge(&self, words: &mut [u64], other: &[u64]) {
-        if other[T::WORDS] != 0 {
+        // Rows that were added and taken back may leave a sum of no rows.
+        if other[..=T::WORDS].iter().any(|word| *word != 0) {
             T::load(words).plus(T::load(other)).store(words);
             words[T::WORDS] = words[T::WORDS].wrapping_add(other[T::WORDS]);
         }

@@ -24,6 +24,35 @@ impl GroupRows {
         self.len
     }
 
+    /// Appends row `row` to `out`: its words, then length and bytes of each byte string, little endian.
+    pub(crate) fn write_row(&self, row: usize, out: &mut Vec<u8>) {
+        for word in self.part(row, 0, self.words_per_row) {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        for value in 0..self.values_per_row {
+            let value = self.value(row, value);
+            out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            out.extend_from_slice(value);
+        }
+    }
+
+    /// Makes row `row` what [`GroupRows::write_row`] wrote; `None` if `bytes` are no such row.
+    pub(crate) fn read_row(&mut self, row: usize, bytes: &[u8]) -> Option<()> {
+        let (words, mut rest) = bytes.split_at_checked(self.words_per_row * 8)?;
+        for (word, bytes) in self.part_mut(row, 0, self.words_per_row).iter_mut().zip(words.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        for value in 0..self.values_per_row {
+            let (length, tail) = rest.split_first_chunk()?;
+            let (held, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            let value = self.value_mut(row, value);
+            value.clear();
+            value.extend_from_slice(held);
+            rest = tail;
+        }
+        rest.is_empty().then_some(())
+    }
+
     pub(crate) fn words_per_row(&self) -> usize {
         self.words_per_row
     }

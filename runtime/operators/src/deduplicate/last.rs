@@ -1,7 +1,6 @@
 //! The last row of each key.
 
-use super::{Shown, columns_at, kept_columns, shown_columns};
-use crate::calc::batch_of;
+use super::{Changes, Shown, columns_at, kept_columns};
 use crate::distinct::{state_fields, time_field};
 use crate::event_time::rowtime_millis;
 use crate::grouping::Grouping;
@@ -10,7 +9,7 @@ use arrow::array::UInt32Array;
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use weir_state::{Namespace, NamespaceKind, Slots, StateDescriptor, StateId};
-use weir_types::{ChangelogBatch, DeduplicateSpec, JobSettings, OperatorId, RowKind, RowKinds};
+use weir_types::{ChangelogBatch, DeduplicateSpec, JobSettings, OperatorId, RowKind};
 
 /// Fields in front of a row: its time.
 const TIME: usize = 0;
@@ -95,7 +94,7 @@ impl Operator for LastRow {
         let mut last: Vec<Option<u32>> = vec![None; existing.len()];
         let mut exists = existing;
         let mut latest: Vec<i64> = self.grouping.slots.iter().map(|slot| kept_times.get(*slot)).collect();
-        let (mut shown, mut kinds) = (Vec::new(), Vec::new());
+        let mut changes = Changes::default();
         for (row, time) in times.iter().enumerate() {
             let key = self.grouping.groups[row] as usize;
             if exists[key] && *time < latest[key] {
@@ -103,23 +102,15 @@ impl Operator for LastRow {
             }
             let (slot, via) = (self.grouping.slots[key], row as u32);
             if exists[key] && self.spec.emit_update_before {
-                shown.push(Shown { row: last[key], slot, via });
-                kinds.push(RowKind::UpdateBefore);
+                changes.push(RowKind::UpdateBefore, Shown { row: last[key], slot, via });
             }
-            shown.push(Shown { row: Some(via), slot, via });
-            kinds.push(if exists[key] { RowKind::UpdateAfter } else { RowKind::Insert });
+            let kind = if exists[key] { RowKind::UpdateAfter } else { RowKind::Insert };
+            changes.push(kind, Shown { row: Some(via), slot, via });
             (exists[key], latest[key], last[key]) = (true, *time, Some(via));
         }
-        let step = context.batch_rows.max(1);
-        for start in (0..shown.len()).step_by(step) {
-            let end = (start + step).min(shown.len());
-            let state = (&rows, &self.kept[..], TIME + 1);
-            let columns = shown_columns(&shown[start..end], &self.spec.columns, batch.rows(), state)?;
-            let kinds = &kinds[start..end];
-            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-            let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-            output.batch(ChangelogBatch::new(batch_of(self.schema.clone(), columns, end - start)?, kinds));
-        }
+        let kept = (&rows, &self.kept[..], TIME + 1);
+        let sized = (&self.schema, context.batch_rows);
+        changes.emit(&self.spec.columns, batch.rows(), kept, sized, output)?;
         let changed = (0..last.len()).filter_map(|key| Some((self.grouping.slots[key], last[key]?)));
         let (slots, places): (Vec<u32>, Vec<u32>) = changed.unzip();
         let mut rows = rows;

@@ -1,19 +1,24 @@
-//! ROW_NUMBER() = 1 in the order of time: the first or the last row of each key.
+//! One row of each key: ROW_NUMBER() = 1 in the order of time, the first or the last row; and the last row of a changelog
+//! that is not whole.
 
 mod first;
 mod last;
+mod normalize;
 
 pub(crate) use first::FirstRow;
 pub(crate) use last::LastRow;
+pub(crate) use normalize::ChangelogNormalize;
 
-use crate::OperatorError;
+use crate::calc::batch_of;
+use crate::{OperatorError, Output};
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{interleave, take};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use weir_state::Rows;
+use weir_types::{ChangelogBatch, RowKind, RowKinds};
 
 /// Columns that are kept with a key: all that are no keys.
-fn kept_columns(schema: &Schema, keys: &[usize]) -> Vec<usize> {
+pub(crate) fn kept_columns(schema: &Schema, keys: &[usize]) -> Vec<usize> {
     (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect()
 }
 
@@ -23,11 +28,45 @@ fn columns_at(rows: &RecordBatch, columns: &[usize]) -> Vec<ArrayRef> {
 
 /// A row of the batch, or the one that is kept with a slot; both of the key of the row `via` of the batch.
 #[derive(Clone, Copy, Debug)]
-struct Shown {
+pub(crate) struct Shown {
     /// `None`: the kept one
-    row: Option<u32>,
-    slot: u32,
-    via: u32,
+    pub(crate) row: Option<u32>,
+    pub(crate) slot: u32,
+    pub(crate) via: u32,
+}
+
+/// Rows to be emitted, in order, with their kinds.
+#[derive(Default)]
+pub(crate) struct Changes {
+    shown: Vec<Shown>,
+    kinds: Vec<RowKind>,
+}
+
+impl Changes {
+    pub(crate) fn push(&mut self, kind: RowKind, shown: Shown) {
+        self.shown.push(shown);
+        self.kinds.push(kind);
+    }
+
+    /// Emits `columns` of the rows, in batches of `step` rows at most. `kept` as in [`shown_columns`].
+    pub(crate) fn emit(
+        &self,
+        columns: &[usize],
+        batch: &RecordBatch,
+        kept: (&Rows<'_>, &[usize], usize),
+        (schema, step): (&SchemaRef, usize),
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        for start in (0..self.shown.len()).step_by(step.max(1)) {
+            let end = (start + step.max(1)).min(self.shown.len());
+            let columns = shown_columns(&self.shown[start..end], columns, batch, kept)?;
+            let kinds = &self.kinds[start..end];
+            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
+            let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
+            output.batch(ChangelogBatch::new(batch_of(schema.clone(), columns, end - start)?, kinds));
+        }
+        Ok(())
+    }
 }
 
 /// `columns` of rows. `kept` are the columns of the rows in `state`, whose fields begin at `first`.

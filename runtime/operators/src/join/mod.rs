@@ -30,7 +30,8 @@ pub(crate) struct Join {
     left_columns: Vec<usize>,
     right_columns: Vec<usize>,
     schema: SchemaRef,
-    ttl_ms: Option<u64>,
+    left_ttl_ms: Option<u64>,
+    right_ttl_ms: Option<u64>,
 }
 
 impl Join {
@@ -64,7 +65,8 @@ impl Join {
             left_columns: spec.left_columns.clone(),
             right_columns: spec.right_columns.clone(),
             schema,
-            ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
+            left_ttl_ms: settings.ttl_ms(spec.left_ttl_ms),
+            right_ttl_ms: settings.ttl_ms(spec.right_ttl_ms),
         })
     }
 
@@ -281,8 +283,8 @@ impl Steps {
 
 impl Operator for Join {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        self.left.open(&self.name, self.ttl_ms, &mut context.keyed)?;
-        self.right.open(&self.name, self.ttl_ms, &mut context.keyed)
+        self.left.open(&self.name, self.left_ttl_ms, &mut context.keyed)?;
+        self.right.open(&self.name, self.right_ttl_ms, &mut context.keyed)
     }
 
     fn on_batch(

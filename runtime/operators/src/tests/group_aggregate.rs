@@ -13,8 +13,15 @@ fn operator(
     input_retracts: bool,
 ) -> Box<dyn Operator> {
     let schema = output_schema(input, keys, &aggregates, Vec::new());
-    let spec =
-        GroupAggregateSpec { keys: keys.to_vec(), aggregates, input_retracts, emit_update_before: true };
+    let spec = GroupAggregateSpec {
+        keys: keys.to_vec(),
+        aggregates,
+        input_retracts,
+        emit_update_before: true,
+        ttl_ms: None,
+        bundles: false,
+        merges: None,
+    };
     let id = OperatorId::new("agg");
     Box::new(GroupAggregate::new(&id, &spec, input.clone(), schema, &JobSettings::default()).unwrap())
 }
@@ -153,6 +160,9 @@ fn without_update_before_only_the_new_row_comes() {
             aggregates: calls,
             input_retracts: false,
             emit_update_before: false,
+            ttl_ms: None,
+            bundles: false,
+            merges: None,
         };
         let (id, settings) = (OperatorId::new("agg"), JobSettings::default());
         Box::new(GroupAggregate::new(&id, &spec, for_operator.clone(), schema, &settings).unwrap())
@@ -175,6 +185,9 @@ fn groups_with_a_time_to_live() {
             aggregates: calls,
             input_retracts: false,
             emit_update_before: true,
+            ttl_ms: None,
+            bundles: false,
+            merges: None,
         };
         let settings = JobSettings { state_ttl_ms: 1_000, ..JobSettings::default() };
         let id = OperatorId::new("agg");
@@ -196,6 +209,9 @@ fn functions_that_cannot_take_rows_back_are_refused() {
         aggregates: vec![call(BitAnd, &[0], SqlType::Int)],
         input_retracts: true,
         emit_update_before: true,
+        ttl_ms: None,
+        bundles: false,
+        merges: None,
     };
     let schema = output_schema(&input, &[], &spec.aggregates, Vec::new());
     let id = OperatorId::new("agg");

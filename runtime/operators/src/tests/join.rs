@@ -56,6 +56,8 @@ fn spec(kind: JoinKind, knowledge: Knowledge, condition: bool) -> JoinSpec {
         right_retracts: knowledge != Knowledge::Appends,
         left_unique: unique.clone(),
         right_unique: unique,
+        left_ttl_ms: None,
+        right_ttl_ms: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod group_aggregate;
 mod join;
+mod mini_batch;
 mod models;
 mod over;
 mod rank;
@@ -9,6 +10,7 @@ mod speed;
 mod stateless;
 mod timed_join;
 mod unnest;
+mod upsert;
 mod window_aggregate;
 
 use arrow::datatypes::{Field, SchemaRef};

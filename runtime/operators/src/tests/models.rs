@@ -415,7 +415,7 @@ proptest! {
             keys: vec![1],
             aggregates: group_calls(),
             input_retracts: true,
-            emit_update_before: true,
+            emit_update_before: true, ttl_ms: None, bundles: false, merges: None,
         };
         let schema = output_schema(&input, &spec.keys, &spec.aggregates, Vec::new());
         let for_operator = input.clone();

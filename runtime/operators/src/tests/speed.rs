@@ -125,6 +125,9 @@ fn groups(
             aggregates: aggregates.clone(),
             input_retracts: false,
             emit_update_before: true,
+            ttl_ms: None,
+            bundles: false,
+            merges: None,
         };
         let (id, settings) = (OperatorId::new("agg"), JobSettings::default());
         Box::new(GroupAggregate::new(&id, &spec, input.clone(), schema, &settings).unwrap())

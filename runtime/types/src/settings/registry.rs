@@ -120,6 +120,56 @@ const SETTINGS: &[SettingDefinition] = &[
         "0 ms",
         "state of a key that has not been touched for so long is dropped; 0: never",
     ),
+    // Sources and sinks.
+    setting(
+        "table.exec.source.cdc-events-duplicate",
+        Boolean,
+        "false",
+        "tables of changes may give an event twice: their primary key tells, and the last row of each key is kept",
+    ),
+    setting(
+        "table.exec.sink.upsert-materialize",
+        Choice(&["AUTO", "NONE", "FORCE"]),
+        "AUTO",
+        "whether rows are kept by a sink's primary key where the query updates them by another: if needed, never, always",
+    ),
+    setting(
+        "table.exec.sink.not-null-enforcer",
+        Choice(&["ERROR", "DROP"]),
+        "ERROR",
+        "what a NULL for a NOT NULL column of a sink does: fail the job, or leave the row out",
+    ),
+    setting(
+        "table.exec.sink.keyed-shuffle",
+        Choice(&["NONE", "AUTO", "FORCE"]),
+        "AUTO",
+        "FORCE: rows of one primary key of a sink are written by one subtask; a sink has its input's subtasks otherwise",
+    ),
+    // Aggregation.
+    setting(
+        "table.exec.mini-batch.enabled",
+        Boolean,
+        "false",
+        "GROUP BY emits what has become of a group with a whole batch, not with each row",
+    ),
+    setting(
+        "table.exec.mini-batch.allow-latency",
+        Duration,
+        "0 ms",
+        "with mini-batches: how long a row may wait for others, instead of `pipeline.batch-timeout`",
+    ),
+    setting(
+        "table.exec.mini-batch.size",
+        Integer(-1, i64::MAX),
+        "-1",
+        "with mini-batches: rows of a batch, at most; never more than 65536",
+    ),
+    setting(
+        "table.optimizer.agg-phase-strategy",
+        Choice(&["AUTO", "ONE_PHASE", "TWO_PHASE"]),
+        "AUTO",
+        "with mini-batches: whether GROUP BY begins before rows are distributed; AUTO: if there are several subtasks",
+    ),
     // The client.
     setting(
         "sql-client.execution.result-mode",
@@ -144,47 +194,16 @@ const SETTINGS: &[SettingDefinition] = &[
     // What Flink has and Weir does by itself, or not at all.
     only_default("table.sql-dialect", Choice(&["default", "hive"]), "default", "there is one dialect"),
     only_default(
-        "table.exec.mini-batch.enabled",
-        Boolean,
-        "false",
-        "rows are always worked on in batches; `pipeline.batch-timeout` bounds their delay",
-    ),
-    only_default("table.exec.mini-batch.allow-latency", Duration, "0 ms", "use `pipeline.batch-timeout`"),
-    only_default(
-        "table.exec.mini-batch.size",
-        Integer(-1, i64::MAX),
-        "-1",
-        "batches have a size of their own",
-    ),
-    only_default(
-        "table.optimizer.agg-phase-strategy",
-        Choice(&["AUTO", "ONE_PHASE", "TWO_PHASE"]),
-        "AUTO",
-        "the planner decides",
-    ),
-    only_default(
         "table.optimizer.distinct-agg.split.enabled",
         Boolean,
         "false",
         "there is no split aggregation",
     ),
     only_default(
-        "table.exec.sink.not-null-enforcer",
-        Choice(&["ERROR", "DROP"]),
-        "ERROR",
-        "a NULL for a NOT NULL column fails the job",
-    ),
-    only_default(
         "table.exec.sink.type-length-enforcer",
         Choice(&["IGNORE", "TRIM_PAD", "ERROR"]),
         "IGNORE",
         "lengths of CHAR, VARCHAR, BINARY and VARBINARY are not enforced on writing",
-    ),
-    only_default(
-        "table.exec.sink.upsert-materialize",
-        Choice(&["AUTO", "NONE", "FORCE"]),
-        "AUTO",
-        "the planner decides",
     ),
     only_default(
         "table.exec.legacy-cast-behaviour",

@@ -95,10 +95,21 @@ fn what_is_not_built_is_refused_and_defaults_are_accepted() {
     );
     assert!(set("execution.runtime-mode", "STREAMING").is_ok());
     assert!(set("execution.runtime-mode", "batch").unwrap_err().contains("only 'streaming' is"));
-    assert!(set("table.exec.mini-batch.enabled", "false").is_ok());
-    assert!(
-        set("table.exec.mini-batch.enabled", "true").unwrap_err().contains("always worked on in batches")
-    );
+    assert!(set("pipeline.operator-chaining.enabled", "true").is_ok());
+    assert!(set("pipeline.operator-chaining.enabled", "false").unwrap_err().contains("always share a task"));
+}
+
+#[test]
+fn mini_batches_are_batches() {
+    let mut settings = Settings::default();
+    settings.set("table.exec.mini-batch.allow-latency", "2 s").unwrap();
+    settings.set("table.exec.mini-batch.size", "500").unwrap();
+    assert_eq!(settings.job_settings().batch_rows, 8192);
+    settings.set("table.exec.mini-batch.enabled", "true").unwrap();
+    let job = settings.job_settings();
+    assert_eq!((job.batch_rows, job.batch_timeout_ms), (500, 2_000));
+    settings.set("table.exec.mini-batch.size", "5000000").unwrap();
+    assert_eq!(settings.job_settings().batch_rows, 65_536);
 }
 
 #[test]

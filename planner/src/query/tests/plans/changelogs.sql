@@ -1,17 +1,54 @@
 CREATE TABLE append_only (a INT, n BIGINT) WITH ('connector' = 'test', 'sink' = 'I');
 CREATE TABLE by_key (a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'test', 'sink' = 'upsert');
 CREATE TABLE by_other_key (a INT, n BIGINT, PRIMARY KEY (n) NOT ENFORCED) WITH ('connector' = 'test', 'sink' = 'upsert');
-CREATE TABLE any (a INT, n BIGINT) WITH ('connector' = 'test');
+CREATE TABLE anything (a INT, n BIGINT) WITH ('connector' = 'test');
 EXPLAIN CHANGELOG_MODE INSERT INTO append_only SELECT a, COUNT(*) FROM t GROUP BY a;
 EXPLAIN CHANGELOG_MODE INSERT INTO append_only SELECT k, COUNT(*) FROM changes GROUP BY k;
 EXPLAIN CHANGELOG_MODE INSERT INTO append_only SELECT k, v FROM changes;
 EXPLAIN CHANGELOG_MODE INSERT INTO by_key SELECT a, COUNT(*) FROM t GROUP BY a;
 EXPLAIN CHANGELOG_MODE INSERT INTO by_key SELECT a, COUNT(*) FROM t GROUP BY a HAVING COUNT(*) > 1;
 EXPLAIN CHANGELOG_MODE INSERT INTO by_other_key SELECT a, COUNT(*) FROM t GROUP BY a;
-EXPLAIN CHANGELOG_MODE INSERT INTO any SELECT a, COUNT(*) FROM t GROUP BY a;
+EXPLAIN CHANGELOG_MODE INSERT INTO anything SELECT a, COUNT(*) FROM t GROUP BY a;
 EXPLAIN CHANGELOG_MODE INSERT INTO append_only SELECT DISTINCT a, b FROM t;
 EXPLAIN CHANGELOG_MODE INSERT INTO append_only SELECT k, SUM(v) FROM TABLE(TUMBLE(TABLE changes, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY k, window_start, window_end;
 EXPLAIN CHANGELOG_MODE SELECT * FROM changes LIMIT 3;
 EXPLAIN CHANGELOG_MODE SELECT * FROM TABLE(TUMBLE(TABLE changes, DESCRIPTOR(ts), INTERVAL '1' HOUR));
 EXPLAIN JSON_EXECUTION_PLAN SELECT a, COUNT(*) FROM t GROUP BY a;
 EXPLAIN ESTIMATED_COST SELECT a FROM t;
+-- Changelogs that are made whole.
+CREATE TABLE upserts (id INT, name STRING, price INT, PRIMARY KEY (id) NOT ENFORCED)
+  WITH ('connector' = 'test', 'scan' = 'upsert');
+CREATE TABLE upserts_without_key (id INT, price INT) WITH ('connector' = 'test', 'scan' = 'upsert');
+CREATE TABLE keyed_changes (id INT, name STRING, price INT, PRIMARY KEY (id) NOT ENFORCED)
+  WITH ('connector' = 'test', 'scan' = 'all');
+EXPLAIN CHANGELOG_MODE SELECT name, price FROM upserts WHERE price > 5;
+EXPLAIN CHANGELOG_MODE SELECT price FROM upserts WHERE price > RAND();
+EXPLAIN CHANGELOG_MODE SELECT name, COUNT(*) FROM upserts GROUP BY name;
+EXPLAIN CHANGELOG_MODE SELECT a.price, b.price FROM upserts a JOIN upserts b ON a.id = b.id WHERE a.price > 5;
+EXPLAIN CHANGELOG_MODE SELECT price FROM upserts_without_key;
+SET 'table.exec.source.cdc-events-duplicate' = 'true';
+EXPLAIN CHANGELOG_MODE SELECT id, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE SELECT v FROM changes;
+EXPLAIN CHANGELOG_MODE SELECT a FROM t;
+RESET 'table.exec.source.cdc-events-duplicate';
+-- Sinks by key.
+CREATE TABLE by_name (name STRING, price INT, PRIMARY KEY (name) NOT ENFORCED) WITH ('connector' = 'test', 'keyed' = 'true');
+CREATE TABLE by_id (id INT, price INT, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'test', 'keyed' = 'true');
+CREATE TABLE by_both (id INT, name STRING, PRIMARY KEY (id, name) NOT ENFORCED) WITH ('connector' = 'test', 'keyed' = 'true');
+CREATE TABLE upserts_by_both (id INT, name STRING, PRIMARY KEY (id, name) NOT ENFORCED) WITH ('connector' = 'test', 'sink' = 'upsert');
+CREATE TABLE retracts_by_name (name STRING, price INT, PRIMARY KEY (name) NOT ENFORCED) WITH ('connector' = 'test');
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT id, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_both SELECT id, name FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_both SELECT id, name FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO retracts_by_name SELECT name, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT 'x', price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT a, CAST(b AS INT) FROM t;
+SET 'table.exec.sink.upsert-materialize' = 'FORCE';
+EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT a, CAST(b AS INT) FROM t;
+SET 'table.exec.sink.upsert-materialize' = 'NONE';
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_other_key SELECT id, CAST(price AS BIGINT) FROM keyed_changes;
+SET 'table.exec.sink.keyed-shuffle' = 'FORCE';
+SET 'table.exec.sink.not-null-enforcer' = 'DROP';
+EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT a, CAST(b AS INT) FROM t;

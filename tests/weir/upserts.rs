@@ -1,0 +1,85 @@
+//! What sinks with primary keys are given, and tables of changes that are not whole, as a real Flink has them.
+
+use crate::process::run_sql;
+
+const TABLES: &str = "
+CREATE TABLE products (id INT, name STRING, cat STRING, price INT, PRIMARY KEY (id) NOT ENFORCED)
+WITH ('connector' = 'filesystem', 'path' = 'tests/slt/data/products.json', 'format' = 'debezium-json');
+CREATE TABLE twice (id INT, name STRING, cat STRING, price INT, PRIMARY KEY (id) NOT ENFORCED)
+WITH ('connector' = 'filesystem', 'path' = 'tests/slt/data/products_twice.json', 'format' = 'debezium-json');
+CREATE TABLE by_cat (cat STRING, name STRING, price INT, PRIMARY KEY (cat) NOT ENFORCED)
+WITH ('connector' = 'print');
+CREATE TABLE by_id (id INT, cat STRING, price INT NOT NULL, PRIMARY KEY (id) NOT ENFORCED)
+WITH ('connector' = 'print');
+";
+
+/// What `script` prints.
+fn printed(script: &str) -> Vec<String> {
+    let run = run_sql(&format!("{TABLES}{script}"), &[]).succeeded();
+    let rows = run.stdout.lines().filter(|line| line.starts_with(['+', '-']));
+    rows.map(str::to_string).collect()
+}
+
+const LAST_OF_EACH: [&str; 14] = [
+    "+I[x, anvil, 10]",
+    "+I[y, bolt, 3]",
+    "+U[x, cork, 7]",
+    "+U[x, anvil, 12]",
+    "+I[z, dart, null]",
+    "-D[y, bolt, 3]",
+    "+U[x, bolt, 3]",
+    "+I[y, egg, 1]",
+    "-D[z, dart, null]",
+    "+I[z, dart, 9]",
+    "+U[y, cork, 8]",
+    "-D[x, bolt, 3]",
+    "+I[x, bolt, 5]",
+    "+U[z, fan, 9]",
+];
+
+#[test]
+fn a_sink_has_the_last_row_of_each_primary_key() {
+    let query = "INSERT INTO by_cat SELECT cat, name, price FROM products";
+    assert_eq!(printed(&format!("{query} WHERE cat IS NOT NULL;")), LAST_OF_EACH);
+    // What a NOT NULL column cannot hold is left out if that is wanted, and fails the job otherwise.
+    assert_eq!(printed(&format!("SET 'table.exec.sink.not-null-enforcer' = 'DROP'; {query};")), LAST_OF_EACH);
+    let failed = run_sql(&format!("{TABLES}{query};"), &[]);
+    assert_ne!(failed.code, 0);
+    assert!(failed.stderr.contains("column 'cat' of table 'by_cat'"), "{}", failed.stderr);
+    // Without a materialiser all changes come, each under its own key.
+    let all = printed(&format!(
+        "SET 'table.exec.sink.upsert-materialize' = 'NONE'; {query} WHERE cat IS NOT NULL;"
+    ));
+    assert_eq!(
+        all[..5],
+        ["+I[x, anvil, 10]", "+I[y, bolt, 3]", "+I[x, cork, 7]", "-U[x, anvil, 10]", "+U[x, anvil, 12]"]
+    );
+}
+
+#[test]
+fn at_any_parallelism_a_sink_ends_with_the_same_rows() {
+    let last = |parallelism: u32| {
+        let script = format!(
+            "SET 'parallelism.default' = '{parallelism}'; SET 'table.exec.source.cdc-events-duplicate' = 'true'; \
+             INSERT INTO by_id SELECT id, cat, price FROM twice WHERE price > 2;"
+        );
+        let run = run_sql(&format!("{TABLES}{script}"), &[]).succeeded();
+        let mut rows = std::collections::BTreeMap::new();
+        for line in run.stdout.lines().filter(|line| line.contains('[')) {
+            let start = line.find(['+', '-']).expect("a row kind");
+            let (kind, row) = line[start..].split_once('[').expect("a row");
+            let (key, rest) = row.split_once(',').expect("a key");
+            match kind {
+                "-U" | "-D" => rows.remove(key),
+                _ => rows.insert(key.to_string(), rest.to_string()),
+            };
+        }
+        rows
+    };
+    let rows = last(1);
+    assert_eq!(
+        rows.into_iter().map(|(key, rest)| key + &rest).collect::<Vec<_>>(),
+        ["1 x, 12]", "2 x, 3]", "4 z, 9]"]
+    );
+    assert_eq!(last(2), last(1));
+}

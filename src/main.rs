@@ -53,8 +53,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tests have the process die where `WEIR_FAILPOINT` says; only their builds can.
+/// Tests have the process die where `WEIR_FAILPOINT` says, and read as slowly as `WEIR_PACE` says; only their builds can.
 fn arm_failpoint() -> Result<(), Failure> {
+    if let Ok(text) = std::env::var("WEIR_PACE") {
+        let set = weir_runtime::types::set_source_pace(&text);
+        set.map_err(|message| Failure::User(format!("WEIR_PACE: {message}")))?;
+    }
     let Ok(text) = std::env::var("WEIR_FAILPOINT") else { return Ok(()) };
     let armed = weir_runtime::types::arm_failpoint(&text);
     armed.map_err(|message| Failure::User(format!("WEIR_FAILPOINT: {message}")))

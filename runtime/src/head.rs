@@ -7,9 +7,10 @@ use crate::overtaking::Overtaking;
 use crate::valve::{Combined, WatermarkValve};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_checkpoint::{SourceSnapshot, SplitPosition};
 use weir_connectors::{ReaderContext, Source, SourceEvent, SourceReader, SplitState};
-use weir_types::{Barrier, OperatorId, SplitId};
+use weir_types::{Barrier, Clock, OperatorId, SplitId, source_pace};
 
 pub(crate) enum Head {
     Source(SourceHead),
@@ -24,6 +25,34 @@ pub(crate) struct SourceHead {
     label: Arc<str>,
     reader: Option<Box<dyn SourceReader>>,
     finished: Vec<SplitId>,
+    pace: Option<Paced>,
+}
+
+/// A reader that a test slows down.
+struct Paced {
+    clock: Arc<dyn Clock>,
+    pause: Duration,
+    /// no batch before this, on the monotonic clock
+    next: Duration,
+}
+
+impl Paced {
+    fn new(clock: &Arc<dyn Clock>) -> Option<Self> {
+        let pause = source_pace()?.pause;
+        Some(Paced { clock: clock.clone(), pause, next: Duration::ZERO })
+    }
+
+    /// Cancel safe.
+    async fn wait(&self) {
+        let left = self.next.saturating_sub(self.clock.monotonic());
+        if !left.is_zero() {
+            self.clock.sleep(left).await;
+        }
+    }
+
+    fn note_batch(&mut self) {
+        self.next = self.clock.monotonic() + self.pause;
+    }
 }
 
 impl SourceHead {
@@ -32,23 +61,31 @@ impl SourceHead {
         operator: OperatorId,
         label: Arc<str>,
         source: &dyn Source,
-        context: ReaderContext,
+        mut context: ReaderContext,
         splits: Vec<SplitState>,
         finished: Vec<SplitId>,
     ) -> Result<Self, RuntimeError> {
+        context.batch_rows = source_pace().map_or(context.batch_rows, |pace| pace.batch_rows);
+        let pace = Paced::new(&context.env.clock);
         let reader = if splits.is_empty() {
             None
         } else {
             let opened = source.reader(context, splits).await;
             Some(opened.map_err(|source| RuntimeError::Connector { operator: label.to_string(), source })?)
         };
-        Ok(SourceHead { operator, label, reader, finished })
+        Ok(SourceHead { operator, label, reader, finished, pace })
     }
 
     /// The next event; `EndOfInput` without splits and after the end. Cancel safe, as the reader is.
     pub(crate) async fn next(&mut self) -> Result<SourceEvent, RuntimeError> {
         let Some(reader) = &mut self.reader else { return Ok(SourceEvent::EndOfInput) };
+        if let Some(pace) = &self.pace {
+            pace.wait().await;
+        }
         let event = reader.next().await;
+        if let (Some(pace), Ok(SourceEvent::Rows { .. })) = (&mut self.pace, &event) {
+            pace.note_batch();
+        }
         event.map_err(|source| RuntimeError::Connector { operator: self.label.to_string(), source })
     }
 

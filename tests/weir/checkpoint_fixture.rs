@@ -17,7 +17,7 @@ fn show(checkpoint: &str) -> Value {
 }
 
 /// Each state's name with what the report says of it.
-fn states(report: &Value) -> BTreeMap<String, Value> {
+pub fn states(report: &Value) -> BTreeMap<String, Value> {
     let operators = report["job"]["operators"].as_array().expect("operators").iter();
     let measures = report["measures"].as_array().expect("measures").iter();
     let mut states = BTreeMap::new();
@@ -31,14 +31,14 @@ fn states(report: &Value) -> BTreeMap<String, Value> {
 }
 
 /// The rows of a query, without the JSON around them, sorted.
-fn rows(sql: &str) -> Vec<String> {
+pub fn rows(sql: &str) -> Vec<String> {
     let mut lines: Vec<String> =
         run_sql(sql, &["--json"]).succeeded().stdout.lines().map(str::to_string).collect();
     lines.sort();
     lines
 }
 
-fn number(sql: &str) -> u64 {
+pub fn number(sql: &str) -> u64 {
     let rows = rows(&format!("SET 'sql-client.execution.result-mode' = 'changelog'; {sql}"));
     let numbers = rows.iter().map(|row| {
         let row: Value = serde_json::from_str(row).expect("JSON");

@@ -1,10 +1,13 @@
 //! Nexmark queries against what a real Flink answered: the final rows, as a multiset, at parallelism 1, 2 and 4, with state
-//! in memory and in RocksDB, there with so little memory that most of it is on disk.
+//! in memory and in RocksDB, there with so little memory that most of it is on disk; undisturbed, and killed in the middle
+//! and continued, maybe at another parallelism and on the other backend.
 
-use crate::process::{lines_below, path, root, weir};
+use crate::process::{command, lines_below, path, root, weir};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::SystemTime;
 
 const DATA: &str = "tests/goldens/nexmark-100k";
@@ -60,48 +63,103 @@ fn ways() -> impl Iterator<Item = (u32, &'static [&'static str])> {
     BACKENDS.into_iter().flat_map(|settings| [1, 2, 4].map(|parallelism| (parallelism, settings)))
 }
 
-/// Runs queries/nexmark/`query`.sql over the goldens' input into files of `format` and returns their lines.
-fn run(query: &str, format: &str, (parallelism, settings): (u32, &[&str])) -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let sink =
-        format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.path().display());
-    let query = format!("queries/nexmark/{query}.sql");
-    let data = format!("DATA={}", root().join(DATA).display());
+/// What to say to have queries/nexmark/`query`.sql run over the goldens' input into files of `format` in `folder`.
+fn arguments(query: &str, format: &str, way: (u32, &[&str]), folder: &Path) -> Vec<String> {
+    let mut arguments = vec!["run".to_string(), "queries/nexmark/tables.sql".to_string()];
+    arguments.push(format!("queries/nexmark/{query}.sql"));
+    let sink = format!("SINK='connector'='filesystem','path'='{}','format'='{format}'", folder.display());
+    for define in [format!("DATA={}", root().join(DATA).display()), sink] {
+        arguments.extend(["-D".to_string(), define]);
+    }
+    let (parallelism, settings) = way;
     let parallelism = format!("parallelism.default={parallelism}");
-    let mut arguments =
-        vec!["run", "queries/nexmark/tables.sql", &query, "-D", &data, "-D", &sink, "--set", &parallelism];
-    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-    weir(&arguments).succeeded();
+    for setting in std::iter::once(parallelism.as_str()).chain(settings.iter().copied()) {
+        arguments.extend(["--set".to_string(), setting.to_string()]);
+    }
+    arguments
+}
+
+/// Runs a query to its end and returns the lines that it writes.
+fn run(query: &str, format: &str, way: (u32, &[&str])) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = arguments(query, format, way, folder.path());
+    weir(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).succeeded();
     lines_below(folder.path())
 }
 
-fn check_append_only(query: &str) {
+/// Runs a query until its third checkpoint is there, kills it, and has another process take over from that, the way
+/// `then`. Returns the lines that both write.
+fn run_killed(query: &str, format: &str, way: (u32, &[&str]), then: (u32, &[&str])) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (rows, checkpoints) = (folder.path().join("rows"), folder.path().join("checkpoints"));
+    let directory = format!("execution.checkpointing.dir={}", checkpoints.display());
+    let local = format!("state.backend.rocksdb.localdir={}", folder.path().join("work").display());
+    let more = ["--set", &directory, "--set", "execution.checkpointing.interval=10 ms", "--set", &local];
+    let first = arguments(query, format, way, &rows);
+    let first: Vec<&str> = first.iter().map(String::as_str).chain(more).collect();
+    // of those that read few rows a few are read at a time
+    let pace = if matches!(query, "q3" | "q8") { "150/8" } else { "2000/8" };
+    let mut first = command(&first);
+    first.env("WEIR_PACE", pace).env("WEIR_FAILPOINT", "after-manifest@3");
+    let status = first.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the binary starts");
+    assert_eq!(status.code(), None, "{query} dies in the middle with {way:?}");
+    let job = std::fs::read_dir(&checkpoints).expect("checkpoints").flatten().next().expect("a job").path();
+    let then = arguments(query, format, then, &rows);
+    let from = ["--from", job.to_str().expect("UTF-8")];
+    weir(&then.iter().map(String::as_str).chain(more).chain(from).collect::<Vec<_>>()).succeeded();
+    lines_below(&rows)
+}
+
+/// What is left of the rows that a query has written.
+fn rows_of(format: &str, lines: Vec<String>) -> Vec<String> {
+    if format == CHANGES { folded(lines) } else { lines }
+}
+
+const ROWS: &str = "json";
+const CHANGES: &str = "debezium-json";
+
+fn check(query: &str, format: &str) {
     for way in ways() {
-        let rows = run(query, "json", way);
+        let rows = rows_of(format, run(query, format, way));
         assert_eq!(digest(rows), expected(query), "{query} with {way:?}");
     }
 }
 
-fn check_updating(query: &str) {
-    for way in ways() {
-        let rows = folded(run(query, "debezium-json", way));
-        assert_eq!(digest(rows), expected(query), "{query} with {way:?}");
-    }
+/// From each way to run a query the same way again, to another, or to the same parallelism on the other backend.
+fn check_killed(query: &str, format: &str) {
+    let ways: Vec<_> = ways().collect();
+    let seed = query.bytes().fold(0, |sum, byte| sum + usize::from(byte));
+    std::thread::scope(|scope| {
+        for (index, &way) in ways.iter().enumerate() {
+            let then = ways[(index + [0, 1, 3, 4][(seed + index) % 4]) % ways.len()];
+            scope.spawn(move || {
+                let rows = rows_of(format, run_killed(query, format, way, then));
+                assert_eq!(digest(rows), expected(query), "{query}, killed with {way:?}, then {then:?}");
+            });
+        }
+    });
 }
 
 macro_rules! goldens {
-    ($check:ident: $($query:ident)*) => {
+    ($format:ident: $($query:ident)*) => {
         $(
-            #[test]
-            fn $query() {
-                $check(stringify!($query));
+            mod $query {
+                #[test]
+                fn undisturbed() {
+                    super::check(stringify!($query), super::$format);
+                }
+
+                #[test]
+                fn killed_and_continued() {
+                    super::check_killed(stringify!($query), super::$format);
+                }
             }
         )*
     };
 }
 
-goldens!(check_append_only: q0 q1 q2 q3 q5 q7 q8 q11 q11_legacy q13 q14 q20 q21 q22);
-goldens!(check_updating: q4 q9 q15 q16 q17 q18 q19);
+goldens!(ROWS: q0 q1 q2 q3 q5 q7 q8 q11 q11_legacy q13 q14 q20 q21 q22);
+goldens!(CHANGES: q4 q9 q15 q16 q17 q18 q19);
 
 /// Processing-time windows do not fire at the end of a bounded input; a run that meets the end of a window by the
 /// clock prints it, so such a run is made again.

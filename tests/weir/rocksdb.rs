@@ -2,6 +2,8 @@
 //! other backend, and nothing is left behind.
 #![allow(clippy::disallowed_methods, reason = "waits for what another process does")]
 
+mod reading;
+
 use crate::process::{command, path, weir};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -68,6 +68,6 @@ pub use table::{ColumnKind, ConnectorCatalog, OptionError, TableCapabilities, Ta
 
 pub use env::{BoxFuture, Clock, RandomSource, RuntimeEnv, Spawner};
 pub use error::{Classify, ErrorKind, JobError};
-pub use failpoint::{FAILPOINTS, arm_failpoint, failpoint};
+pub use failpoint::{FAILPOINTS, Pace, arm_failpoint, failpoint, set_source_pace, source_pace};
 pub use metrics::{OperatorMetrics, OperatorMetricsSnapshot};
 pub use quantity::{parse_bytes, parse_duration_ms};

@@ -1,5 +1,6 @@
 //! What leaves the tables when they outgrow their share of memory: rows that were not used since the hand of a clock
-//! last passed them. Those that changed are written first.
+//! last passed them. Those that changed are written first. Over rows by key the hand goes by their key groups, over what
+//! hangs under others by the slots.
 
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId, Table};
@@ -17,7 +18,7 @@ const PART: usize = 8;
 const GRACE: usize = 2;
 
 /// The rows of each table that leave.
-type Victims = BTreeMap<(StateId, Namespace), Bits>;
+pub(super) type Victims = BTreeMap<(StateId, Namespace), Bits>;
 
 impl KeyedStateBackend {
     /// Brings the tables back within their share of memory. No slots are in use.
@@ -63,9 +64,12 @@ impl KeyedStateBackend {
             .sum()
     }
 
-    /// Adds rows of about `goal` bytes to `victims`: of each table the same part. Returns how many bytes they are.
+    /// Adds rows of about `goal` bytes to `victims`: of tables by key, together, and of each table below others the same
+    /// part. Returns how many bytes they are.
     fn choose(&mut self, goal: usize, used: usize, victims: &mut Victims) -> usize {
-        let mut freed = 0;
+        // Rounded up, so that small tables give something too.
+        let part = |bytes: usize| (bytes as u128 * goal as u128).div_ceil(used.max(1) as u128) as usize;
+        let (mut freed, mut by_key) = (0, 0);
         for index in 0..self.states.len() {
             let id = StateId(index as u32);
             if self.states[index].descriptor.kind.is_timers() {
@@ -73,12 +77,14 @@ impl KeyedStateBackend {
             }
             for namespace in self.namespaces(id).collect::<Vec<_>>() {
                 let bytes = self.states[index].tables[&namespace].used_bytes();
-                // Rounded up, so that small tables give something too.
-                let part = (bytes as u128 * goal as u128).div_ceil(used.max(1) as u128) as usize;
-                freed += self.choose_in(id, namespace, part, victims);
+                if self.states[index].parent.is_none() {
+                    by_key += bytes;
+                } else {
+                    freed += self.choose_in(id, namespace, part(bytes), victims);
+                }
             }
         }
-        freed
+        freed + self.choose_by_group(part(by_key), victims)
     }
 
     fn choose_in(&mut self, id: StateId, namespace: Namespace, goal: usize, victims: &mut Victims) -> usize {
@@ -87,7 +93,7 @@ impl KeyedStateBackend {
         if live == 0 || self.is_pinned(id, namespace) {
             return 0;
         }
-        let row_bytes = (table.used_bytes() / live).max(1);
+        let row_bytes = table.row_bytes();
         let mut freed = 0;
         let mut hand = table.marks.hand;
         for _ in 0..len {
@@ -114,7 +120,7 @@ impl KeyedStateBackend {
 
     /// Whether somebody is on the way through a table or through one that it hangs under: what was handed out there is
     /// deleted on disk by ranges, in which no new entries may be.
-    fn is_pinned(&self, id: StateId, namespace: Namespace) -> bool {
+    pub(super) fn is_pinned(&self, id: StateId, namespace: Namespace) -> bool {
         let mut path = std::iter::successors(Some(id), |id| self.states[id.0 as usize].parent);
         path.any(|id| self.table(id, namespace).is_some_and(Table::is_walked))
     }
@@ -131,7 +137,13 @@ impl KeyedStateBackend {
     }
 
     /// Adds an entry and all under it; returns the bytes of what is under it, about.
-    fn add_victim(&self, id: StateId, namespace: Namespace, slot: u32, victims: &mut Victims) -> usize {
+    pub(super) fn add_victim(
+        &self,
+        id: StateId,
+        namespace: Namespace,
+        slot: u32,
+        victims: &mut Victims,
+    ) -> usize {
         victims.entry((id, namespace)).or_default().set(slot);
         let mut bytes = 0;
         for &child in &self.states[id.0 as usize].children {
@@ -260,6 +272,11 @@ impl Table {
             + self.slots.arena.bytes()
             + self.links.bytes()
             + self.marks.bytes()
+    }
+
+    /// Bytes of a row, in the mean.
+    pub(crate) fn row_bytes(&self) -> usize {
+        (self.used_bytes() / self.slots.rows.live().max(1)).max(1)
     }
 
     /// Somebody is on the way through the table: its rows stay.

@@ -121,6 +121,8 @@ impl KeyedStateBackend {
         let state = &mut self.states[id.0 as usize];
         let Some(table) = state.tables.get_mut(&namespace) else { return Ok(()) };
         table.note_use(&found.slots);
+        // A key that comes once and not again need not stay.
+        found.created.iter().for_each(|&row| table.marks.recent.unset(found.slots[row as usize]));
         let all_created = found.created.clone();
         if table.marks.partly && !found.created.is_empty() {
             let mut scratch = std::mem::take(&mut disk.scratch);

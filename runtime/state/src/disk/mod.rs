@@ -15,6 +15,7 @@ mod bury;
 mod dead;
 mod evict;
 mod flush;
+mod groups;
 mod home;
 mod import;
 mod keys;
@@ -62,6 +63,8 @@ pub(crate) struct Disk {
     failure: Option<StateError>,
     /// namespaces that somebody goes through in the order of keys
     walking: BTreeSet<(StateId, Namespace)>,
+    /// the key group, counted from the first of the backend, whose rows leave next
+    next_group: usize,
 }
 
 /// What a state of a backend with a disk has besides its tables.
@@ -119,6 +122,7 @@ impl KeyedStateBackend {
             flight: None,
             failure: None,
             walking: BTreeSet::new(),
+            next_group: 0,
         };
         self.disk = Some(Box::new(disk));
         self.disk_to_be = None;

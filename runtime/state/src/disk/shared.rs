@@ -113,6 +113,8 @@ impl RocksDb {
         // One thread writes at a time, keys in order: an insertion goes on where the last one was.
         options.set_allow_concurrent_memtable_write(false);
         options.set_enable_write_thread_adaptive_yield(false);
+        // A block of which one row is wanted is neither copied nor asked for by a call.
+        options.set_allow_mmap_reads(true);
         options
     }
 
@@ -134,6 +136,9 @@ impl RocksDb {
         options.set_target_file_size_base(settings.target_file_bytes);
         options.set_max_bytes_for_level_base(settings.level_base_bytes);
         options.set_periodic_compaction_seconds(settings.periodic_compaction_ms / 1000);
+        options.set_level_zero_file_num_compaction_trigger(FRESH_FILES);
+        options.set_level_zero_slowdown_writes_trigger(3 * FRESH_FILES);
+        options.set_level_zero_stop_writes_trigger(4 * FRESH_FILES);
         let mut levels: Vec<DBCompressionType> = settings
             .compression_per_level
             .iter()
@@ -165,6 +170,10 @@ impl RocksDb {
         options
     }
 }
+
+/// Files from which on those that were not merged yet are. Each holds some key groups: a key is in few of them, and
+/// several that hold the same are merged with older files at once.
+const FRESH_FILES: i32 = 16;
 
 /// Part of a write buffer for a filter over its keys.
 const MEMTABLE_FILTER: f64 = 0.02;

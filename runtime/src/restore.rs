@@ -183,13 +183,18 @@ fn overlaps(keyed: &KeyedManifest, range: KeyGroupRange) -> bool {
 /// What an operator keeps, in a few words.
 fn describe(operator: &OperatorManifest) -> String {
     let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut about = "";
     let mut others = BTreeSet::new();
     for subtask in &operator.subtasks {
         if let Some(keyed) = &subtask.keyed {
             for state in &keyed.states {
                 states.entry(&state.name).or_default();
             }
-            for entry in keyed.segments.iter() {
+            // Changes replace most of what is counted already.
+            if keyed.segments.has_changes() {
+                about = "about ";
+            }
+            for entry in keyed.segments.iter().filter(|entry| !entry.segment.changes) {
                 let name = keyed.states.get(entry.state).map_or("", |state| &state.name);
                 *states.entry(name).or_default() += u64::from(entry.segment.rows);
             }
@@ -204,6 +209,6 @@ fn describe(operator: &OperatorManifest) -> String {
             others.insert("rows on their way to it");
         }
     }
-    let states = states.into_iter().map(|(name, rows)| format!("state {name} with {rows} entries"));
+    let states = states.into_iter().map(|(name, rows)| format!("state {name} with {about}{rows} entries"));
     states.chain(others.into_iter().map(str::to_string)).collect::<Vec<_>>().join(", ")
 }

@@ -19,6 +19,8 @@ use weir_types::{
 pub(crate) struct Restore {
     stored: Arc<StoredCheckpoint>,
     ignore_unclaimed: bool,
+    /// the checkpoint whose rows on their way are left behind
+    without_in_flight: Option<u64>,
 }
 
 /// How far a source had been read by all its subtasks.
@@ -45,7 +47,8 @@ impl Positions {
 
 impl Restore {
     pub(crate) fn new(stored: StoredCheckpoint, settings: &RecoverySettings) -> Self {
-        Restore { stored: Arc::new(stored), ignore_unclaimed: settings.ignore_unclaimed }
+        let RecoverySettings { ignore_unclaimed, without_in_flight, .. } = *settings;
+        Restore { stored: Arc::new(stored), ignore_unclaimed, without_in_flight }
     }
 
     pub(crate) fn stored(&self) -> &StoredCheckpoint {
@@ -154,7 +157,9 @@ impl Restore {
         dealers: &[Dealer],
         subtask: SubtaskIndex,
     ) -> Result<Vec<(usize, ChangelogBatch)>, CheckpointError> {
-        let Some(kept) = self.stored.manifest.operator(operator) else { return Ok(Vec::new()) };
+        let left_behind = self.without_in_flight == Some(self.stored.manifest.checkpoint.0);
+        let kept = self.stored.manifest.operator(operator).filter(|_| !left_behind);
+        let Some(kept) = kept else { return Ok(Vec::new()) };
         let mut rows = Vec::new();
         let mut place = 0;
         for in_flight in kept.subtasks.iter().flat_map(|subtask| &subtask.in_flight) {

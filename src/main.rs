@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tests have the process die where `WEIR_FAILPOINT` says; only their builds can.
+/// Tests have the process die where `WEIR_FAILPOINT` says. Binaries that were built along with them can, and do so only
+/// if the variable is set; others refuse it.
 fn arm_failpoint() -> Result<(), Failure> {
     let Ok(text) = std::env::var("WEIR_FAILPOINT") else { return Ok(()) };
     let armed = weir_runtime::types::arm_failpoint(&text);

@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tests have the process die where `WEIR_FAILPOINT` says, and read as slowly as `WEIR_PACE` says; only their builds can.
+/// Tests have the process die where `WEIR_FAILPOINT` says, and read as slowly as `WEIR_PACE` says. Binaries that were built
+/// along with them can, and do so only if the variable is set; others refuse it.
 fn arm_failpoint() -> Result<(), Failure> {
     if let Ok(text) = std::env::var("WEIR_PACE") {
         let set = weir_runtime::types::set_source_pace(&text);

@@ -133,8 +133,9 @@ fn changes(name: &str, keys: u64, spread: bool, options: &Options) -> Result<(),
     running.wait_for_checkpoint(wanted)?;
     running.kill()?;
     let checkpoints = report::checkpoints(running.directory())?;
-    let full = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).max().unwrap_or(0);
-    let filled = |checkpoint: &&Checkpoint| checkpoint.state_bytes * 20 > full * 19;
+    // with what lies on top of it by then
+    let most = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).max().unwrap_or(0);
+    let filled = |checkpoint: &&Checkpoint| checkpoint.state_bytes * 4 > most * 3;
     // the one that ends the filling is not one of those that are meant
     let quiet: Vec<&Checkpoint> = checkpoints.iter().filter(filled).skip(2).collect();
     let mut new: Vec<u64> = quiet.iter().map(|checkpoint| checkpoint.new_bytes).collect();
@@ -143,15 +144,19 @@ fn changes(name: &str, keys: u64, spread: bool, options: &Options) -> Result<(),
         numbers.sort_unstable();
         numbers.get(numbers.len() / 2).copied().unwrap_or(0)
     };
+    let largest = new.iter().copied().max().unwrap_or(0);
     let (new, duration_ms) = (median(&mut new), median(&mut durations));
+    let full = quiet.first().map_or(0, |checkpoint| checkpoint.state_bytes);
     let last = quiet.last().ok_or("too few checkpoints")?;
     println!(
-        "{name:<22} {:<8} state {}, new {} a checkpoint ({:.1} % of it), {duration_ms} ms; \
+        "{name:<22} {:<8} state {}, new {} a checkpoint ({:.1} % of it, at most {:.1} % in {}), {duration_ms} ms; \
          synchronous part {} ms at most",
         options.backend,
         mib(full),
         mib(new),
         new as f64 * 100.0 / full as f64,
+        largest as f64 * 100.0 / full as f64,
+        quiet.len(),
         report::longest_sync_ms(&last.path)?,
     );
     Ok(())

@@ -19,6 +19,8 @@ use weir_types::{
 pub(crate) struct Restore {
     stored: Arc<StoredCheckpoint>,
     ignore_unclaimed: bool,
+    /// the checkpoint whose rows on their way are left behind
+    without_in_flight: Option<u64>,
 }
 
 /// How far a source had been read by all its subtasks.
@@ -45,7 +47,8 @@ impl Positions {
 
 impl Restore {
     pub(crate) fn new(stored: StoredCheckpoint, settings: &RecoverySettings) -> Self {
-        Restore { stored: Arc::new(stored), ignore_unclaimed: settings.ignore_unclaimed }
+        let RecoverySettings { ignore_unclaimed, without_in_flight, .. } = *settings;
+        Restore { stored: Arc::new(stored), ignore_unclaimed, without_in_flight }
     }
 
     pub(crate) fn stored(&self) -> &StoredCheckpoint {
@@ -154,7 +157,9 @@ impl Restore {
         dealers: &[Dealer],
         subtask: SubtaskIndex,
     ) -> Result<Vec<(usize, ChangelogBatch)>, CheckpointError> {
-        let Some(kept) = self.stored.manifest.operator(operator) else { return Ok(Vec::new()) };
+        let left_behind = self.without_in_flight == Some(self.stored.manifest.checkpoint.0);
+        let kept = self.stored.manifest.operator(operator).filter(|_| !left_behind);
+        let Some(kept) = kept else { return Ok(Vec::new()) };
         let mut rows = Vec::new();
         let mut place = 0;
         for in_flight in kept.subtasks.iter().flat_map(|subtask| &subtask.in_flight) {
@@ -183,13 +188,18 @@ fn overlaps(keyed: &KeyedManifest, range: KeyGroupRange) -> bool {
 /// What an operator keeps, in a few words.
 fn describe(operator: &OperatorManifest) -> String {
     let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut about = "";
     let mut others = BTreeSet::new();
     for subtask in &operator.subtasks {
         if let Some(keyed) = &subtask.keyed {
             for state in &keyed.states {
                 states.entry(&state.name).or_default();
             }
-            for entry in keyed.segments.iter() {
+            // Changes replace most of what is counted already.
+            if keyed.segments.has_changes() {
+                about = "about ";
+            }
+            for entry in keyed.segments.iter().filter(|entry| !entry.segment.changes) {
                 let name = keyed.states.get(entry.state).map_or("", |state| &state.name);
                 *states.entry(name).or_default() += u64::from(entry.segment.rows);
             }
@@ -204,6 +214,6 @@ fn describe(operator: &OperatorManifest) -> String {
             others.insert("rows on their way to it");
         }
     }
-    let states = states.into_iter().map(|(name, rows)| format!("state {name} with {rows} entries"));
+    let states = states.into_iter().map(|(name, rows)| format!("state {name} with {about}{rows} entries"));
     states.chain(others.into_iter().map(str::to_string)).collect::<Vec<_>>().join(", ")
 }

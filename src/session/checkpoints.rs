@@ -71,16 +71,18 @@ impl Session {
             "in-flight",
             "path",
         ];
-        let rows = jobs.iter().flat_map(|job| {
-            let overview = job.handle.checkpoints();
+        // Asked once, so that rows and counts are of the same moment.
+        let overviews: Vec<(&BackgroundJob, CheckpointOverview)> =
+            jobs.into_iter().map(|job| (job, job.handle.checkpoints())).collect();
+        let rows = overviews.iter().flat_map(|(job, overview)| {
             overview.history.iter().map(|entry| row(job, entry)).collect::<Vec<_>>()
         });
         let rows = rows.map(|row| row.into_iter().map(Some).collect()).collect();
         self.print_rows(&TextTable { columns: columns.map(str::to_string).to_vec(), rows })?;
         if !self.json {
             let mut out = std::io::stdout().lock();
-            for job in jobs {
-                writeln!(out, "{}", counts(job.handle.job_id(), &job.handle.checkpoints()))?;
+            for (job, overview) in &overviews {
+                writeln!(out, "{}", counts(job.handle.job_id(), overview))?;
             }
         }
         Ok(())

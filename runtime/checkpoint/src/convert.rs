@@ -11,7 +11,7 @@ use crate::manifest::{
 };
 use crate::stored::StoredCheckpoint;
 use bytes::Bytes;
-use weir_state::{CanonicalWriter, RestoredSnapshot};
+use weir_state::{CanonicalWriter, RestoredSnapshot, SegmentIndex};
 use weir_types::OperatorId;
 
 /// How the keyed state of a savepoint is written.
@@ -146,9 +146,11 @@ impl Writer<'_> {
         let file = self.files.len() as u32;
         for (place, state) in snapshot.index.states.iter().enumerate() {
             for segment in &state.segments {
-                let Some(bytes) = snapshot.segments.get(&segment.id) else { continue };
+                let bytes = snapshot.segments.get(&segment.id).filter(|_| segment.rows > 0);
+                let Some(bytes) = bytes else { continue };
                 let (offset, length) = (contents.len() as u64, bytes.len() as u64);
-                segments.push(place, segment, Place { file: Some(file), offset, length });
+                let segment = SegmentIndex { bytes: length, ..segment.clone() };
+                segments.push(place, &segment, Place { file: Some(file), offset, length });
                 contents.extend_from_slice(bytes);
             }
         }

@@ -149,8 +149,8 @@ impl StoredCheckpoint {
         Ok(snapshot)
     }
 
-    /// As [`StoredCheckpoint::keyed`], with the entries that are in files of a state backend as segments too: those of state
-    /// `only`, or of all. The files of each state are told besides.
+    /// As [`StoredCheckpoint::keyed`], with segments that each stand alone, and the entries that are in files of a state
+    /// backend as such too: those of state `only`, or of all. The files of each state are told besides.
     ///
     /// # Errors
     /// As [`StoredCheckpoint::bytes`], and [`CheckpointError::Corrupt`].
@@ -160,7 +160,7 @@ impl StoredCheckpoint {
         only: Option<&str>,
     ) -> Result<(RestoredSnapshot, Vec<StateFile>), CheckpointError> {
         let snapshot = self.keyed(keyed).await?;
-        if snapshot.files.is_empty() {
+        if snapshot.files.is_empty() && !keyed.segments.has_changes() {
             return Ok((snapshot, Vec::new()));
         }
         let (base, only) = (self.workspace.directory.clone(), only.map(str::to_string));

@@ -278,15 +278,17 @@ async fn measure(
         let files = keyed.canonical.iter().filter_map(|file| manifest_file(stored, file.file));
         let canonical: u64 = files.sum();
         let segments = keyed.segments.iter().map(|entry| u64::from(entry.segment.rows));
-        let mut entries: u64 = segments.chain(keyed.canonical.iter().map(|file| file.entries)).sum();
+        let canonical_entries = keyed.canonical.iter().map(|file| file.entries);
+        let mut entries: u64 = segments.chain(canonical_entries).sum();
         let file_bytes = |new: bool| -> u64 {
             let files = keyed.files.iter().filter(|file| !new || is_new(stored, keyed, file));
             files.filter_map(|file| manifest_file(stored, file.file)).sum()
         };
-        if !keyed.files.is_empty() {
-            // The manifest does not say how many there are in a database's files.
+        if !keyed.files.is_empty() || keyed.segments.has_changes() {
+            // The manifest does not say how many there are in a database's files, nor how many segments of changes
+            // leave of others.
             let (snapshot, _) = segments_of(stored, keyed, None).await?;
-            entries += snapshot.index.segments().map(|segment| u64::from(segment.rows)).sum::<u64>();
+            entries = snapshot.index.segments().map(|segment| u64::from(segment.rows)).sum::<u64>();
         }
         measure.subtasks.push(SubtaskReport {
             subtask: number,

@@ -4,6 +4,7 @@ use crate::StateError;
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::marks::Marks;
 use crate::disk::{Disk, RocksDb, StateDisk};
+use crate::history::History;
 use crate::links::Links;
 use crate::resolve::Slots;
 use crate::restore::Restored;
@@ -13,12 +14,12 @@ use crate::rows::Rows;
 use crate::slot_table::SlotTable;
 use crate::snapshot::{StateIndex, index_of};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use weir_types::{CheckpointId, EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
+use weir_types::{EncodedKeys, KeyEncoder, KeyGroupRange, KeyShape};
 
 /// A state that was registered with a [`KeyedStateBackend`]. Valid for that backend only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,11 +77,15 @@ impl State {
             assert!(fits, "state {} has namespaces of kind {kind:?}, not {namespace}", self.descriptor.name);
         }
         self.tables.entry(namespace).or_insert_with(|| {
-            self.spare.pop().unwrap_or_else(|| Table {
+            if let Some(mut spare) = self.spare.pop() {
+                spare.slots.rows.enter_interval(self.pools.interval());
+                return spare;
+            }
+            Table {
                 slots: SlotTable::new(self.layout.clone(), self.pools.clone()),
                 links: Links::default(),
                 marks: Marks::default(),
-            })
+            }
         })
     }
 
@@ -138,10 +143,8 @@ pub struct KeyedStateBackend {
     pub(crate) names: BTreeMap<String, StateId>,
     /// milliseconds since the epoch, for time to live
     pub(crate) now_ms: i64,
-    /// the latest checkpoint that is known to be complete and whose snapshot was incremental
-    pub(crate) completed: Option<CheckpointId>,
-    /// full snapshots that may still be heard of
-    pub(crate) full: BTreeSet<CheckpointId>,
+    /// which snapshots were taken, and which of them later ones may refer to
+    pub(crate) history: History,
     /// states that were restored and wait to be registered
     pub(crate) restored: BTreeMap<String, Vec<Restored>>,
     /// where entries are that the tables do not hold; `None`: nowhere, the tables hold all
@@ -161,8 +164,7 @@ impl KeyedStateBackend {
             states: Vec::new(),
             names: BTreeMap::new(),
             now_ms: 0,
-            completed: None,
-            full: BTreeSet::new(),
+            history: History::default(),
             restored: BTreeMap::new(),
             disk: None,
             disk_to_be: None,
@@ -232,8 +234,10 @@ impl KeyedStateBackend {
         }
         self.create_disk()?;
         let key = RowKey::of_kind(descriptor.kind, encoder.shape());
-        let layout = Arc::new(RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?);
-        let pools = PagePools::new(layout.stride, self.disk.is_some());
+        let layout = RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?;
+        let on_disk = self.disk.is_some();
+        let layout = Arc::new(if on_disk { layout } else { layout.stamped() });
+        let pools = PagePools::new(layout.stride, on_disk, self.history.interval());
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);
         if let Some(parent) = parent {

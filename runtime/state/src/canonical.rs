@@ -228,7 +228,13 @@ pub fn snapshot_of_canonical(states: Vec<CanonicalState>) -> Result<Option<Resto
             for part in parts {
                 let id = SegmentId { checkpoint: index.checkpoint, number: segments.len() as u32 };
                 let (rows, bytes) = (part.rows, part.bytes.len() as u64);
-                state.segments.push(SegmentIndex { id, window_end_ms: part.window_end_ms, rows, bytes });
+                state.segments.push(SegmentIndex {
+                    id,
+                    window_end_ms: part.window_end_ms,
+                    rows,
+                    bytes,
+                    changes: false,
+                });
                 segments.insert(id, part.bytes);
             }
         }

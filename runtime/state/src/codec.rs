@@ -2,6 +2,7 @@
 
 use crate::StateError;
 use bytes::Bytes;
+use std::ops::RangeInclusive;
 use weir_types::key_hash;
 
 const HEADER_BYTES: usize = 6;
@@ -59,6 +60,16 @@ pub(crate) fn open<'a>(
     version: u16,
     file: &'a str,
 ) -> Result<Reader<'a>, StateError> {
+    open_any(bytes, magic, version..=version, file).map(|(_, reader)| reader)
+}
+
+/// The same for any of `versions`, and which it is.
+pub(crate) fn open_any<'a>(
+    bytes: &'a Bytes,
+    magic: [u8; 4],
+    versions: RangeInclusive<u16>,
+    file: &'a str,
+) -> Result<(u16, Reader<'a>), StateError> {
     let mut reader = Reader { bytes, offset: 0, end: bytes.len(), file };
     if reader.take(4, "the kind of file")? != magic {
         return Err(StateError::Corrupt {
@@ -68,9 +79,10 @@ pub(crate) fn open<'a>(
         });
     }
     let found = reader.u16("the version")?;
-    if found != version {
+    if !versions.contains(&found) {
+        let newest = versions.end();
         let what =
-            format!("version {found}, of which this version of weir knows nothing (it writes {version})");
+            format!("version {found}, of which this version of weir knows nothing (it writes {newest})");
         return Err(StateError::Corrupt { file: file.to_string(), offset: 4, what });
     }
     if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES {
@@ -84,7 +96,7 @@ pub(crate) fn open<'a>(
         let what = "the checksum is not that of the contents".to_string();
         return Err(StateError::Corrupt { file: file.to_string(), offset: reader.end as u64, what });
     }
-    Ok(reader)
+    Ok((found, reader))
 }
 
 /// Reads contents and never beyond them.

@@ -2,9 +2,11 @@
 
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
+use crate::bits::Bits;
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::{EntryShape, StoredSnapshot, WorkDirectory};
 use crate::links::Links;
+use crate::overlay;
 use crate::resolve::{NO_SLOT, Slots};
 use crate::row_layout::RowLayout;
 use crate::segment::{self, FieldBytes, SegmentRows};
@@ -79,7 +81,8 @@ pub(crate) struct Restored {
 }
 
 enum Entries {
-    Segments(Vec<(SegmentId, Bytes)>),
+    /// with the rows that count, where not all do
+    Segments(Vec<(SegmentId, Bytes, Option<Bits>)>),
     Files(Arc<StoredSnapshot>),
 }
 
@@ -112,6 +115,7 @@ impl KeyedStateBackend {
             };
             let index = snapshot.index;
             for state in index.states {
+                let mut current = overlay::current(&state.segments, &snapshot.segments, &snapshot.file)?;
                 let mut segments = Vec::with_capacity(state.segments.len());
                 for segment in &state.segments {
                     let id = segment.id;
@@ -120,7 +124,7 @@ impl KeyedStateBackend {
                         offset: 0,
                         what: format!("segment {} of checkpoint {} is missing", id.number, id.checkpoint),
                     })?;
-                    segments.push((id, bytes));
+                    segments.push((id, bytes, current.remove(&id)));
                 }
                 let entries = match &files {
                     Some(files) => Entries::Files(files.clone()),
@@ -180,9 +184,13 @@ impl KeyedStateBackend {
     fn load_part(&mut self, id: StateId, part: &Restored) -> Result<(), StateError> {
         match &part.entries {
             Entries::Segments(segments) => {
-                for (segment, bytes) in segments {
+                for (segment, bytes, current) in segments {
                     let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
                     let rows = segment::read(bytes, part.index.kind, &file)?;
+                    let rows = match current {
+                        Some(current) => rows.keep(current),
+                        None => rows,
+                    };
                     self.load_rows(id, &rows).map_err(|what| StateError::Corrupt {
                         file,
                         offset: 0,

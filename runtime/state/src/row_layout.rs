@@ -3,10 +3,15 @@
 //! `[key words, or a handle | last access | fields, the widest first | flags]`, filled up to a multiple of 8
 //! bytes, so that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is
 //! NULL, bit `2 + i` nullable field `i` is NULL.
+//!
+//! On the heap the last [`STAMP_BYTES`] of a row say in which interval between two snapshots it was written last.
 
 use crate::descriptor::{FieldKind, StateKind};
 use arrow::datatypes::DataType;
 use weir_types::{KeyEncoder, KeyError, KeyShape, SqlField};
+
+/// The interval of the last write, at the end of a row.
+pub(crate) const STAMP_BYTES: usize = 4;
 
 /// The form of a key inside a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +96,7 @@ pub(crate) struct RowLayout {
     pub(crate) live: Flag,
     pub(crate) null_key: Flag,
     pub(crate) stride: usize,
-    /// a fresh row: live, nullable fields NULL, all others zero
+    /// a fresh row as far as its flags: live, nullable fields NULL, all others zero
     pub(crate) template: Vec<u8>,
 }
 
@@ -133,7 +138,7 @@ impl RowLayout {
         });
         let fields: Vec<FieldPlace> = places.collect();
         let stride = next.next_multiple_of(8);
-        let mut template = vec![0; stride];
+        let mut template = vec![0; next];
         template[flags] = 1;
         for flag in fields.iter().filter_map(|field| field.null_flag) {
             template[flag.offset] |= flag.bit;
@@ -141,6 +146,14 @@ impl RowLayout {
         let words = word_run(&fields);
         let (live, null_key) = (flag(0), flag(1));
         Ok(RowLayout { key, last_access, fields, types, words, live, null_key, stride, template })
+    }
+}
+
+impl RowLayout {
+    /// With room for the interval of the last write.
+    pub(crate) fn stamped(mut self) -> Self {
+        self.stride = (self.template.len() + STAMP_BYTES).next_multiple_of(8);
+        self
     }
 }
 

@@ -1,10 +1,13 @@
 //! Rows by slot number, in pages that are copied on the first write after a snapshot.
 
 use crate::bits::Bits;
+use crate::chain::{Chain, PageCapture, Step};
+use crate::history::Limits;
 use crate::page::{Page, PagePool};
-use crate::snapshot::Captured;
+use crate::row_layout::STAMP_BYTES;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use weir_types::CheckpointId;
 
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
@@ -27,17 +30,48 @@ pub(crate) struct PagePools {
     first_rows: u32,
     /// whether it is noted which rows were written
     notes_changes: bool,
+    /// the present one
+    interval: AtomicU32,
+}
+
+/// Says at the end of a row in which interval it was written.
+///
+/// # Safety
+/// A writable row of `stride` bytes with room for a stamp.
+#[inline(always)]
+pub(crate) unsafe fn stamp(row: *mut u8, stride: usize, interval: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().write_unaligned(interval) };
+}
+
+/// The interval in which a row was written.
+///
+/// # Safety
+/// A readable row of `stride` bytes with a stamp.
+#[inline(always)]
+pub(crate) unsafe fn stamp_of(row: *const u8, stride: usize) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().read_unaligned() }
 }
 
 impl PagePools {
-    pub(crate) fn new(stride: usize, notes_changes: bool) -> Arc<Self> {
+    pub(crate) fn new(stride: usize, notes_changes: bool, interval: u32) -> Arc<Self> {
         let first_rows = (FIRST_PAGE_BYTES / stride).clamp(1, 1 << page_shift(stride));
         Arc::new(PagePools {
             first: PagePool::new(first_rows * stride),
             others: PagePool::new(stride << page_shift(stride)),
             first_rows: first_rows as u32,
             notes_changes,
+            interval: AtomicU32::new(interval),
         })
+    }
+
+    pub(crate) fn interval(&self) -> u32 {
+        self.interval.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn enter_interval(&self, interval: u32) {
+        self.interval.store(interval, Ordering::Relaxed);
     }
 }
 
@@ -49,11 +83,14 @@ pub(crate) struct RowStore {
     pages: Vec<Arc<Page>>,
     /// the start of each page
     read: Vec<*mut u8>,
-    /// the same where the page may be written at once; null where it may be shared, or its last capture still
-    /// holds
+    /// the same where the page may be written at once; null where it may be shared, or was not written since
     write: Vec<*mut u8>,
-    /// the segment that holds exactly what the page holds now
-    captured: Vec<Option<Arc<Captured>>>,
+    /// what snapshots hold of each page
+    captured: Vec<PageCapture>,
+    /// what they hold on top of that
+    chain: Chain,
+    /// what rows that are written are stamped with; not where changes are noted
+    interval: u32,
     /// slots whose rows were written since they were last taken note of
     changed: Bits,
     /// whether they are noted; then `changed` has room for all slots of the pages
@@ -83,11 +120,13 @@ impl RowStore {
             mask: (1 << shift) - 1,
             stride,
             notes_changes: pools.notes_changes,
+            interval: pools.interval(),
             pools,
             pages: Vec::new(),
             read: Vec::new(),
             write: Vec::new(),
             captured: Vec::new(),
+            chain: Chain::default(),
             changed: Bits::default(),
             page_bytes: 0,
             capacity: 0,
@@ -119,6 +158,15 @@ impl RowStore {
 
     pub(crate) fn bytes(&self) -> usize {
         self.page_bytes
+    }
+
+    pub(crate) fn interval(&self) -> u32 {
+        self.interval
+    }
+
+    /// Rows are stamped with this interval from now on.
+    pub(crate) fn enter_interval(&mut self, interval: u32) {
+        self.interval = interval;
     }
 
     /// Slots whose rows were written since their bits were last unset. One more may be set than were.
@@ -180,6 +228,20 @@ impl RowStore {
     /// If no page has room for `slot`.
     #[inline]
     pub(crate) fn row_mut(&mut self, slot: u32) -> *mut u8 {
+        let row = self.row_moved(slot);
+        if !self.notes_changes {
+            // SAFETY: rows end with a stamp where changes are not noted.
+            unsafe { stamp(row, self.stride, self.interval) };
+        }
+        row
+    }
+
+    /// The row of `slot`, to write what means the same as before: for snapshots of changes the row stays as it is.
+    ///
+    /// # Panics
+    /// If no page has room for `slot`.
+    #[inline]
+    pub(crate) fn row_moved(&mut self, slot: u32) -> *mut u8 {
         assert!(slot < self.capacity, "slot {slot} lies beyond its table");
         let index = (slot >> self.shift) as usize;
         // SAFETY: a slot below the capacity has a row in a page, and a bit.
@@ -210,7 +272,7 @@ impl RowStore {
     #[cold]
     #[inline(never)]
     pub(crate) fn make_writable(&mut self, page: usize) -> *mut u8 {
-        self.captured[page] = None;
+        self.captured[page].written = self.interval;
         let held = &mut self.pages[page];
         if Arc::get_mut(held).is_none() {
             *held = held.duplicate();
@@ -266,7 +328,7 @@ impl RowStore {
     fn add_page(&mut self, page: Arc<Page>) {
         self.read.push(page.start());
         self.write.push(page.start());
-        self.captured.push(None);
+        self.captured.push(PageCapture::default());
         self.page_bytes += page.bytes();
         self.pages.push(page);
     }
@@ -284,23 +346,27 @@ impl RowStore {
         self.live -= gone;
         let page = (end >> self.shift) as usize;
         if end & self.mask != 0 && page < self.captured.len() {
-            self.captured[page] = None;
+            self.captured[page].base = None;
         }
         self.free.retain(|&slot| slot >= end);
     }
 
-    /// Pages that were captured by one of these checkpoints count as not captured.
+    /// The next snapshot refers as little as is reasonable to what these checkpoints wrote.
     pub(crate) fn forget(&mut self, written_by: &BTreeSet<CheckpointId>) {
-        for captured in &mut self.captured {
-            if captured.as_ref().is_some_and(|captured| written_by.contains(&captured.id.checkpoint)) {
-                *captured = None;
-            }
-        }
+        self.chain.forget(&mut self.captured, written_by);
     }
 
-    /// Makes every page read-only until its next write, and returns them with the segment that already holds
-    /// each, if any does.
-    pub(crate) fn freeze(&mut self) -> impl Iterator<Item = (&Arc<Page>, &mut Option<Arc<Captured>>)> {
+    /// What a snapshot does with the pages from `first` on; see [`Chain::plan`].
+    pub(crate) fn plan(&mut self, first: usize, completed: u32, limits: Limits) -> (Vec<Step>, u32) {
+        self.chain.plan(self.captured.get(first..).unwrap_or(&[]), completed, limits)
+    }
+
+    pub(crate) fn chain(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+
+    /// Makes every page read-only until its next write, and returns them with what snapshots hold of each.
+    pub(crate) fn freeze(&mut self) -> impl Iterator<Item = (&Arc<Page>, &mut PageCapture)> {
         self.write.fill(std::ptr::null_mut());
         self.pages.iter().zip(&mut self.captured)
     }

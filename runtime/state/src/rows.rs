@@ -3,7 +3,7 @@
 use crate::arena::{Handle, ValueBytes};
 use crate::descriptor::FieldKind;
 use crate::row_layout::Flag;
-use crate::row_store::RowStore;
+use crate::row_store::{RowStore, stamp};
 use crate::slot_table::SlotTable;
 use std::marker::PhantomData;
 
@@ -77,6 +77,7 @@ impl<'a> Rows<'a> {
             read: pages.read_pages().as_ptr(),
             write: pages.write_pages().as_ptr(),
             changed,
+            interval: pages.interval(),
             capacity: pages.capacity(),
             shift,
             mask,
@@ -115,6 +116,8 @@ pub(crate) struct ByteColumn<'a> {
     write: *const *mut u8,
     /// a bit for each slot; null where nobody asks which rows were written
     changed: *mut u64,
+    /// what rows that are written are stamped with, if nobody asks for bits
+    interval: u32,
     capacity: u32,
     shift: u32,
     mask: u32,
@@ -149,12 +152,15 @@ impl ByteColumn<'_> {
             // point to stay.
             start = unsafe { (*self.store).make_writable(page) };
         }
-        // SAFETY: as above, and it has a bit.
+        // SAFETY: as above, and it has a bit or ends with a stamp.
         unsafe {
-            if !self.changed.is_null() {
+            let row = start.add((slot & self.mask) as usize * self.stride);
+            if self.changed.is_null() {
+                stamp(row, self.stride, self.interval);
+            } else {
                 *self.changed.add((slot / 64) as usize) |= 1 << (slot % 64);
             }
-            start.add((slot & self.mask) as usize * self.stride)
+            row
         }
     }
 }

@@ -1,16 +1,21 @@
-//! The bytes of a segment: the entries of one page, column by column, without anything that belongs to one
-//! machine or process.
+//! The bytes of a segment: entries of one state, column by column, without anything that belongs to one machine or
+//! process.
 //!
-//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; per row the key group (u16); the number
+//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; from version 2 on what part of the state it is, see
+//! [`part`]; per row the key group (u16); the number
 //! of keys u8, and for each key its column of bytes: the key, then the map keys on the way down; of a List
 //! the sequence numbers (u64); whether there are times of last access u8, and these (i64); the number of
 //! fields u16, and for each: kind u8, whether it has NULLs u8, a bit a row that is set for NULL, its values.
 //! A column of bytes is its end offsets (u32), its total length (u32), its bytes. Of a timer the second key
 //! is its time and namespace.
 
+mod part;
+
+pub(crate) use part::{Part, PartKind, read_part};
+
 use crate::StateError;
 use crate::arena::HANDLE_BYTES;
-use crate::codec::{Reader, Writer, open, seal};
+use crate::codec::{Reader, Writer, open_any, seal};
 use crate::descriptor::{FieldKind, Namespace, StateKind};
 use crate::page::Page;
 use crate::row_keys::{keys_of_rows, parent_of_row};
@@ -19,13 +24,19 @@ use crate::rows::read_handle;
 use crate::snapshot::TableView;
 use crate::timers::PREFIX_BYTES;
 use bytes::Bytes;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use weir_types::{EncodedKeys, key_group_of, key_hash};
 
 #[cfg(target_endian = "big")]
 compile_error!("fixed-width fields are persisted as they lie in memory, little endian");
 
 const MAGIC: [u8; 4] = *b"WSEG";
-const VERSION: u16 = 1;
+/// Segments that stand alone.
+const ALONE: u16 = 1;
+/// Segments that are part of a whole.
+const IN_PARTS: u16 = 2;
+const VERSIONS: RangeInclusive<u16> = ALONE..=IN_PARTS;
 
 /// Byte strings, one after the other: string `i` is `bytes[offsets[i]..offsets[i + 1]]`.
 pub(crate) struct ByteStrings {
@@ -93,15 +104,55 @@ impl ByteStrings {
     }
 }
 
-/// The entries of `page`, whose first slot is `first`, and how many they are.
-pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: u32) -> (Bytes, u32) {
-    let live = (first..=first | view.mask).filter_map(|slot| view.live_row_of(page, slot));
-    let mut rows: Vec<*const u8> = live.collect();
+/// A page that a segment is written from.
+pub(crate) struct PagePart {
+    pub(crate) page: Arc<Page>,
+    /// its first slot
+    pub(crate) first: u32,
+    /// of a segment of changes: rows that were written after this interval
+    pub(crate) since: u32,
+}
+
+/// What [`write`] wrote.
+pub(crate) struct Written {
+    pub(crate) bytes: Bytes,
+    pub(crate) rows: u32,
+    /// slots that are said to have no entry
+    pub(crate) freed: u32,
+}
+
+/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`].
+pub(crate) fn write(view: &TableView, pages: &[PagePart], kind: PartKind, max_parallelism: u32) -> Written {
+    let (mut slots, mut freed) = (Vec::new(), Vec::new());
+    let mut rows: Vec<*const u8> = Vec::new();
+    for PagePart { page, first, since } in pages {
+        for slot in *first..=*first | view.mask {
+            let row = match kind {
+                PartKind::Changes => view.changed_row_of(page, slot, *since),
+                PartKind::Alone | PartKind::Page => view.live_row_of(page, slot),
+            };
+            match row {
+                Some(row) if view.is_live(row) => {
+                    rows.push(row);
+                    slots.push(slot);
+                }
+                Some(_) => freed.push(slot),
+                None => {}
+            }
+        }
+    }
+    let all = rows.clone();
     let keys = keys(view, &mut rows);
-    let mut out = Writer::new(MAGIC, VERSION);
+    if rows.len() < all.len() {
+        freed.extend(without(&all, &rows, &mut slots));
+    }
+    let first = pages.first().map_or(0, |part| part.first);
+    let part = Part::new(kind, first..=first | view.mask, view.drained, slots, freed);
+    let mut out = Writer::new(MAGIC, if kind == PartKind::Alone { ALONE } else { IN_PARTS });
     out.u8(view.kind as u8);
     write_namespace(view.namespace, &mut out);
     out.u32(rows.len() as u32);
+    part.write(&mut out);
     for row in 0..rows.len() {
         out.u16(key_group_of(key_hash(keys[0].get(row)), max_parallelism).0);
     }
@@ -118,7 +169,21 @@ pub(crate) fn write(view: &TableView, page: &Page, first: u32, max_parallelism: 
     }
     out.u16(view.layout.fields.len() as u16);
     view.layout.fields.iter().for_each(|field| write_field(view, field, &rows, &mut out));
-    (seal(out), rows.len() as u32)
+    Written { bytes: seal(out), rows: rows.len() as u32, freed: part.freed() }
+}
+
+/// Takes the slots of the rows of `all` that are not among `left` out of `slots`, and returns them.
+fn without(all: &[*const u8], left: &[*const u8], slots: &mut Vec<u32>) -> Vec<u32> {
+    let (mut left, mut gone, mut place) = (left.iter().peekable(), Vec::new(), 0);
+    slots.retain(|&slot| {
+        let stays = left.next_if(|&&row| row == all[place]).is_some();
+        place += 1;
+        if !stays {
+            gone.push(slot);
+        }
+        stays
+    });
+    gone
 }
 
 /// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken
@@ -238,9 +303,9 @@ pub(crate) enum FieldBytes {
 }
 
 impl SegmentRows {
-    /// As bytes that [`read`] reads.
+    /// As bytes that [`read`] reads, of a segment that stands alone.
     pub(crate) fn to_bytes(&self, kind: StateKind) -> Bytes {
-        let mut out = Writer::new(MAGIC, VERSION);
+        let mut out = Writer::new(MAGIC, ALONE);
         out.u8(kind as u8);
         write_namespace(self.namespace, &mut out);
         out.u32(self.rows as u32);
@@ -281,12 +346,13 @@ impl FieldRows {
     }
 }
 
-/// Reads what [`write`] wrote for a state of `kind`.
-pub(crate) fn read(bytes: &Bytes, kind: StateKind, file: &str) -> Result<SegmentRows, StateError> {
-    let mut reader = open(bytes, MAGIC, VERSION, file)?;
-    if reader.u8("the kind of state")? != kind as u8 {
-        return Err(reader.corrupt("another kind of state than the index says"));
-    }
+/// Reads the beginning of a segment: version, kind, namespace and number of rows.
+fn read_head<'a>(
+    bytes: &'a Bytes,
+    file: &'a str,
+) -> Result<(Reader<'a>, u16, u8, Namespace, usize), StateError> {
+    let (version, mut reader) = open_any(bytes, MAGIC, VERSIONS, file)?;
+    let kind = reader.u8("the kind of state")?;
     let tag = reader.u8("the namespace")?;
     let end_ms = reader.u64("the namespace")? as i64;
     let namespace = match tag {
@@ -295,6 +361,16 @@ pub(crate) fn read(bytes: &Bytes, kind: StateKind, file: &str) -> Result<Segment
         _ => return Err(reader.corrupt("an unknown kind of namespace")),
     };
     let rows = reader.u32("the number of rows")? as usize;
+    Ok((reader, version, kind, namespace, rows))
+}
+
+/// Reads what [`write`] wrote for a state of `kind`.
+pub(crate) fn read(bytes: &Bytes, kind: StateKind, file: &str) -> Result<SegmentRows, StateError> {
+    let (mut reader, version, found, namespace, rows) = read_head(bytes, file)?;
+    if found != kind as u8 {
+        return Err(reader.corrupt("another kind of state than the index says"));
+    }
+    Part::read(&mut reader, version, rows)?;
     let groups = reader.items(rows, 2, "key groups")?;
     let key_groups = groups.as_chunks::<2>().0.iter().map(|group| u16::from_le_bytes(*group)).collect();
     let count = reader.u8("the number of keys")?;

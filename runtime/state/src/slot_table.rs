@@ -79,7 +79,7 @@ impl SlotTable {
     pub(crate) fn new_row(&mut self) -> (u32, *mut u8) {
         let (slot, row) = self.rows.allocate();
         let template = &self.layout.template;
-        // SAFETY: a row has as many bytes as the template.
+        // SAFETY: a row has more bytes than the template.
         unsafe { std::ptr::copy_nonoverlapping(template.as_ptr(), row, template.len()) };
         (slot, row)
     }
@@ -195,7 +195,7 @@ impl SlotTable {
         let null_key = self.flag(slot, self.layout.null_key);
         let (row, start) = (self.rows.row_mut(slot), self.layout.key.width());
         let template = &self.layout.template[start..];
-        // SAFETY: a row has as many bytes as the template.
+        // SAFETY: a row has more bytes than the template.
         unsafe { std::ptr::copy_nonoverlapping(template.as_ptr(), row.add(start), template.len()) };
         if null_key {
             self.set_flag(slot, self.layout.null_key);
@@ -222,7 +222,7 @@ impl SlotTable {
             let value = self.arena.get(handle).to_vec();
             let moved = self.arena.insert(slot, field, &value);
             // SAFETY: as above.
-            unsafe { self.rows.row_mut(slot).add(offset).cast::<[u8; 16]>().write_unaligned(moved.0) };
+            unsafe { self.rows.row_moved(slot).add(offset).cast::<[u8; 16]>().write_unaligned(moved.0) };
         }
         // Nothing that exists is left in it.
         self.arena.forget_chunk(chunk);

@@ -1,17 +1,19 @@
 //! Snapshots: a short synchronous part that shares pages, and the serialisation of what changed, beside
 //! processing.
 
+mod take;
+
 use crate::StateError;
 use crate::arena::ArenaView;
-use crate::backend::{KeyedStateBackend, State, StateId, Table};
+use crate::backend::State;
 use crate::codec::{Writer, open, seal};
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::DiskSnapshot;
 use crate::page::Page;
 use crate::row_layout::RowLayout;
-use crate::segment;
+use crate::row_store::stamp_of;
+use crate::segment::{self, PagePart};
 use bytes::Bytes;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -34,7 +36,7 @@ pub enum SnapshotMode {
     Full,
 }
 
-/// Part of a snapshot: the entries of one page.
+/// Part of a snapshot: the entries of one page, or those of some pages that changed.
 #[derive(Clone, Debug)]
 pub struct Segment {
     pub id: SegmentId,
@@ -95,8 +97,12 @@ pub struct SegmentIndex {
     pub id: SegmentId,
     /// the end of the window, milliseconds; `None` for the namespace VOID
     pub window_end_ms: Option<i64>,
+    /// entries in it; those included that later segments replace or take away
     pub rows: u32,
     pub bytes: u64,
+    /// it holds what changed since earlier segments of the state, in the order of their checkpoints, were written
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changes: bool,
 }
 
 impl StateIndex {
@@ -144,16 +150,28 @@ impl SnapshotIndex {
     }
 }
 
-/// A segment that holds what a page holds now; its size is known once it was written.
+/// A segment that is written or is going to be; its size is known once it was.
 pub(crate) struct Captured {
     pub(crate) id: SegmentId,
+    /// at whose end the snapshot was taken
+    pub(crate) interval: u32,
+    changes: bool,
     rows: AtomicU32,
     bytes: AtomicU64,
 }
 
 impl Captured {
-    fn new(id: SegmentId) -> Arc<Self> {
-        Arc::new(Captured { id, rows: AtomicU32::new(0), bytes: AtomicU64::new(0) })
+    pub(crate) fn new(id: SegmentId, interval: u32, changes: bool) -> Arc<Self> {
+        Arc::new(Captured { id, interval, changes, rows: AtomicU32::new(0), bytes: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn written(&self, rows: u32, bytes: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -171,7 +189,7 @@ pub(crate) struct TableView {
     pub(crate) mask: u32,
     pub(crate) stride: usize,
     len: u32,
-    drained: u32,
+    pub(crate) drained: u32,
     /// all pages, if entries of other tables hang under these
     pages: Vec<Arc<Page>>,
     pub(crate) parent: Option<Arc<TableView>>,
@@ -186,22 +204,43 @@ impl TableView {
 
     /// The row of `slot`, which lies in `page`, if an entry is there.
     pub(crate) fn live_row_of(&self, page: &Page, slot: u32) -> Option<*const u8> {
-        if slot < self.drained || slot >= self.len {
-            return None;
-        }
+        self.row_of(page, slot).filter(|&row| self.is_live(row))
+    }
+
+    /// The row of `slot`, which lies in `page`, if it was written after interval `since`, whether an entry is there or
+    /// not.
+    pub(crate) fn changed_row_of(&self, page: &Page, slot: u32, since: u32) -> Option<*const u8> {
+        // SAFETY: a row of a table in memory, whose rows end with stamps; nobody writes to a page that a snapshot holds.
+        self.row_of(page, slot).filter(|&row| unsafe { stamp_of(row, self.stride) } > since)
+    }
+
+    /// The row of `slot`, which lies in `page`, if it was ever given out and was not drained.
+    fn row_of(&self, page: &Page, slot: u32) -> Option<*const u8> {
+        let row = (slot & self.mask) as usize * self.stride;
+        // SAFETY: a page has `mask + 1` rows of `stride` bytes, or as many as slots were given out.
+        (slot >= self.drained && slot < self.len).then(|| unsafe { page.start().add(row) }.cast_const())
+    }
+
+    /// Whether entries that these hang under have been drained.
+    fn is_below_drained(&self) -> bool {
+        std::iter::successors(self.parent.as_ref(), |view| view.parent.as_ref()).any(|view| view.drained > 0)
+    }
+
+    /// Whether an entry is in `row`, which is one of this view's.
+    pub(crate) fn is_live(&self, row: *const u8) -> bool {
         let live = self.layout.live;
-        // SAFETY: a page has `mask + 1` rows of `stride` bytes.
-        let row: *const u8 = unsafe { page.start().add((slot & self.mask) as usize * self.stride) };
         // SAFETY: the flag lies within the row, and nobody writes to a page that a snapshot holds.
-        (unsafe { *row.add(live.offset) } & live.bit != 0).then_some(row)
+        unsafe { *row.add(live.offset) & live.bit != 0 }
     }
 }
 
-/// A page that is still to be written.
+/// A segment that is still to be written.
 struct Work {
     view: Arc<TableView>,
-    page: Arc<Page>,
-    number: u32,
+    pages: Vec<PagePart>,
+    kind: segment::PartKind,
+    /// later segments need it even if it has no rows
+    always: bool,
     captured: Arc<Captured>,
 }
 
@@ -255,14 +294,13 @@ impl Snapshot {
     /// Writes the next segment that no earlier checkpoint holds; `None` once there are no more.
     pub fn next_segment(&mut self) -> Option<Segment> {
         for work in self.work.by_ref() {
-            let first = work.number << work.view.shift;
-            let (bytes, rows) = segment::write(&work.view, &work.page, first, self.max_parallelism);
-            if rows == 0 {
+            let Work { view, pages, kind, always, captured } = work;
+            let written = segment::write(&view, &pages, kind, self.max_parallelism);
+            if written.rows + written.freed == 0 && !always {
                 continue;
             }
-            work.captured.rows.store(rows, Ordering::Relaxed);
-            work.captured.bytes.store(bytes.len() as u64, Ordering::Relaxed);
-            return Some(Segment { id: work.captured.id, bytes });
+            captured.written(written.rows, written.bytes.len() as u64);
+            return Some(Segment { id: captured.id, bytes: written.bytes });
         }
         None
     }
@@ -281,9 +319,10 @@ impl Snapshot {
                     Namespace::Window(end_ms) => Some(*end_ms),
                 },
                 rows: captured.rows.load(Ordering::Relaxed),
-                bytes: captured.bytes.load(Ordering::Relaxed),
+                bytes: captured.bytes(),
+                changes: captured.changes,
             });
-            state.segments = segments.filter(|segment| segment.rows > 0).collect();
+            state.segments = segments.filter(|segment| segment.bytes > 0).collect();
             state
         });
         SnapshotIndex {
@@ -293,142 +332,6 @@ impl Snapshot {
             states: states.collect(),
         }
     }
-}
-
-impl KeyedStateBackend {
-    /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher
-    /// than that of any snapshot before.
-    pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
-        if self.disk.is_some() {
-            return self.snapshot_files(checkpoint);
-        }
-        if mode == SnapshotMode::Full {
-            self.full.insert(checkpoint);
-        }
-        let mut work = Vec::new();
-        let mut states: Vec<(StateIndex, Captures)> = Vec::new();
-        let mut views: Vec<Vec<Arc<TableView>>> = Vec::new();
-        let mut number = 0;
-        for id in self.states().collect::<Vec<_>>() {
-            let completed = self.completed;
-            let parent_name = self.state(id).parent.map(|parent| self.descriptor(parent).name.clone());
-            let state = self.state_mut(id);
-            let mut captures = Vec::new();
-            let mut own_views = Vec::new();
-            let (parent, has_children) = (state.parent, !state.children.is_empty());
-            let (kind, layout, shape) = (state.descriptor.kind, state.layout.clone(), state.shape());
-            for (&namespace, table) in &mut state.tables {
-                let parent_view = parent.and_then(|parent: StateId| {
-                    let of_parent: &Vec<Arc<TableView>> = &views[parent.0 as usize];
-                    of_parent.iter().find(|view| view.namespace == namespace).cloned()
-                });
-                if parent.is_some() && parent_view.is_none() {
-                    // Nothing can hang under what does not exist.
-                    continue;
-                }
-                let view = view(table, kind, &layout, shape, namespace, parent_view, has_children);
-                own_views.push(view.clone());
-                let first_kept = view.drained >> view.shift;
-                for (index, (page, captured)) in table.slots.rows.freeze().enumerate() {
-                    if (index as u32) < first_kept {
-                        continue;
-                    }
-                    let known = captured.as_ref().filter(|captured| {
-                        mode == SnapshotMode::Incremental && Some(captured.id.checkpoint) <= completed
-                    });
-                    if let Some(known) = known {
-                        captures.push((namespace, known.clone()));
-                        continue;
-                    }
-                    let new = Captured::new(SegmentId { checkpoint, number });
-                    number += 1;
-                    if mode == SnapshotMode::Incremental {
-                        *captured = Some(new.clone());
-                    }
-                    captures.push((namespace, new.clone()));
-                    let (view, page) = (view.clone(), page.clone());
-                    work.push(Work { view, page, number: index as u32, captured: new });
-                }
-            }
-            states.push((index_of(state, parent_name), captures));
-            views.push(own_views);
-        }
-        let (key_groups, max_parallelism) = (self.range, self.max_parallelism);
-        Snapshot { checkpoint, key_groups, max_parallelism, states, work: work.into_iter(), disk: None }
-    }
-
-    /// A snapshot whose entries are all in files.
-    fn snapshot_files(&mut self, checkpoint: CheckpointId) -> Snapshot {
-        let disk = self.snapshot_disk(checkpoint);
-        let parent = |state: &State| state.parent.map(|parent| self.descriptor(parent).name.clone());
-        let states = self.states.iter().map(|state| (index_of(state, parent(state)), Captures::new()));
-        Snapshot {
-            checkpoint,
-            key_groups: self.range,
-            max_parallelism: self.max_parallelism,
-            states: states.collect(),
-            work: Vec::new().into_iter(),
-            disk,
-        }
-    }
-
-    /// The checkpoint to which the snapshot of this number belongs is complete: later snapshots may refer to
-    /// what it wrote.
-    ///
-    /// Each incremental snapshot writes anew what no completed checkpoint holds. So a page was captured last
-    /// either by a completed checkpoint, or by one after the latest that is known to be complete: its number
-    /// tells which. Full snapshots capture nothing and do not count.
-    pub fn notify_complete(&mut self, checkpoint: CheckpointId) {
-        if !self.full.contains(&checkpoint) {
-            self.completed = self.completed.max(Some(checkpoint));
-            self.full = self.full.split_off(&checkpoint);
-        }
-    }
-}
-
-impl KeyedStateBackend {
-    /// The next incremental snapshot writes anew what these checkpoints hold, so that nothing refers to their
-    /// segments any more: storage asks for it when most of what they wrote is of no use.
-    pub fn rewrite(&mut self, written_by: &BTreeSet<CheckpointId>) {
-        for state in &mut self.states {
-            state.tables.values_mut().for_each(|table| table.slots.rows.forget(written_by));
-        }
-    }
-
-    /// A table as it is now, with the tables that it hangs under. Nothing keeps it from being changed.
-    pub(crate) fn view(&self, id: StateId, namespace: Namespace) -> Arc<TableView> {
-        let state = self.state(id);
-        let parent = state.parent.map(|parent| self.view(parent, namespace));
-        let (kind, table) = (state.descriptor.kind, &state.tables[&namespace]);
-        view(table, kind, &state.layout, state.shape(), namespace, parent, true)
-    }
-}
-
-fn view(
-    table: &Table,
-    kind: StateKind,
-    layout: &Arc<RowLayout>,
-    shape: KeyShape,
-    namespace: Namespace,
-    parent: Option<Arc<TableView>>,
-    has_children: bool,
-) -> Arc<TableView> {
-    let rows = &table.slots.rows;
-    let (shift, mask, stride) = rows.shape();
-    Arc::new(TableView {
-        kind,
-        layout: layout.clone(),
-        shape,
-        namespace,
-        arena: table.slots.arena.view(),
-        shift,
-        mask,
-        stride,
-        len: rows.len(),
-        drained: rows.drained(),
-        pages: if has_children { rows.pages().to_vec() } else { Vec::new() },
-        parent,
-    })
 }
 
 pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {

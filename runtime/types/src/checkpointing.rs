@@ -106,6 +106,8 @@ pub struct RecoverySettings {
     pub path: Option<String>,
     /// `ignore-unclaimed-state`: state that the job has no operator for is left behind
     pub ignore_unclaimed: bool,
+    /// `without-channel-state.checkpoint-id`: the checkpoint whose rows on their way are left behind
+    pub without_in_flight: Option<u64>,
     /// `claim-mode`
     pub claim: ClaimMode,
 }

@@ -18,6 +18,9 @@ pub struct SegmentTable {
     length: Vec<u64>,
     file: Vec<Option<u32>>,
     offset: Vec<u64>,
+    /// those that hold changes, by their places in this table, rising
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<u32>,
 }
 
 /// One segment of a [`SegmentTable`].
@@ -31,6 +34,9 @@ pub struct SegmentPlace {
 impl SegmentTable {
     pub fn push(&mut self, state: usize, segment: &SegmentIndex, place: Place) {
         debug_assert_eq!(segment.bytes, place.length);
+        if segment.changes {
+            self.changes.push(self.len() as u32);
+        }
         self.state.push(state as u32);
         self.checkpoint.push(segment.id.checkpoint.0);
         self.number.push(segment.id.number);
@@ -43,6 +49,11 @@ impl SegmentTable {
 
     pub fn len(&self) -> usize {
         self.state.len()
+    }
+
+    /// Whether some hold what changed since others were written.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -61,6 +72,7 @@ impl SegmentTable {
                 window_end_ms: self.window_end_ms[index],
                 rows: self.rows[index],
                 bytes: self.length[index],
+                changes: self.changes.binary_search(&(index as u32)).is_ok(),
             },
             place: Place { file: self.file[index], offset: self.offset[index], length: self.length[index] },
         })

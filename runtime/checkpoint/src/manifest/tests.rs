@@ -30,7 +30,9 @@ pub(crate) fn manifest(segments: u32) -> (Manifest, Vec<u8>) {
         let id = SegmentId { checkpoint: CheckpointId(6), number };
         let window_end_ms = (number % 2 == 1).then_some(1000);
         let place = Place { file: Some(0), offset: u64::from(number) * 10, length: 10 };
-        table.push((number % 2) as usize, &SegmentIndex { id, window_end_ms, rows: 3, bytes: 10 }, place);
+        let changes = number % 3 == 1;
+        let segment = SegmentIndex { id, window_end_ms, rows: 3, bytes: 10, changes };
+        table.push((number % 2) as usize, &segment, place);
     }
     let keyed = KeyedManifest {
         checkpoint: CheckpointId(7),

@@ -266,8 +266,8 @@ impl EntryShape {
 }
 
 impl RestoredSnapshot {
-    /// Of a snapshot of files the same entries as segments, of state `only` or of all, and the files of each state. `base` is
-    /// a directory in which a [`WorkDirectory`] may be made meanwhile.
+    /// The same entries in segments that each stand alone, those of a snapshot of files included (of state `only`, or of
+    /// all), and the files of each state. `base` is a directory in which a [`WorkDirectory`] may be made meanwhile.
     ///
     /// # Errors
     /// [`StateError::Storage`] for files that are damaged, [`StateError::Corrupt`] for entries that are none.
@@ -277,7 +277,7 @@ impl RestoredSnapshot {
         only: Option<&str>,
     ) -> Result<(RestoredSnapshot, Vec<StateFile>), StateError> {
         if self.files.is_empty() {
-            return Ok((self, Vec::new()));
+            return Ok((self.laid_out()?, Vec::new()));
         }
         let home = WorkDirectory::create(base)?;
         let directory = home.path().join("read");
@@ -315,7 +315,13 @@ pub(crate) fn segments_of(
                 Namespace::Window(end_ms) => Some(end_ms),
             };
             let (count, length) = (rows.rows as u32, bytes.len() as u64);
-            state.segments.push(SegmentIndex { id, window_end_ms, rows: count, bytes: length });
+            state.segments.push(SegmentIndex {
+                id,
+                window_end_ms,
+                rows: count,
+                bytes: length,
+                changes: false,
+            });
             segments.insert(id, bytes);
             Ok(())
         })?;

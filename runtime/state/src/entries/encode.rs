@@ -105,7 +105,8 @@ impl EntryLayout {
         let values = values.filter(|(column, _)| **column == EntryColumn::Value).map(|(_, array)| array);
         let fields = self.values.iter().zip(values).map(|(layout, column)| field_rows(layout, column));
         let fields = fields.collect::<Result<_, _>>()?;
-        Ok(SegmentRows { namespace, rows: batch.num_rows(), key_groups, keys, sequence, last_access, fields })
+        let rows = batch.num_rows();
+        Ok(SegmentRows { namespace, rows, key_groups, keys, sequence, last_access, fields })
     }
 
     /// The key groups of the keys, which are those that the batch says.

@@ -54,6 +54,7 @@ impl Settings {
         RecoverySettings {
             path: path.map(str::to_string),
             ignore_unclaimed: self.boolean("execution.state-recovery.ignore-unclaimed-state"),
+            without_in_flight: self.count("execution.state-recovery.without-channel-state.checkpoint-id"),
             claim: match self.get("execution.state-recovery.claim-mode") {
                 Some("CLAIM") => ClaimMode::Claim,
                 _ => ClaimMode::NoClaim,

@@ -182,6 +182,19 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
     ),
     or_old(
         setting(
+            "execution.state-recovery.without-channel-state.checkpoint-id",
+            Integer(-1, i64::MAX),
+            "-1",
+            "rows that were on their way at this checkpoint are left behind when a job begins with it, and are lost: for \
+             one that rows that cannot be worked on keep from starting; -1: none",
+        ),
+        &[
+            "execution.checkpointing.recover-without-channel-state.checkpoint-id",
+            "execution.checkpointing.checkpoint-id-of-ignored-in-flight-data",
+        ],
+    ),
+    or_old(
+        setting(
             "execution.state-recovery.claim-mode",
             Choice(&["NO_CLAIM", "CLAIM"]),
             "NO_CLAIM",
@@ -273,6 +286,12 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         Boolean,
         "false",
         "every job can have unaligned checkpoints",
+    ),
+    only_default(
+        "execution.checkpointing.snapshot-compression",
+        Boolean,
+        "false",
+        "state is stored as it is; RocksDB's own files and canonical savepoints are compressed anyway",
     ),
     only_default(
         "execution.checkpointing.unaligned.interruptible-timers.enabled",

@@ -7,7 +7,7 @@ use crate::group_aggregate::GroupAggregate;
 use crate::join::Join;
 use crate::limit::Limit;
 use crate::match_recognize::MatchRecognize;
-use crate::over::Over;
+use crate::over::{Over, OverAnyOrder};
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
 use crate::timed_join::{TimedJoin, check_kind};
@@ -70,6 +70,9 @@ fn create(
             false => Box::new(FirstRow::new(&node.id, spec, input()?, schema, settings)),
         },
         OperatorSpec::Over(spec) => Box::new(Over::new(&node.id, spec, input()?, schema, settings)?),
+        OperatorSpec::OverAnyOrder(spec) => {
+            Box::new(OverAnyOrder::new(&node.id, spec, input()?, schema, settings)?)
+        }
         OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(&node.id, spec, input()?, schema)?),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),

@@ -4,6 +4,7 @@ mod group_aggregate;
 mod join;
 mod models;
 mod over;
+mod over_any_order;
 mod rank;
 mod speed;
 mod stateless;

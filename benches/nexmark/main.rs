@@ -17,7 +17,7 @@ use aggregation::CASES;
 use process::{Measured, best_of};
 use std::path::{Path, PathBuf};
 
-const QUERIES: [&str; 25] = [
+const QUERIES: [&str; 29] = [
     "q0",
     "q1",
     "q2",
@@ -43,6 +43,10 @@ const QUERIES: [&str; 25] = [
     "q5_counts",
     "q5_max",
     "q7_max",
+    "over_rows",
+    "over_range",
+    "over_lag",
+    "match",
 ];
 
 /// What to run and how.

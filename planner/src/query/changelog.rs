@@ -93,6 +93,11 @@ fn produced(
             spec.input_retracts = retracts;
             Ok(rank_mode(spec))
         }
+        OperatorSpec::OverAnyOrder(spec) => {
+            spec.input_retracts = retracts;
+            let mode = updates(spec.emit_update_before);
+            Ok(if retracts { mode.union(ChangelogMode::of(&[RowKind::Delete])) } else { mode })
+        }
         OperatorSpec::Deduplicate(spec) => Ok(match spec.keep_last {
             true => updates(spec.emit_update_before),
             false => ChangelogMode::INSERT_ONLY,
@@ -141,9 +146,10 @@ pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: Node
         OperatorSpec::WindowAggregate(_) => true,
         OperatorSpec::GroupAggregate(spec) => spec.aggregates.is_empty() && below(),
         OperatorSpec::Join(spec) => matches!(spec.kind, JoinKind::Inner | JoinKind::LeftSemi) && below(),
-        OperatorSpec::Rank(_) | OperatorSpec::ChangelogNormalize(_) | OperatorSpec::SinkMaterialize(_) => {
-            false
-        }
+        OperatorSpec::Rank(_)
+        | OperatorSpec::OverAnyOrder(_)
+        | OperatorSpec::ChangelogNormalize(_)
+        | OperatorSpec::SinkMaterialize(_) => false,
         OperatorSpec::TimedJoin(_) => {
             nodes[node.0].inputs.first().is_none_or(|left| is_insert_only(nodes, facts, left.node))
         }
@@ -180,6 +186,7 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::ChangelogNormalize(spec) => Some(spec.keys.clone()),
         OperatorSpec::SinkMaterialize(spec) => Some(spec.keys.clone()),
         OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns),
+        OperatorSpec::OverAnyOrder(spec) => places_of(&below()?, &spec.columns),
         OperatorSpec::Join(spec) => {
             let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
             join_key(spec, key(0), key(1))
@@ -247,6 +254,7 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
         match &mut nodes[node].spec {
             OperatorSpec::GroupAggregate(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Rank(spec) => spec.emit_update_before = needed[node],
+            OperatorSpec::OverAnyOrder(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Deduplicate(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::ChangelogNormalize(spec) => spec.emit_update_before = needed[node],
             _ => {}

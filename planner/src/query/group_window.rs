@@ -296,6 +296,13 @@ impl Shape {
 
 impl WindowMarker {
     fn spec(&self, arguments: &[Expr]) -> Result<WindowSpec> {
+        let most = if let Shape::Hop = self.shape { 3 } else { 2 };
+        if arguments.len() > most {
+            return plan_err!(
+                "{0} in GROUP BY takes no offset: write FROM TABLE({0}(TABLE t, DESCRIPTOR(ts), .., offset)) instead",
+                self.name
+            );
+        }
         let mut lengths = vec![];
         for argument in arguments.iter().skip(1) {
             match argument {
@@ -308,11 +315,10 @@ impl WindowMarker {
                 _ => return plan_err!("the lengths of {} must be interval literals", self.name),
             }
         }
-        let offset = |place: usize| lengths.get(place).copied().unwrap_or(0);
         match (self.shape, lengths.len()) {
-            (Shape::Tumble, 1 | 2) => Ok(WindowSpec::Tumble { size_ms: lengths[0], offset_ms: offset(1) }),
-            (Shape::Hop, 2 | 3) => {
-                Ok(WindowSpec::Hop { slide_ms: lengths[0], size_ms: lengths[1], offset_ms: offset(2) })
+            (Shape::Tumble, 1) => Ok(WindowSpec::Tumble { size_ms: lengths[0], offset_ms: 0 }),
+            (Shape::Hop, 2) => {
+                Ok(WindowSpec::Hop { slide_ms: lengths[0], size_ms: lengths[1], offset_ms: 0 })
             }
             (Shape::Session, 1) => Ok(WindowSpec::Session { gap_ms: lengths[0] }),
             _ => plan_err!("{} in GROUP BY takes a time attribute and the window's lengths", self.name),

@@ -1,34 +1,38 @@
-//! ROW_NUMBER, and the conditions that make a Top-N of it.
+//! The functions that only OVER has, and the conditions that make a Top-N of ROW_NUMBER.
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Column, Result, ScalarValue, not_impl_err};
+use datafusion_common::{Column, DFSchema, Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{
-    Between, BinaryExpr, Expr, Operator, PartitionEvaluator, Signature, Volatility, Window, WindowUDF,
-    WindowUDFImpl,
+    Between, BinaryExpr, Expr, ExprSchemable, Operator, PartitionEvaluator, Signature, Volatility, Window,
+    WindowUDF, WindowUDFImpl,
 };
 use std::sync::Arc;
 use weir_types::SqlType;
 
 const ROW_NUMBER: &str = "ROW_NUMBER";
+const LAG: &str = "LAG";
 
-/// The number of a row in its partition.
+/// Functions that only OVER has. None of them is ever executed by DataFusion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RowNumber {
+struct OverFunction {
+    name: &'static str,
     signature: Signature,
 }
 
 /// The window function of that name, in any case.
 pub(super) fn window_function(name: &str) -> Option<Arc<WindowUDF>> {
+    let known = [ROW_NUMBER, "RANK", "DENSE_RANK", LAG];
+    let name = known.into_iter().find(|known| name.eq_ignore_ascii_case(known))?;
     let signature = Signature::user_defined(Volatility::Immutable);
-    name.eq_ignore_ascii_case(ROW_NUMBER).then(|| Arc::new(WindowUDF::new_from_impl(RowNumber { signature })))
+    Some(Arc::new(WindowUDF::new_from_impl(OverFunction { name, signature })))
 }
 
-impl WindowUDFImpl for RowNumber {
+impl WindowUDFImpl for OverFunction {
     fn name(&self) -> &str {
-        ROW_NUMBER
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -40,12 +44,64 @@ impl WindowUDFImpl for RowNumber {
     }
 
     fn partition_evaluator(&self, _args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
-        not_impl_err!("{ROW_NUMBER} is executed by the operators")
+        not_impl_err!("{} is executed by the operators", self.name)
     }
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
-        Ok(Arc::new(SqlType::BigInt.to_field(args.name(), false)))
+        let given = args.input_fields();
+        if self.name != LAG {
+            return match given {
+                [] => Ok(Arc::new(SqlType::BigInt.to_field(args.name(), false))),
+                _ => plan_err!("{} takes no argument", self.name),
+            };
+        }
+        let (value, default) = match given {
+            [value] | [value, _] => (value, None),
+            [value, _, default] => (value, Some(default)),
+            _ => {
+                return plan_err!(
+                    "LAG takes a value, how many rows before, and a value where there is no such row"
+                );
+            }
+        };
+        let Some(sql_type) = SqlType::of_field(value) else {
+            return plan_err!("LAG has no argument of type {}", value.data_type());
+        };
+        let nullable = value.is_nullable() || default.is_none_or(|default| default.is_nullable());
+        Ok(Arc::new(sql_type.to_field(args.name(), nullable)))
     }
+}
+
+/// How many rows LAG looks back; `None` for other functions. `input` are the rows that it is over, whose types are settled.
+pub(super) fn lag_rows(call: &WindowFunction, input: &DFSchema) -> Result<Option<u32>> {
+    if call.fun.name() != LAG {
+        return Ok(None);
+    }
+    let arguments = &call.params.args;
+    let rows = match arguments.get(1) {
+        None => Some(1),
+        Some(Expr::Literal(ScalarValue::Int32(Some(rows)), _)) => u32::try_from(*rows).ok(),
+        Some(Expr::Literal(ScalarValue::Int64(Some(rows)), _)) => u32::try_from(*rows).ok(),
+        Some(_) => None,
+    };
+    let Some(rows) = rows else {
+        return plan_err!(
+            "the second argument of LAG is how many rows before, as a number that is not negative"
+        );
+    };
+    let of = |place: usize| -> Result<Option<SqlType>> {
+        let field = arguments.get(place).map(|expr| expr.to_field(input)).transpose()?;
+        Ok(field.and_then(|(_, field)| SqlType::of_field(&field)))
+    };
+    if let (Some(value), Some(default)) = (of(0)?, of(2)?) {
+        let same = default == value || default == SqlType::Null || (default.is_string() && value.is_string());
+        if !same {
+            return plan_err!(
+                "the third argument of LAG is {default}, and the first {value}: CAST(.. AS {value})"
+            );
+        }
+    }
+    Ok(Some(rows))
 }
 
 /// Ranks that a condition lets through: `start..=end`, from 1.

@@ -7,7 +7,7 @@ use crate::walk::walk;
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor,
+    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor, WindowType,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -332,8 +332,39 @@ fn check_json_aggregate(function: &Function, name: &str, span: Span) -> Flow {
     }
 }
 
-const NOT_BUILT_OVER: [&str; 8] =
-    ["RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "NTH_VALUE"];
+/// What cannot be told of rows as they come, and why.
+const NOT_IN_STREAMS: [(&str, &str); 4] = [
+    ("LEAD", "the row after one is not known yet: look back with LAG"),
+    ("NTILE", "how many rows a partition has is never known"),
+    ("PERCENT_RANK", "how many rows a partition has is never known: take RANK"),
+    ("CUME_DIST", "how many rows a partition has is never known: take RANK"),
+];
+
+/// Functions that are computed in the order of OVER, which has no frame then.
+const WITHOUT_FRAME: [&str; 4] = ["ROW_NUMBER", "RANK", "DENSE_RANK", "LAG"];
+
+fn check_over(function: &Function, name: &str, span: Span) -> Flow {
+    let Some(over) = &function.over else { return ControlFlow::Continue(()) };
+    let invalid = |message: String| ControlFlow::Break(PlanError::invalid(message).at(span));
+    if let Some((_, why)) = NOT_IN_STREAMS.iter().find(|(refused, _)| *refused == name) {
+        return invalid(format!("{name} .. OVER over a stream: {why}"));
+    }
+    if name == "NTH_VALUE" {
+        refuse("NTH_VALUE .. OVER", span)?;
+    }
+    if function.filter.is_some() {
+        return invalid(format!(
+            "{name} .. OVER takes no FILTER: aggregate CASE WHEN .. THEN .. END, which is NULL for the other rows"
+        ));
+    }
+    if let WindowType::WindowSpec(window) = over
+        && window.window_frame.is_some()
+        && WITHOUT_FRAME.contains(&name)
+    {
+        return invalid(format!("{name} .. OVER takes no ROWS or RANGE: it looks at the order alone"));
+    }
+    ControlFlow::Continue(())
+}
 
 fn check_function(function: &Function, span: Span) -> Flow {
     let name = function_name(function);
@@ -343,9 +374,7 @@ fn check_function(function: &Function, span: Span) -> Flow {
         );
         return ControlFlow::Break(PlanError::invalid(message).at(span));
     }
-    if function.over.is_some() && NOT_BUILT_OVER.contains(&name.as_str()) {
-        refuse(format_args!("{name} .. OVER"), span)?;
-    }
+    check_over(function, &name, span)?;
     if !function.within_group.is_empty() {
         refuse("WITHIN GROUP", span)?;
     }

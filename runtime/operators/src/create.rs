@@ -8,7 +8,7 @@ use crate::join::Join;
 use crate::limit::Limit;
 use crate::local_aggregate::LocalAggregate;
 use crate::match_recognize::MatchRecognize;
-use crate::over::Over;
+use crate::over::{Over, OverAnyOrder};
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
 use crate::sink_materialize::SinkMaterialize;
@@ -78,6 +78,9 @@ fn create(
             Box::new(SinkMaterialize::new(&node.id, spec, input()?, schema, settings)?)
         }
         OperatorSpec::Over(spec) => Box::new(Over::new(&node.id, spec, input()?, schema, settings)?),
+        OperatorSpec::OverAnyOrder(spec) => {
+            Box::new(OverAnyOrder::new(&node.id, spec, input()?, schema, settings)?)
+        }
         OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(&node.id, spec, input()?, schema)?),
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),

@@ -17,7 +17,7 @@
 //! all must give the same rows in the same order.
 
 use crate::{Operator, OperatorContext, OperatorError, Output, OutputElement, Progress};
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use weir_state::{KeyedStateBackend, OperatorStateBackend, RestoredSnapshot, RocksDb, SnapshotMode};
 use weir_types::{
-    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyGroupRange, OperatorMetrics, RocksDbSettings, RowKind,
-    RowKinds, SqlType, SubtaskIndex, Watermark,
+    BoxFuture, ChangelogBatch, CheckpointId, Clock, KeyEncoder, KeyGroupRange, OperatorMetrics,
+    RocksDbSettings, RowKind, RowKinds, SqlType, SubtaskIndex, Watermark,
 };
 
 /// A clock that stands still until it is set.
@@ -211,6 +211,15 @@ fn context(clock: Arc<ManualClock>, batch_rows: usize, range: KeyGroupRange) -> 
 pub(crate) struct Saved {
     keyed: RestoredSnapshot,
     operator: Bytes,
+}
+
+/// True if subtask `index` of `parallelism` gets the rows of the STRING key `key`.
+pub(crate) fn owns(key: &str, (index, parallelism): (u32, u32)) -> bool {
+    let range = KeyGroupRange::of_subtask(GROUPS, parallelism, index);
+    let column: ArrayRef = Arc::new(StringArray::from(vec![(key != "NULL").then_some(key)]));
+    let encoder = KeyEncoder::new(&[column.data_type().clone()]).unwrap();
+    let keys = encoder.encode(&[column], 1).unwrap();
+    range.contains(keys.key_groups(GROUPS)[0])
 }
 
 impl Harness {

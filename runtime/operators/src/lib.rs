@@ -13,13 +13,14 @@
 //! | `session_aggregate` | SESSION: rows merged into sessions |
 //! | `join` | rows of two inputs beside each other |
 //! | `rank` | Top-N: the first rows of each partition |
-//! | `over` | OVER: each row with aggregates of the rows before it |
+//! | `over` | OVER: each row with aggregates of the rows before it, by time or in any order |
 //! | `match_recognize` | MATCH_RECOGNIZE: rows that follow a pattern |
 //! | `deduplicate` | the first or the last row of each key by time; the last row of a changelog that is not whole |
 //! | `sink_materialize` | changes by the key of a query as changes by the primary key of its sink |
 //!
 //! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
-//! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries).
+//! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries). What keeps rows under
+//! their keys shares `partitions`, and joins share `join_condition`.
 //!
 //! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that
 //! a restart needs outside the state API.
@@ -37,12 +38,14 @@ mod group_aggregate;
 mod grouping;
 mod identity;
 mod join;
+mod join_condition;
 mod limit;
 mod local_aggregate;
 mod match_recognize;
 mod merge;
 mod operator;
 mod over;
+mod partitions;
 mod progress;
 mod rank;
 mod session_aggregate;

@@ -41,6 +41,15 @@ pub enum AggregateFunction {
     BitXor,
     /// The one value of a scalar subquery; more than one row fails the job
     SingleValue,
+    /// The value so many rows before, in OVER alone; arguments: value, optional value where there is no such row
+    Lag {
+        rows: u32,
+    },
+    /// The number of the first row that is ordered like the row, from 1, in OVER alone; argument: what orders, as one column
+    /// of integers
+    Rank,
+    /// RANK without gaps
+    DenseRank,
 }
 
 impl AggregateFunction {
@@ -71,6 +80,9 @@ impl AggregateFunction {
             AggregateFunction::BitOr => "BIT_OR",
             AggregateFunction::BitXor => "BIT_XOR",
             AggregateFunction::SingleValue => "SINGLE_VALUE",
+            AggregateFunction::Lag { .. } => "LAG",
+            AggregateFunction::Rank => "RANK",
+            AggregateFunction::DenseRank => "DENSE_RANK",
         }
     }
 }

@@ -104,6 +104,7 @@ pub enum OperatorSpec {
     ChangelogNormalize(ChangelogNormalizeSpec),
     SinkMaterialize(SinkMaterializeSpec),
     Over(OverSpec),
+    OverAnyOrder(OverAnyOrderSpec),
     Match(MatchSpec),
     /// The rows of all inputs, which have the same schema.
     Union,
@@ -434,7 +435,7 @@ pub enum OverFrame {
 pub struct OverSpec {
     /// columns of the input; none: one partition
     pub partition: Vec<usize>,
-    /// the rowtime column; `None`: processing time, for which there is no [`OverFrame::Range`]
+    /// the rowtime column; `None`: processing time
     pub rowtime: Option<usize>,
     /// orders rows of the same time
     pub order: Vec<SortKey>,
@@ -444,6 +445,25 @@ pub struct OverSpec {
     pub columns: Vec<usize>,
     /// All rows of a partition have the same time: it ends with it.
     pub ends: bool,
+}
+
+/// Each row with aggregates of all rows up to it in its partition, in an order that is not that of time: a row that comes
+/// or goes changes what was given for the rows after it. Of rows with equal keys the earlier one is first. Output:
+/// `columns`, then the aggregates.
+#[derive(Clone, Debug)]
+pub struct OverAnyOrderSpec {
+    /// columns of the input; none: one partition
+    pub partition: Vec<usize>,
+    pub key: SortKey,
+    /// rows with an equal key are aggregated as well, wherever they stand (RANGE)
+    pub peers: bool,
+    pub aggregates: Vec<AggregateCall>,
+    /// columns of the input that are given
+    pub columns: Vec<usize>,
+    /// the input carries `-U` and `-D`
+    pub input_retracts: bool,
+    /// somebody downstream needs `-U`
+    pub emit_update_before: bool,
 }
 
 /// The first rows of an append-only input, in order of arrival.

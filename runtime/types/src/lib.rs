@@ -46,9 +46,10 @@ pub use checkpointing::{
 };
 pub use job_graph::{
     CalcSpec, DeduplicateSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings,
-    JoinKind, JoinSpec, LimitSpec, LocalAggregateSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame,
-    OverSpec, Parallelism, RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, TimedJoinBy, TimedJoinSpec,
-    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
+    JoinKind, JoinSpec, LimitSpec, LocalAggregateSpec, NodeIndex, OperatorNode, OperatorSpec,
+    OverAnyOrderSpec, OverFrame, OverSpec, Parallelism, RankSpec, SinkSpec, SortKey, SourceSpec, StateNote,
+    TimedJoinBy, TimedJoinSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowProperty,
+    WindowTableFunctionSpec, WindowTime,
 };
 pub use match_spec::{
     AfterMatch, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, PatternVariable,

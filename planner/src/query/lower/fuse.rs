@@ -127,7 +127,7 @@ fn readable(expr: &Expr, plan: &LogicalPlan) -> bool {
     expr.column_refs().iter().all(|column| plan.schema().has_column(column))
 }
 
-/// `plan` without `node`; `None` if something in between needs the window's columns, or changes a session's rows.
+/// `plan` without `node`; `None` if something in between needs the window's columns.
 fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> {
     if WindowFunction::of(plan).is_some() {
         let input = node.input.as_ref().clone();
@@ -148,7 +148,7 @@ fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> 
             Ok(Some(Stripped { plan, time, renamed, bounds, after: below.after }))
         }
         LogicalPlan::Filter(filter) => match strip(&filter.input, node)? {
-            Some(below) => strip_filter(&filter.predicate, below, node),
+            Some(below) => strip_filter(&filter.predicate, below),
             None => Ok(None),
         },
         LogicalPlan::Projection(projection) => strip_projection(&projection.expr, &projection.input, node),
@@ -160,20 +160,16 @@ fn strip(plan: &LogicalPlan, node: &WindowFunction) -> Result<Option<Stripped>> 
     }
 }
 
-/// Conditions on rows go below the window, those on its bounds behind the aggregation.
-fn strip_filter(predicate: &Expr, mut below: Stripped, node: &WindowFunction) -> Result<Option<Stripped>> {
+/// Conditions on rows go below the window, those on its bounds behind the aggregation. Rows that fail are in no session
+/// then: a session that is aggregated as it was partitioned is one of the rows that pass, as in Flink.
+fn strip_filter(predicate: &Expr, mut below: Stripped) -> Result<Option<Stripped>> {
     if predicate.is_volatile() {
         return Ok(None);
     }
-    let session = matches!(node.spec, WindowSpec::Session { .. });
     let mut before = vec![];
     for part in split_conjunction(predicate) {
-        let in_partition = |column: &&Column| {
-            let from = below.renamed.iter().find(|(_, to)| to == *column).map(|(from, _)| from);
-            from.is_some_and(|from| node.partition.contains(from))
-        };
         let columns = part.column_refs();
-        if readable(part, &below.plan) && (!session || columns.iter().all(in_partition)) {
+        if readable(part, &below.plan) {
             before.push(part.clone());
         } else if columns.iter().all(|column| below.bounds.iter().any(|(_, bound)| bound == *column)) {
             below.after.push(on_bounds(part, &below.bounds)?);

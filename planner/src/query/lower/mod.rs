@@ -8,6 +8,7 @@ mod join;
 mod match_recognize;
 mod normalize;
 mod over;
+mod over_state;
 mod rank;
 mod relations;
 mod scan;
@@ -39,6 +40,7 @@ use weir_types::JobGraph;
 
 pub(in crate::query) use builder::Facts;
 pub(in crate::query) use join::join_key;
+pub(in crate::query) use over::window_position;
 pub(in crate::query) use sink::root_plan;
 
 /// A job, and what EXPLAIN says beside it.
@@ -105,13 +107,19 @@ fn warnings(nodes: &[weir_types::OperatorNode], facts: &[Facts], ttl_ms: u64) ->
     let unbounded = nodes.iter().zip(facts).filter(|(_, facts)| !facts.bounded && ttl_ms == 0);
     let clauses = unbounded.filter_map(|(node, _)| node.state.as_ref()?.unbounded_clause.as_ref());
     let warning = |clause: &String| {
-        let instead = if clause.starts_with("JOIN") { "join within windows" } else { "group by a window" };
         if clause.starts_with("PRIMARY KEY") {
             return format!(
                 "the state of {clause} grows without a bound: set 'table.exec.state.ttl' to forget keys that were idle for \
                  so long"
             );
         }
+        let instead = match clause {
+            _ if clause.starts_with("JOIN") => "join within windows",
+            _ if clause.starts_with("OVER") || clause.starts_with("DISTINCT .. OVER") => {
+                "order by time within a frame such as RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW"
+            }
+            _ => "group by a window",
+        };
         if clause.starts_with("MATCH_RECOGNIZE") {
             return format!(
                 "the state of {clause} grows without a bound: say WITHIN which time a match ends, as in PATTERN (..) WITHIN \

@@ -3,22 +3,22 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::join::Side;
+use super::over_state::{any_order_state, over_state};
 use super::rank::time_order;
 use crate::PlanError;
 use crate::query::aggregates::TypedAggregate;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::{plan_error, position_of};
-use crate::query::ranks::is_row_number;
+use crate::query::ranks::{is_row_number, lag_rows};
 use arrow::datatypes::FieldRef;
 use datafusion_common::{DFSchema, Result, ScalarValue, TableReference, not_impl_err, plan_err};
-use datafusion_expr::expr::{Sort as SortExpr, WindowFunction};
+use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::{
-    Expr, LogicalPlan, Sort, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition,
+    Expr, Sort, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use std::sync::Arc;
 use weir_types::{
-    AggregateCall, AggregateFunction, Exchange, OperatorSpec, OverFrame, OverSpec, SortKey, StateNote,
+    AggregateCall, AggregateFunction, Exchange, OperatorSpec, OverAnyOrderSpec, OverFrame, OverSpec, SortKey,
     TimeAttribute, column_text,
 };
 
@@ -31,10 +31,7 @@ impl Lowering<'_> {
                 other => return Err(PlanError::internal(format!("{other} is no window function"))),
             }
         }
-        let place = calls.first().and_then(|call| {
-            let keys = call.params.order_by.iter().map(|key| &key.expr).chain(&call.params.partition_by);
-            place_of(keys)
-        });
+        let place = window_position(window);
         let input = self.plan(&window.input)?;
         let over = self.over_calls(window, &calls, input);
         over.map_err(|error| plan_error(error).at_position(place))
@@ -43,70 +40,92 @@ impl Lowering<'_> {
     fn over_calls(&mut self, window: &Window, calls: &[WindowFunction], input: Stream) -> Result<Stream> {
         let Some(first) = calls.first() else { return plan_err!("OVER without a function") };
         let params = &first.params;
-        if calls.iter().any(|call| {
-            call.params.partition_by != params.partition_by || call.params.order_by != params.order_by
-        }) {
+        let [key] = &params.order_by[..] else {
             return plan_err!(
-                "the windows of OVER differ in one SELECT: make them the same, or nest the queries"
-            );
-        }
-        let Some(attribute) = time_of(&window.input, &params.order_by)? else {
-            return plan_err!(
-                "OVER is ordered by a time attribute, ascending: declare WATERMARK FOR it in its table, or order by PROCTIME()"
+                "OVER is ordered by one column, ascending: ORDER BY a time attribute, or another column"
             );
         };
-        let mut frame = None;
-        for call in calls {
-            let wanted = frame_of(call)?;
-            if frame.is_some_and(|frame| frame != wanted) {
-                return plan_err!(
-                    "the frames of OVER differ in one SELECT: make them the same, or nest the queries"
-                );
-            }
-            frame = Some(wanted);
+        if !key.asc {
+            return plan_err!("OVER is ordered by a column ascending: rows to come are not known");
         }
-        let frame = frame.unwrap_or(OverFrame::Unbounded { peers: false });
-        if attribute == TimeAttribute::ProcTime && matches!(frame, OverFrame::Range(_)) {
-            return not_impl_err!("not supported yet: OVER with a RANGE of processing time, ROWS is");
-        }
-        let mut exprs: Vec<&Expr> =
-            params.partition_by.iter().chain(params.order_by.iter().map(|key| &key.expr)).collect();
+        let frame = common_frame(calls)?;
+        let attribute = time_order(&window.input, key);
+        let partition = &params.partition_by;
+        let mut exprs: Vec<&Expr> = partition.iter().chain([&key.expr]).collect();
         for call in calls {
-            exprs.extend(&call.params.args);
-            exprs.extend(call.params.filter.iter().map(|filter| filter.as_ref()));
+            exprs.extend(arguments(call));
         }
         let side = self.keyed_input(input, &window.input, &exprs)?;
-        if !is_insert_only(&self.builder.nodes, &self.builder.facts, side.node) {
-            return not_impl_err!("not supported yet: OVER over updates, of which rows are only inserted");
+        let insert_only = is_insert_only(&self.builder.nodes, &self.builder.facts, side.node);
+        if attribute.is_some() && !insert_only {
+            return plan_err!(
+                "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column that \
+                 is none"
+            );
         }
-        let keys = params.partition_by.len();
-        let mut places = side.keys[keys + 1..].iter().copied();
-        let mut aggregates = vec![];
+        let over = OverCalls { partition: partition.len(), attribute };
+        let aggregates = over.aggregates(window, calls, &side)?;
         let first_output = window.schema.fields().len() - calls.len();
-        for (number, call) in calls.iter().enumerate() {
-            let arguments: Vec<usize> = places.by_ref().take(call.params.args.len()).collect();
-            let filter = if call.params.filter.is_some() { places.next() } else { None };
-            aggregates.push(AggregateCall {
-                function: function_of(call)?,
-                arguments,
-                distinct: call.params.distinct,
-                filter,
-                output: window.schema.field(first_output + number).clone(),
-            });
-        }
-        let spec = OverSpec {
-            partition: side.keys[..keys].to_vec(),
-            rowtime: (attribute == TimeAttribute::RowTime).then_some(side.keys[keys]),
-            order: vec![],
-            frame,
-            aggregates,
-            columns: (0..window.input.schema().fields().len()).collect(),
-            ends: false,
-        };
         let results = (first_output..window.schema.fields().len())
             .map(|place| qualified(&window.schema, place))
             .collect();
+        let order = side.keys[partition.len()];
+        let partition = side.keys[..partition.len()].to_vec();
+        let columns = (0..window.input.schema().fields().len()).collect();
+        let Some(attribute) = attribute else {
+            let OverFrame::Unbounded { peers } = frame else {
+                return plan_err!(
+                    "a frame of OVER begins with UNBOUNDED PRECEDING where it is not ordered by a time attribute"
+                );
+            };
+            let spec = OverAnyOrderSpec {
+                partition,
+                key: SortKey { column: order, descending: false, nulls_first: key.nulls_first },
+                peers,
+                aggregates,
+                columns,
+                // Settled by the inference of changelog modes.
+                input_retracts: false,
+                emit_update_before: true,
+            };
+            return Ok(self.add_over_any_order(spec, &side, results));
+        };
+        // By processing time no two rows are peers, but for a frame of time.
+        let frame = match (attribute, frame) {
+            (TimeAttribute::ProcTime, OverFrame::Unbounded { .. }) => OverFrame::Unbounded { peers: false },
+            (_, frame) => frame,
+        };
+        let rowtime = (attribute == TimeAttribute::RowTime).then_some(order);
+        let spec = OverSpec { partition, rowtime, order: vec![], frame, aggregates, columns, ends: false };
         Ok(self.add_over(spec, &side, results, "OverAggregate"))
+    }
+
+    fn add_over_any_order(
+        &mut self,
+        spec: OverAnyOrderSpec,
+        side: &Side,
+        results: Vec<(Option<TableReference>, FieldRef)>,
+    ) -> Stream {
+        let schema = output_schema(&spec.columns, side, results);
+        let partition = names(&spec.partition, side);
+        let order = names(&[spec.key.column], side);
+        let frame = OverFrame::Unbounded { peers: spec.peers };
+        let label = over_label("OverAggregate", &partition, &format!("{order} ASC"), Some(frame), &schema);
+        let state = any_order_state(&partition, &order);
+        self.builder.add(NewNode {
+            kind: "over",
+            clause: format!("{partition}|{order}|{}", frame_text(frame)),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label,
+            inputs: vec![(side.node, Exchange::Hash(spec.partition.clone()))],
+            single: spec.partition.is_empty(),
+            spec: OperatorSpec::OverAnyOrder(spec),
+            schema: Arc::new(schema),
+            state: Some(state),
+            table: None,
+            connector: None,
+        })
     }
 
     /// ORDER BY a time attribute: rows as the watermark reaches them.
@@ -160,31 +179,16 @@ impl Lowering<'_> {
         results: Vec<(Option<TableReference>, FieldRef)>,
         name: &str,
     ) -> Stream {
-        let given = spec.columns.iter().map(|column| qualified(&side.schema, *column));
-        let fields = given.chain(results).collect();
-        // Names were distinct in the plan.
-        let schema =
-            DFSchema::new_with_metadata(fields, Default::default()).unwrap_or_else(|_| DFSchema::empty());
-        let names = |columns: &[usize]| {
-            let names: Vec<&str> =
-                columns.iter().map(|column| column_text(side.schema.field(*column))).collect();
-            names.join(", ")
-        };
-        let partition = names(&spec.partition);
-        let by = if partition.is_empty() { String::new() } else { format!("partitionBy=[{partition}], ") };
-        let time = spec.rowtime.map_or_else(|| "proctime".to_string(), |column| names(&[column]));
+        let schema = output_schema(&spec.columns, side, results);
+        let partition = names(&spec.partition, side);
+        let time = spec.rowtime.map_or_else(|| "proctime".to_string(), |column| names(&[column], side));
         let mut order = format!("{time} ASC");
         for key in &spec.order {
             let direction = if key.descending { "DESC" } else { "ASC" };
-            order.push_str(&format!(", {} {direction}", names(&[key.column])));
+            order.push_str(&format!(", {} {direction}", names(&[key.column], side)));
         }
-        let window = if spec.aggregates.is_empty() {
-            String::new()
-        } else {
-            format!("window=[{}], ", frame_text(spec.frame))
-        };
-        let select: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let label = format!("{name}({by}orderBy=[{order}], {window}select=[{}])", select.join(", "));
+        let frame = (!spec.aggregates.is_empty()).then_some(spec.frame);
+        let label = over_label(name, &partition, &order, frame, &schema);
         let state = over_state(&spec, &partition);
         let single = spec.partition.is_empty();
         let exchange = Exchange::Hash(spec.partition.clone());
@@ -214,30 +218,150 @@ fn place_of<'a>(mut exprs: impl Iterator<Item = &'a Expr>) -> Option<crate::Posi
     exprs.find_map(|expr| expr.try_as_col()?.spans().first()).map(position_of)
 }
 
-/// The time that rows are ordered by, if it is one time attribute, ascending.
-fn time_of(input: &LogicalPlan, order_by: &[SortExpr]) -> Result<Option<TimeAttribute>> {
-    Ok(match order_by {
-        [key] if key.asc => time_order(input, key),
+/// Where the functions of `window` are ordered or partitioned.
+pub(in crate::query) fn window_position(window: &Window) -> Option<crate::Position> {
+    window.window_expr.iter().find_map(|expr| match expr.clone().unalias_nested().data {
+        Expr::WindowFunction(call) => {
+            place_of(call.params.order_by.iter().map(|key| &key.expr).chain(&call.params.partition_by))
+        }
         _ => None,
     })
 }
 
-fn function_of(call: &WindowFunction) -> Result<AggregateFunction> {
-    if is_row_number(call) {
-        return Ok(AggregateFunction::Count);
+/// The columns `columns` of the input, then `results`.
+fn output_schema(
+    columns: &[usize],
+    side: &Side,
+    results: Vec<(Option<TableReference>, FieldRef)>,
+) -> DFSchema {
+    let given = columns.iter().map(|column| qualified(&side.schema, *column));
+    let fields = given.chain(results).collect();
+    // Names were distinct in the plan.
+    DFSchema::new_with_metadata(fields, Default::default()).unwrap_or_else(|_| DFSchema::empty())
+}
+
+fn names(columns: &[usize], side: &Side) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column_text(side.schema.field(*column))).collect();
+    names.join(", ")
+}
+
+fn over_label(
+    name: &str,
+    partition: &str,
+    order: &str,
+    frame: Option<OverFrame>,
+    schema: &DFSchema,
+) -> String {
+    let by = if partition.is_empty() { String::new() } else { format!("partitionBy=[{partition}], ") };
+    let window = frame.map_or_else(String::new, |frame| format!("window=[{}], ", frame_text(frame)));
+    let select: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    format!("{name}({by}orderBy=[{order}], {window}select=[{}])", select.join(", "))
+}
+
+/// The frame that all of `calls` have, which are over the same partition in the same order.
+fn common_frame(calls: &[WindowFunction]) -> Result<OverFrame> {
+    let first = calls.first().map(|call| &call.params);
+    let mut common = None;
+    for call in calls {
+        let same = first.is_some_and(|first| {
+            call.params.partition_by == first.partition_by && call.params.order_by == first.order_by
+        });
+        let frame = frame_of(call)?;
+        if !same || common.is_some_and(|common| common != frame) {
+            return plan_err!(
+                "the windows of OVER differ in one SELECT: make them the same, or nest the queries"
+            );
+        }
+        common = Some(frame);
     }
-    let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else {
-        return not_impl_err!("not supported yet: {} .. OVER", call.fun.name());
+    Ok(common.unwrap_or(OverFrame::Unbounded { peers: false }))
+}
+
+/// What a function reads of its row: how far LAG looks back is a number, and NULL is what it gives by itself.
+fn arguments(call: &WindowFunction) -> impl Iterator<Item = &Expr> {
+    let is_lag = call.fun.name() == "LAG";
+    let is_read = move |(place, expr): &(usize, &Expr)| match (is_lag, place) {
+        (true, 1) => false,
+        (true, 2) => !matches!(expr, Expr::Literal(value, _) if value.is_null()),
+        _ => true,
     };
-    match function.inner().as_ref().downcast_ref::<TypedAggregate>() {
-        Some(typed) => Ok(typed.function),
-        None => not_impl_err!("not supported yet: {} .. OVER", call.fun.name()),
+    call.params.args.iter().enumerate().filter(is_read).map(|(_, expr)| expr)
+}
+
+/// What is needed of OVER to make its functions into calls.
+struct OverCalls {
+    /// how many columns it is partitioned by, which are the first keys of the input; the next is what orders
+    partition: usize,
+    /// the time that orders
+    attribute: Option<TimeAttribute>,
+}
+
+impl OverCalls {
+    fn aggregates(
+        &self,
+        window: &Window,
+        calls: &[WindowFunction],
+        side: &Side,
+    ) -> Result<Vec<AggregateCall>> {
+        let mut places = side.keys[self.partition + 1..].iter().copied();
+        let first_output = window.schema.fields().len() - calls.len();
+        let mut aggregates = vec![];
+        for (number, call) in calls.iter().enumerate() {
+            let function = self.function(call, window.input.schema())?;
+            let mut given: Vec<usize> = places.by_ref().take(arguments(call).count()).collect();
+            if let (AggregateFunction::Rank | AggregateFunction::DenseRank, Some(_)) =
+                (function, self.attribute)
+            {
+                given.push(side.keys[self.partition]);
+            }
+            aggregates.push(AggregateCall {
+                function,
+                arguments: given,
+                distinct: call.params.distinct,
+                filter: None,
+                output: window.schema.field(first_output + number).clone(),
+            });
+        }
+        Ok(aggregates)
+    }
+
+    fn function(&self, call: &WindowFunction, input: &DFSchema) -> Result<AggregateFunction> {
+        let by_time = self.attribute.is_some();
+        if !by_time && call.params.distinct {
+            return plan_err!("DISTINCT needs an OVER that is ordered by a time attribute, ascending");
+        }
+        if let Some(rows) = lag_rows(call, input)? {
+            return match by_time {
+                true => Ok(AggregateFunction::Lag { rows }),
+                false => plan_err!("LAG needs an OVER that is ordered by a time attribute, ascending"),
+            };
+        }
+        match call.fun.name() {
+            _ if is_row_number(call) => return Ok(AggregateFunction::Count),
+            // Each row has a time of its own.
+            "RANK" | "DENSE_RANK" if self.attribute == Some(TimeAttribute::ProcTime) => {
+                return Ok(AggregateFunction::Count);
+            }
+            "RANK" => return Ok(AggregateFunction::Rank),
+            "DENSE_RANK" => return Ok(AggregateFunction::DenseRank),
+            _ => {}
+        }
+        let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else {
+            return not_impl_err!("not supported yet: {} .. OVER", call.fun.name());
+        };
+        match function.inner().as_ref().downcast_ref::<TypedAggregate>() {
+            Some(typed) => Ok(typed.function),
+            None => not_impl_err!("not supported yet: {} .. OVER", call.fun.name()),
+        }
     }
 }
 
 fn frame_of(call: &WindowFunction) -> Result<OverFrame> {
     if is_row_number(call) {
         return Ok(OverFrame::Unbounded { peers: false });
+    }
+    if ["RANK", "DENSE_RANK", "LAG"].contains(&call.fun.name()) {
+        return Ok(OverFrame::Unbounded { peers: true });
     }
     let WindowFrame { units, start_bound, end_bound, .. } = &call.params.window_frame;
     if *end_bound != WindowFrameBound::CurrentRow {
@@ -282,28 +406,5 @@ fn frame_text(frame: OverFrame) -> String {
         }
         OverFrame::Rows(rows) => format!("ROWS BETWEEN {rows} PRECEDING AND CURRENT ROW"),
         OverFrame::Range(ms) => format!("RANGE BETWEEN {ms} PRECEDING AND CURRENT ROW"),
-    }
-}
-
-fn over_state(spec: &OverSpec, partition: &str) -> StateNote {
-    let waits = if spec.rowtime.is_some() { "rows until the watermark reaches them" } else { "" };
-    let keeps = match spec.frame {
-        _ if spec.aggregates.is_empty() || spec.ends => String::new(),
-        OverFrame::Unbounded { .. } => "one row of accumulators per partition".to_string(),
-        OverFrame::Rows(rows) => format!("the last {rows} rows of each partition"),
-        OverFrame::Range(ms) => format!("the rows of the last {ms} ms of each partition"),
-    };
-    let separate = if keeps.is_empty() || waits.is_empty() { "" } else { ", and " };
-    let forgets = spec.ends
-        || spec.aggregates.is_empty()
-        || spec.partition.is_empty()
-        || matches!(spec.frame, OverFrame::Range(_));
-    let clause = (!forgets).then(|| format!("OVER (PARTITION BY {partition})"));
-    StateNote {
-        keeps: format!("{keeps}{separate}{waits}"),
-        bound: clause.as_ref().map_or("bounded by the frame and the watermark".into(), |clause| {
-            format!("never dropped: {clause} bounds no time")
-        }),
-        unbounded_clause: clause,
     }
 }

@@ -32,10 +32,14 @@ fn what_is_not_built_is_named_with_its_place() {
              last row to wait for",
             "line 1, column 26",
         ),
-        ("SELECT LAG(a) OVER (ORDER BY b) FROM t", "not supported yet: LAG .. OVER", "line 1, column 8"),
         (
-            "SELECT SUM(a) OVER (ORDER BY b) FROM t",
-            "OVER is ordered by a time attribute, ascending: declare WATERMARK FOR it in its table, or order by PROCTIME()",
+            "SELECT LEAD(a) OVER (ORDER BY b) FROM t",
+            "LEAD .. OVER over a stream: the row after one is not known yet: look back with LAG",
+            "line 1, column 8",
+        ),
+        (
+            "SELECT SUM(a) OVER (ORDER BY b DESC) FROM t",
+            "OVER is ordered by a column ascending: rows to come are not known",
             "line 1, column 30",
         ),
     ]);

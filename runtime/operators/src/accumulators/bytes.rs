@@ -202,7 +202,7 @@ impl ByteResults {
         self.valid.push(self.valid[last]);
     }
 
-    fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         (0..self.ends.len()).map(|index| self.get(index))
     }
 

@@ -6,9 +6,10 @@ use super::bytes_kernels::{
 };
 use super::fixed::{Fixed, Kernel};
 use super::json_object::{DUPLICATE_KEY, JsonObject};
+use super::lag::Lag;
 use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
 use super::numeric::{
-    AND, Avg, Bits, Count, FIRST, IntVariance, LAST, MAX, MIN, OR, One, SINGLE, Sum, Variance, XOR,
+    AND, Avg, Bits, Count, FIRST, IntVariance, LAST, MAX, MIN, OR, One, RankOf, SINGLE, Sum, Variance, XOR,
 };
 use super::{Accumulator, Native, call_text};
 use crate::OperatorError;
@@ -71,6 +72,12 @@ impl Builder<'_> {
             BitXor => self.bits::<XOR>(),
             JsonObjectAgg { .. } => self.json_object(),
             JsonArrayAgg { .. } => self.listed::<JSON_ARRAY>(),
+            Lag { .. } | Rank | DenseRank if self.retracts => {
+                self.refuse("cannot take rows back: it is for OVER without a frame")
+            }
+            Lag { rows } => self.lag(rows),
+            Rank => self.rank::<false>(),
+            DenseRank => self.rank::<true>(),
         }
     }
 
@@ -224,6 +231,7 @@ impl Builder<'_> {
         let ignores_nulls = !matches!(
             self.call.function,
             AggregateFunction::ArrayAgg
+                | AggregateFunction::Lag { .. }
                 | AggregateFunction::JsonArrayAgg { absent_on_null: false }
                 | AggregateFunction::JsonObjectAgg { absent_on_null: false }
         );
@@ -262,6 +270,18 @@ impl Builder<'_> {
             _ => ResultForm::Value(first),
         };
         self.bytes(Listed::<FORM>, self.encoded(), codecs, form, "")
+    }
+
+    fn rank<const DENSE: bool>(&self) -> Created {
+        let fields = [("rows", SqlType::BigInt), ("", SqlType::BigInt), ("last", SqlType::BigInt)];
+        self.fixed(RankOf::<DENSE>, &fields)
+    }
+
+    fn lag(&self, rows: u32) -> Created {
+        let codec = ValueCodec::new(self.argument()?)?;
+        let codecs = vec![codec.clone(); self.types.len()];
+        let fields = self.fields(&[("values", SqlType::BYTES), ("rows", SqlType::BigInt)]);
+        self.bytes(Lag { rows: rows as usize }, fields, codecs, ResultForm::Value(codec), "")
     }
 
     fn concatenated(&self) -> Created {

@@ -10,6 +10,7 @@ mod columns;
 mod create;
 mod fixed;
 mod json_object;
+mod lag;
 mod multiset;
 mod names;
 mod numeric;

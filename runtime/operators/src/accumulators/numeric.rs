@@ -333,6 +333,36 @@ pub(crate) const FIRST: u8 = 2;
 pub(crate) const LAST: u8 = 3;
 pub(crate) const SINGLE: u8 = 4;
 
+/// RANK, and DENSE_RANK, of rows that come in their order. Words: number of rows, rank, what the last one was ordered by.
+#[derive(Clone, Copy)]
+pub(crate) struct RankOf<const DENSE: bool>;
+
+impl<const DENSE: bool> Kernel for RankOf<DENSE> {
+    type In = i64;
+    type Out = i64;
+    const WORDS: usize = 3;
+
+    #[inline(always)]
+    fn add(&self, words: &mut [u64], value: i64) {
+        words[0] += 1;
+        if words[0] == 1 || words[2] != value as u64 {
+            words[1] = if DENSE { words[1] + 1 } else { words[0] };
+            words[2] = value as u64;
+        }
+    }
+
+    /// Not called: rows of OVER without a frame are not counted out.
+    fn retract(&self, _words: &mut [u64], _value: i64) {}
+
+    #[inline(always)]
+    fn result(&self, words: &[u64]) -> Option<i64> {
+        Some(words[1] as i64)
+    }
+
+    /// Not called: only windows merge, and they have no ranks.
+    fn merge(&self, _words: &mut [u64], _other: &[u64]) {}
+}
+
 /// BIT_AND, BIT_OR, BIT_XOR, and BOOL_AND, BOOL_OR over 0 and 1. Words: value, whether there is one.
 #[derive(Clone, Copy)]
 pub(crate) struct Bits<const OP: u8>;

@@ -70,6 +70,13 @@ impl GroupRows {
         self.values[..values].iter_mut().for_each(Vec::clear);
     }
 
+    /// Makes one row zeros and empty byte strings.
+    pub(crate) fn clear(&mut self, row: usize) {
+        self.part_mut(row, 0, self.words_per_row).fill(0);
+        let first = row * self.values_per_row;
+        self.values[first..first + self.values_per_row].iter_mut().for_each(Vec::clear);
+    }
+
     /// All words, row after row.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words

@@ -7,11 +7,12 @@ mod emit;
 mod pairs;
 mod side;
 
+use crate::join_condition::JoinCondition;
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use emit::Emission;
-use pairs::{Condition, Groups, Pairs};
+use pairs::{Groups, Pairs};
 use side::{Side, SideSpec, rows_with_keys};
 use weir_types::{ChangelogBatch, JobSettings, JoinKind, JoinSpec, OperatorId, RowKind};
 
@@ -23,7 +24,7 @@ pub(crate) struct Join {
     name: String,
     kind: JoinKind,
     nulls_match: bool,
-    condition: Option<Condition>,
+    condition: Option<JoinCondition>,
     left: Side,
     right: Side,
     /// columns that are emitted, of either side
@@ -45,8 +46,11 @@ impl Join {
         let [left, right] = inputs else {
             return Err(OperatorError::internal(format!("a join of {} inputs", inputs.len())));
         };
-        let condition =
-            spec.condition.as_ref().map(|condition| Condition::new(condition, left, right)).transpose()?;
+        let condition = spec
+            .condition
+            .as_ref()
+            .map(|condition| JoinCondition::new(condition, left, right))
+            .transpose()?;
         let side = |name, input: &SchemaRef, keys: &[usize], (retracts, unique, counts_matches)| {
             let (schema, keys) = (input.clone(), keys.to_vec());
             Side::new(SideSpec { name, schema, keys, retracts, unique, counts_matches })

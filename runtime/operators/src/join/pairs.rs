@@ -2,44 +2,10 @@
 
 use super::side::{NO_KEY, Side};
 use crate::OperatorError;
-use crate::calc::{batch_of, move_columns};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use crate::join_condition::{CANDIDATES, JoinCondition};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
-use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::utils::collect_columns;
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use weir_state::KeyedStateBackend;
-
-/// What beside the keys must hold.
-pub(super) struct Condition {
-    /// over the columns in `used`
-    expression: Arc<dyn PhysicalExpr>,
-    /// columns of left and right, one behind the other, ascending
-    used: Vec<usize>,
-    schema: SchemaRef,
-    left_columns: usize,
-}
-
-impl Condition {
-    pub(super) fn new(
-        expression: &Arc<dyn PhysicalExpr>,
-        left: &Schema,
-        right: &Schema,
-    ) -> Result<Self, OperatorError> {
-        let used: BTreeSet<usize> = collect_columns(expression).iter().map(|column| column.index()).collect();
-        let used: Vec<usize> = used.into_iter().collect();
-        let left_columns = left.fields().len();
-        let field = |column: &usize| match column.checked_sub(left_columns) {
-            Some(column) => right.fields()[column].clone(),
-            None => left.fields()[*column].clone(),
-        };
-        let schema = Arc::new(Schema::new(used.iter().map(field).collect::<Vec<_>>()));
-        let expression = move_columns(expression.clone(), &used)?;
-        Ok(Condition { expression, used, schema, left_columns })
-    }
-}
 
 /// Rows of a batch beside rows of the other side that they match: those of one row of the batch follow one another, in
 /// the order of the batch.
@@ -50,9 +16,6 @@ pub(super) struct Pairs {
     /// slots of the other side's rows
     pub(super) others: Vec<u32>,
 }
-
-/// Pairs that are looked at together, about.
-pub(super) const CANDIDATES: usize = 1 << 16;
 
 /// The rows under the keys that a batch meets.
 pub(super) struct Groups {
@@ -117,7 +80,7 @@ impl Groups {
     pub(super) fn pairs(
         &self,
         (start, end): (usize, usize),
-        condition: Option<&Condition>,
+        condition: Option<&JoinCondition>,
         batch: &RecordBatch,
         (is_left, keys): (bool, &[ArrayRef]),
         other: &Side,
@@ -126,33 +89,18 @@ impl Groups {
         let mut pairs = self.candidates(start, end);
         let Some(condition) = condition.filter(|_| !pairs.rows.is_empty()) else { return Ok(pairs) };
         let rows = UInt32Array::from(pairs.rows.clone());
-        let side = |column: usize| match column.checked_sub(condition.left_columns) {
-            None => (true, column),
-            Some(column) => (false, column),
-        };
-        let others: Vec<usize> = condition
-            .used
-            .iter()
-            .map(|column| side(*column))
-            .filter(|(left, _)| *left != is_left)
-            .map(|(_, c)| c)
-            .collect();
+        let others: Vec<usize> =
+            condition.columns().filter(|(left, _)| *left != is_left).map(|(_, column)| column).collect();
         let mut others = other.gather(&pairs.others, &others, (keys, &rows), keyed)?.into_iter();
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(condition.used.len());
-        for (left, column) in condition.used.iter().map(|column| side(*column)) {
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for (left, column) in condition.columns() {
             if left == is_left {
                 columns.push(take(batch.column(column), &rows, None)?);
             } else {
                 columns.extend(others.next());
             }
         }
-        let together = batch_of(condition.schema.clone(), columns, rows.len())?;
-        let answers = condition.expression.evaluate(&together)?.into_array(rows.len())?;
-        let answers = answers
-            .as_boolean_opt()
-            .ok_or_else(|| OperatorError::internal("the condition of a join is not BOOLEAN"))?;
-        let holds: Vec<bool> =
-            (0..answers.len()).map(|pair| answers.is_valid(pair) && answers.value(pair)).collect();
+        let holds = condition.holds(columns, rows.len())?;
         let mut holding = holds.iter();
         pairs.rows.retain(|_| holding.next().is_some_and(|holds| *holds));
         let mut holding = holds.iter();

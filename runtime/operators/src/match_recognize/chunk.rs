@@ -3,8 +3,8 @@
 use super::matches::Matcher;
 use super::store::{BEGINS, COMPLETE, FIRST, NUMBER, RUNS, Store, TIME, VOID};
 use crate::OperatorError;
-use crate::calc::batch_of;
-use arrow::array::{ArrayRef, RecordBatch};
+use crate::partitions::kept_rows;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{OwnedRow, RowConverter};
 use std::ops::Range;
@@ -244,16 +244,6 @@ fn columns(
 ) -> Result<RecordBatch, OperatorError> {
     let keys = keyed.keys(store.partitions, VOID, owners);
     let keys = keyed.encoder(store.partitions).decode(&keys).map_err(weir_state::StateError::from)?;
-    let rows = keyed.rows(store.rows, VOID);
-    let column = |column: usize| -> Result<ArrayRef, OperatorError> {
-        match store.field_of(column) {
-            Some(field) => Ok(rows.gather(FIRST + field, slots)?),
-            None => {
-                let key = store.partition.iter().position(|key| *key == column);
-                Ok(keys[key.unwrap_or(0)].clone())
-            }
-        }
-    };
-    let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
-    batch_of(schema.clone(), columns, slots.len())
+    let state = keyed.rows(store.rows, VOID);
+    kept_rows(schema, (&store.kept, FIRST), (&store.partition, &keys), &state, slots)
 }

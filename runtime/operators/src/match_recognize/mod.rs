@@ -15,14 +15,14 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::event_time::rowtime_millis;
 use crate::grouping::Grouping;
+use crate::partitions::{in_time, order_converter, resolve_keys};
 use crate::progress::{load_progress, save_progress};
 use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{take, take_record_batch};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
+use arrow::row::RowConverter;
 use chunk::{Chunk, Left, Order};
 use conditions::{Condition, Conditions, conditions};
 use matches::{Found, Matcher, Matches};
@@ -30,7 +30,7 @@ use measures::Measures;
 use std::sync::Arc;
 use store::{FIRST, NUMBER, Store, TIME, VOID};
 use weir_state::{NO_SLOT, Slots};
-use weir_types::{ChangelogBatch, MatchSpec, OperatorId, OperatorMetrics, Watermark};
+use weir_types::{ChangelogBatch, MatchSpec, OperatorId, Watermark};
 
 /// By event time rows wait until the watermark has reached them, and are looked at in their order then; a late row is
 /// dropped. By processing time they are looked at as they come. The input only inserts, and so does the output.
@@ -56,14 +56,9 @@ impl MatchRecognize {
         input: SchemaRef,
         schema: SchemaRef,
     ) -> Result<Self, OperatorError> {
-        let field = |key: &weir_types::SortKey| {
-            let options =
-                arrow::compute::SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-            SortField::new_with_options(input.field(key.column).data_type().clone(), options)
-        };
         let order = match spec.order.is_empty() {
             true => None,
-            false => Some(RowConverter::new(spec.order.iter().map(field).collect())?),
+            false => Some(order_converter(&spec.order, &input)?),
         };
         let results: Vec<_> = schema.fields().iter().skip(spec.partition.len()).cloned().collect();
         Ok(MatchRecognize {
@@ -94,16 +89,7 @@ impl MatchRecognize {
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
         let keyed = &mut context.keyed;
-        let count = if store.partition.is_empty() { 1 } else { rows.num_rows() };
-        let columns: Vec<ArrayRef> =
-            store.partition.iter().map(|column| rows.column(*column).clone()).collect();
-        let keys =
-            keyed.encoder(store.partitions).encode(&columns, count).map_err(weir_state::StateError::from)?;
-        keyed.resolve(store.partitions, VOID, &keys, &mut self.found);
-        if store.partition.is_empty() {
-            let slot = self.found.slots[0];
-            self.found.slots.resize(rows.num_rows(), slot);
-        }
+        resolve_keys(keyed, store.partitions, &store.partition, rows, &mut self.found)?;
         let mut slots = Vec::new();
         keyed.append_under(store.rows, VOID, &self.found.slots, &mut slots);
         let mut kept = keyed.rows(store.rows, VOID);
@@ -125,20 +111,8 @@ impl MatchRecognize {
         rowtime: usize,
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
-        let times = rowtime_millis(batch.rows().column(rowtime), self.input.field(rowtime).name())?;
-        let in_time: Vec<u32> =
-            (0..batch.num_rows() as u32).filter(|row| times.value(*row as usize) > self.progress).collect();
-        OperatorMetrics::add(&context.metrics.late_rows, batch.num_rows() - in_time.len());
-        if in_time.is_empty() {
-            return Ok(());
-        }
-        let (rows, times) = match in_time.len() == batch.num_rows() {
-            true => (batch.rows().clone(), times.values().to_vec()),
-            false => {
-                let picked = in_time.iter().map(|row| times.value(*row as usize)).collect();
-                (take_record_batch(batch.rows(), &UInt32Array::from(in_time))?, picked)
-            }
-        };
+        let in_time = in_time(batch.rows(), rowtime, self.progress, &context.metrics)?;
+        let Some((rows, times)) = in_time else { return Ok(()) };
         let store = self.store()?;
         self.keep(&rows, &times, &store, context)?;
         let keys = context.keyed.keys(store.partitions, VOID, &self.found.slots);

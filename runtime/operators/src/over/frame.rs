@@ -20,6 +20,8 @@ pub(super) struct Sequence {
     pub(super) groups: Vec<u32>,
     /// for each row that is due, in the order in which they were given: after which step its result stands
     pub(super) results: Vec<u32>,
+    /// the same for functions that have no frame: with which step the row itself comes
+    pub(super) own: Vec<u32>,
 }
 
 impl Sequence {
@@ -34,25 +36,28 @@ impl Sequence {
     }
 
     /// Appends the rows of one group: those that were in its frame before, then those that are due, both in order of time.
-    /// Returns how many of them, from the front, are in the frame of no row to come.
+    /// Rows to come are later than `until`. Returns how many of the rows, from the front, are in the frame of none of them.
     pub(super) fn push(
         &mut self,
         frame: OverFrame,
         kept: &[FrameRow],
         due: &[FrameRow],
         group: u32,
+        until: i64,
     ) -> usize {
         match frame {
             OverFrame::Unbounded { peers } => self.unbounded(peers, due, group),
             OverFrame::Rows(before) => self.rows_before(before, kept, due, group),
-            OverFrame::Range(before_ms) => self.range_before(before_ms, kept, due, group),
+            OverFrame::Range(before_ms) => self.range_before(before_ms, kept, due, group, until),
         }
     }
 
     fn unbounded(&mut self, peers: bool, due: &[FrameRow], group: u32) -> usize {
         for same_time in due.chunk_by(|a, b| peers && a.time == b.time) {
+            let first = self.rows.len() as u32;
             same_time.iter().for_each(|row| self.step(*row, false, group));
             let result = self.last();
+            self.own.extend(first..=result);
             self.results.extend(same_time.iter().map(|_| result));
         }
         due.len()
@@ -74,21 +79,29 @@ impl Sequence {
         all.len().saturating_sub(limit).max(first)
     }
 
-    fn range_before(&mut self, before_ms: i64, kept: &[FrameRow], due: &[FrameRow], group: u32) -> usize {
-        let all: Vec<FrameRow> = kept.iter().chain(due).copied().collect();
-        kept.iter().for_each(|row| self.step(*row, false, group));
-        let mut first = 0;
+    /// The rows that were in the frame before are counted in already, and those that stay remain so.
+    fn range_before(
+        &mut self,
+        before_ms: i64,
+        kept: &[FrameRow],
+        due: &[FrameRow],
+        group: u32,
+        until: i64,
+    ) -> usize {
+        let mut leaving = kept.iter().chain(due).peekable();
         for same_time in due.chunk_by(|a, b| a.time == b.time) {
             let from = same_time[0].time.saturating_sub(before_ms);
-            while first < all.len() && all[first].time < from {
-                self.step(all[first], true, group);
-                first += 1;
+            while let Some(row) = leaving.next_if(|row| row.time < from) {
+                self.step(*row, true, group);
             }
             same_time.iter().for_each(|row| self.step(*row, false, group));
             let result = self.last();
             self.results.extend(same_time.iter().map(|_| result));
         }
-        first
+        while let Some(row) = leaving.next_if(|row| row.time.saturating_add(before_ms) <= until) {
+            self.step(*row, true, group);
+        }
+        kept.len() + due.len() - leaving.count()
     }
 }
 
@@ -102,7 +115,8 @@ mod tests {
 
     fn steps(frame: OverFrame, kept: &[i64], due: &[i64]) -> (Vec<String>, Vec<u32>, usize) {
         let mut sequence = Sequence::default();
-        let stays = sequence.push(frame, &rows(kept, 0), &rows(due, kept.len() as u32), 0);
+        let until = due.last().copied().unwrap_or(i64::MAX - 1);
+        let stays = sequence.push(frame, &rows(kept, 0), &rows(due, kept.len() as u32), 0, until);
         let step = |(row, retracts): (&u32, &bool)| format!("{}{row}", if *retracts { '-' } else { '+' });
         (sequence.rows.iter().zip(&sequence.retracts).map(step).collect(), sequence.results, stays)
     }
@@ -114,9 +128,9 @@ mod tests {
         let (some, results, stays) = steps(OverFrame::Rows(1), &[1], &[2, 3]);
         assert_eq!((some.join(" "), results, stays), ("+0 +1 -0 +2".into(), vec![1, 3], 2));
         let (some, results, stays) = steps(OverFrame::Range(10), &[1], &[11, 12, 12, 30]);
-        assert_eq!(
-            (some.join(" "), results, stays),
-            ("+0 +1 -0 +2 +3 -1 -2 -3 +4".into(), vec![1, 4, 4, 8], 4)
-        );
+        assert_eq!((some.join(" "), results, stays), ("+1 -0 +2 +3 -1 -2 -3 +4".into(), vec![0, 3, 3, 7], 4));
+        // Once time has passed them no row is left.
+        let (none, results, stays) = steps(OverFrame::Range(10), &[1, 2], &[]);
+        assert_eq!((none.join(" "), results, stays), ("-0 -1".into(), vec![], 2));
     }
 }

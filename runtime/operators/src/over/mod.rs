@@ -1,27 +1,30 @@
 //! OVER: each row with aggregates of the rows before it; also ORDER BY time, which has no aggregates.
 //!
-//! Read first: [`Over`], `frame` (which rows a row is aggregated with).
+//! Read first: [`Over`], `frame` (which rows a row is aggregated with), `operate` (when), `any_order` (OVER that is not
+//! ordered by time).
 
+mod any_order;
+mod distinct;
 mod frame;
+mod operate;
+
+pub(crate) use any_order::OverAnyOrder;
 
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions};
 use crate::calc::batch_of;
-use crate::distinct::{state_fields, time_field};
-use crate::event_time::rowtime_millis;
+use crate::distinct::DistinctMaps;
 use crate::grouping::Grouping;
-use crate::progress::{load_progress, save_progress};
-use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
+use crate::partitions::{kept_rows, order_converter, resolve_keys};
+use crate::{OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{interleave, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::RowConverter;
+use distinct::fresh_in_frames;
 use frame::{FrameRow, Sequence};
-use weir_state::{
-    KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId, TimeDomain,
-};
+use weir_state::{KeyedStateBackend, Namespace, PinBuffer, Slots, StateId};
 use weir_types::{
-    ChangelogBatch, JobSettings, OperatorId, OperatorMetrics, OverFrame, OverSpec, SqlField, SqlType,
-    Watermark,
+    AggregateFunction, ChangelogBatch, JobSettings, OperatorId, OverFrame, OverSpec, Watermark,
 };
 
 const VOID: Namespace = Namespace::Void;
@@ -32,7 +35,8 @@ const DONE: usize = 1;
 const FIRST: usize = 2;
 
 /// By event time rows wait until the watermark has reached them, and take part in their order then; a late row is
-/// dropped. By processing time they take part as they come. The input only inserts, and so does the output.
+/// dropped. By processing time they take part as they come; with a RANGE they wait until the clock has left their
+/// millisecond, whose rows they are aggregated with. The input only inserts, and so does the output.
 pub(crate) struct Over {
     name: String,
     spec: OverSpec,
@@ -44,7 +48,9 @@ pub(crate) struct Over {
     order: Option<RowConverter>,
     ttl_ms: Option<u64>,
     states: Option<States>,
-    /// the watermark
+    /// of DISTINCT, where accumulators are kept
+    distincts: Option<DistinctMaps>,
+    /// the watermark, or the last millisecond that the clock has left
     progress: i64,
     scratch: Scratch,
 }
@@ -53,7 +59,7 @@ pub(crate) struct Over {
 struct States {
     partitions: StateId,
     rows: StateId,
-    /// by event time: when a partition has rows that are due
+    /// where rows wait: when a partition has some that are due, or that no frame holds any more
     timers: Option<StateId>,
 }
 
@@ -73,6 +79,15 @@ struct Due {
     groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)>,
     /// the slot of each of `rows`, if it is in the state
     slots: Vec<u32>,
+    /// group, time and number of the timers that said so, ascending: rows of one time come in their order
+    timers: Vec<(u32, i64, u32)>,
+}
+
+/// After which step the result of each row stands that is emitted.
+struct Steps {
+    results: Vec<u32>,
+    /// for functions without a frame
+    own: Vec<u32>,
 }
 
 impl Over {
@@ -83,20 +98,12 @@ impl Over {
         schema: SchemaRef,
         settings: &JobSettings,
     ) -> Result<Self, OperatorError> {
-        if spec.aggregates.iter().any(|call| call.distinct) {
-            return Err(OperatorError::unsupported("DISTINCT in OVER is not supported"));
-        }
         let bounded = !matches!(spec.frame, OverFrame::Unbounded { .. });
         let set = AccumulatorSet::new(&spec.aggregates, &input, bounded, Vec::new())?;
         let kept = (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
-        let field = |key: &weir_types::SortKey| {
-            let options =
-                arrow::compute::SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-            SortField::new_with_options(input.field(key.column).data_type().clone(), options)
-        };
         let order = match spec.order.is_empty() {
             true => None,
-            false => Some(RowConverter::new(spec.order.iter().map(field).collect())?),
+            false => Some(order_converter(&spec.order, &input)?),
         };
         let rows = set.new_rows();
         Ok(Over {
@@ -109,6 +116,7 @@ impl Over {
             order,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
             states: None,
+            distincts: None,
             progress: Watermark::NONE.0,
             scratch: Scratch { found: Slots::default(), rows, pins: PinBuffer::default() },
         })
@@ -122,19 +130,15 @@ impl Over {
         !matches!(self.spec.frame, OverFrame::Unbounded { .. })
     }
 
+    /// False for frames of so many rows: these are counted anew each time.
+    fn keeps_accumulators(&self) -> bool {
+        !matches!(self.spec.frame, OverFrame::Rows(_))
+    }
+
     /// The partition of each row of `batch`.
     fn resolve(&mut self, batch: &RecordBatch, keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
         let partitions = self.states()?.partitions;
-        let count = if self.spec.partition.is_empty() { 1 } else { batch.num_rows() };
-        let columns: Vec<ArrayRef> =
-            self.spec.partition.iter().map(|column| batch.column(*column).clone()).collect();
-        let keys = keyed.encoder(partitions).encode(&columns, count)?;
-        keyed.resolve(partitions, VOID, &keys, &mut self.scratch.found);
-        if self.spec.partition.is_empty() {
-            let slot = self.scratch.found.slots[0];
-            self.scratch.found.slots.resize(batch.num_rows(), slot);
-        }
-        Ok(())
+        resolve_keys(keyed, partitions, &self.spec.partition, batch, &mut self.scratch.found)
     }
 
     /// Keeps rows of `batch` under the partitions that were found for them.
@@ -160,34 +164,23 @@ impl Over {
         Ok(())
     }
 
-    /// Rows of event time wait; late ones are dropped.
+    /// True where rows wait for the clock: what comes within their millisecond is in their frames.
+    fn waits_for_clock(&self) -> bool {
+        self.spec.rowtime.is_none() && matches!(self.spec.frame, OverFrame::Range(_))
+    }
+
     fn wait(
         &mut self,
-        batch: &ChangelogBatch,
-        rowtime: usize,
-        context: &mut OperatorContext,
+        rows: &RecordBatch,
+        times: &[i64],
+        keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
-        let name = self.input.field(rowtime).name();
-        let times = rowtime_millis(batch.rows().column(rowtime), name)?;
-        let in_time: Vec<u32> =
-            (0..batch.num_rows() as u32).filter(|row| times.value(*row as usize) > self.progress).collect();
-        OperatorMetrics::add(&context.metrics.late_rows, batch.num_rows() - in_time.len());
-        if in_time.is_empty() {
-            return Ok(());
-        }
-        let (rows, times) = match in_time.len() == batch.num_rows() {
-            true => (batch.rows().clone(), times.values().to_vec()),
-            false => {
-                let picked = in_time.iter().map(|row| times.value(*row as usize)).collect();
-                (take_record_batch(batch.rows(), &UInt32Array::from(in_time))?, picked)
-            }
-        };
-        self.resolve(&rows, &mut context.keyed)?;
-        self.keep(&rows, &times, false, &mut context.keyed)?;
+        self.resolve(rows, keyed)?;
+        self.keep(rows, times, false, keyed)?;
         let States { partitions, timers, .. } = self.states()?;
         let Some(timers) = timers else { return Ok(()) };
-        let keys = context.keyed.keys(partitions, VOID, &self.scratch.found.slots);
-        context.keyed.add_timers(timers, &keys, &times, VOID);
+        let keys = keyed.keys(partitions, VOID, &self.scratch.found.slots);
+        keyed.add_timers(timers, &keys, times, VOID);
         Ok(())
     }
 
@@ -208,7 +201,7 @@ impl Over {
             groups[*group as usize].1.push(FrameRow { place: first + row as u32, time: now });
         }
         let rows = arrow::compute::concat_batches(&self.input, [&before, batch])?;
-        Ok(Due { partitions: grouping.slots, rows, groups, slots })
+        Ok(Due { partitions: grouping.slots, rows, groups, slots, timers: Vec::new() })
     }
 
     /// The rows of `partitions` that `wanted` picks by their time and whether they were emitted, sorted into `groups`.
@@ -249,29 +242,25 @@ impl Over {
         }
         let keys = keyed.keys(states.partitions, VOID, &owners);
         let keys = keyed.encoder(states.partitions).decode(&keys)?;
-        let rows = keyed.rows(states.rows, VOID);
-        let column = |column: usize| -> Result<ArrayRef, OperatorError> {
-            match self.kept.iter().position(|kept| *kept == column) {
-                Some(field) => Ok(rows.gather(FIRST + field, &slots)?),
-                None => {
-                    let key = self.spec.partition.iter().position(|key| *key == column);
-                    Ok(keys[key.unwrap_or(0)].clone())
-                }
-            }
-        };
-        let columns = (0..self.input.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
-        Ok((batch_of(self.input.clone(), columns, slots.len())?, slots))
+        let state = keyed.rows(states.rows, VOID);
+        let rows =
+            kept_rows(&self.input, (&self.kept, FIRST), (&self.spec.partition, &keys), &state, &slots)?;
+        Ok((rows, slots))
     }
 
     /// The rows that timers name, in order of time, then of the other keys of ORDER BY, then of arrival.
     fn due(
         &mut self,
         until: i64,
-        partitions: Vec<u32>,
+        (partitions, timers): (Vec<u32>, Vec<(u32, i64, u32)>),
         keyed: &mut KeyedStateBackend,
     ) -> Result<Due, OperatorError> {
         let mut groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)> = vec![Default::default(); partitions.len()];
-        let wanted = |time: i64, was_emitted: bool| was_emitted || time <= until;
+        // Of a RANGE those that stay are counted in and not needed.
+        let wanted = |time: i64, was_emitted: bool| match self.spec.frame {
+            OverFrame::Range(before_ms) if was_emitted => time.saturating_add(before_ms) <= until,
+            _ => was_emitted || time <= until,
+        };
         let (rows, slots) = self.load(&partitions, wanted, &mut groups, keyed)?;
         let keys = match &self.order {
             Some(order) => {
@@ -288,36 +277,52 @@ impl Over {
                 a.time.cmp(&b.time).then_with(|| key(a).cmp(&key(b)))
             });
         }
-        Ok(Due { partitions, rows, groups, slots })
+        Ok(Due { partitions, rows, groups, slots, timers })
     }
 
-    /// Emits rows that are due, in order of time.
+    /// Emits rows that are due, in order of time; rows to come are later than `until`.
     fn fire(
         &mut self,
         due: &Due,
+        until: i64,
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let mut sequence = Sequence::default();
-        let mut order: Vec<(i64, u32)> = Vec::new();
+        // time, what decides between rows of one time, place
+        let mut order: Vec<(i64, u32, u32)> = Vec::new();
+        let mut timers = due.timers.iter().peekable();
         let mut gone: Vec<u32> = Vec::new();
         let mut emitted: Vec<u32> = Vec::new();
+        let mut lasts: (Vec<u32>, Vec<i64>) = Default::default();
         for (group, (before, rows)) in due.groups.iter().enumerate() {
-            let stays = sequence.push(self.spec.frame, before, rows, group as u32);
+            let stays = sequence.push(self.spec.frame, before, rows, group as u32, until);
             let in_state = |row: &&FrameRow| (row.place as usize) < due.slots.len();
             let slot = |row: &FrameRow| due.slots[row.place as usize];
             gone.extend(before.iter().chain(rows).take(stays).filter(in_state).map(slot));
             emitted.extend(before.iter().chain(rows).skip(stays).filter(in_state).map(slot));
-            order.extend(rows.iter().map(|row| (row.time, row.place)));
+            for row in rows {
+                let at = (group as u32, row.time);
+                while timers.next_if(|(group, time, _)| (*group, *time) < at).is_some() {}
+                let timer = timers.peek().filter(|(group, time, _)| (*group, *time) == at);
+                order.push((row.time, timer.map_or(row.place, |(_, _, number)| *number), row.place));
+            }
+            if let Some(last) = rows.last().filter(|_| stays < before.len() + rows.len()) {
+                lasts.0.push(due.partitions[group]);
+                lasts.1.push(last.time);
+            }
         }
+        self.forget_later(&lasts, &mut context.keyed)?;
         let columns = self.results(due, &sequence, &mut context.keyed)?;
         // Rows of all partitions in order of time, as they would come out one after the other.
         let mut places: Vec<usize> = (0..order.len()).collect();
-        let by_arrival = self.spec.rowtime.is_none();
-        places.sort_by_key(|place| (order[*place].0, if by_arrival { order[*place].1 } else { 0 }));
-        let rows = UInt32Array::from_iter_values(places.iter().map(|place| order[*place].1));
-        let results = UInt32Array::from_iter_values(places.iter().map(|place| sequence.results[*place]));
-        self.emit(due, &columns, &rows, &results, context.batch_rows, output)?;
+        places.sort_by_key(|place| (order[*place].0, order[*place].1));
+        let rows = UInt32Array::from_iter_values(places.iter().map(|place| order[*place].2));
+        let of = |steps: &[u32]| -> Vec<u32> {
+            places.iter().filter_map(|place| steps.get(*place).copied()).collect()
+        };
+        let steps = Steps { results: of(&sequence.results), own: of(&sequence.own) };
+        self.emit(due, &columns, &rows, &steps, context.batch_rows, output)?;
         self.tidy(due, &gone, &emitted, &mut context.keyed)
     }
 
@@ -328,31 +333,42 @@ impl Over {
         sequence: &Sequence,
         keyed: &mut KeyedStateBackend,
     ) -> Result<Vec<ArrayRef>, OperatorError> {
-        if self.set.members().is_empty() {
+        if self.set.members().is_empty() || sequence.rows.is_empty() {
             return Ok(Vec::new());
         }
         let states = self.states()?;
-        let bounded = self.is_bounded();
+        let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators());
         let Scratch { rows, pins, .. } = &mut self.scratch;
-        match bounded {
-            // What is in frames is counted anew.
-            true => rows.reset(due.partitions.len()),
-            false => self.set.load(&keyed.rows(states.partitions, VOID), &due.partitions, pins, rows),
+        match kept {
+            // What is in frames of some rows is counted anew.
+            false => rows.reset(due.partitions.len()),
+            true => self.set.load(&keyed.rows(states.partitions, VOID), &due.partitions, pins, rows),
         }
         let steps = UInt32Array::from(sequence.rows.clone());
         let stepped = take_record_batch(&due.rows, &steps)?;
         let resets = vec![false; sequence.rows.len()];
         let retractions = bounded.then_some(Retractions { retracts: &sequence.retracts, resets: &resets });
+        let fresh = match &mut self.distincts {
+            Some(maps) => {
+                let parents: Vec<u32> =
+                    sequence.groups.iter().map(|group| due.partitions[*group as usize]).collect();
+                maps.note(keyed, VOID, &parents, &stepped, None, retractions)?
+            }
+            None => fresh_in_frames(self.set.distincts(), sequence, &stepped)?,
+        };
         let mut changed = vec![false; sequence.rows.len()];
         let mut columns = Vec::with_capacity(self.set.members().len());
         for member in self.set.members() {
-            let selected = AccumulatorSet::selection(member, &stepped)?;
+            let selected = match member.distinct {
+                Some((map, bit)) => Some(fresh[map][bit].clone()),
+                None => AccumulatorSet::selection(member, &stepped)?,
+            };
             let changes = Changes { groups: &sequence.groups, selected, retractions };
             let arguments = AccumulatorSet::arguments(member, &stepped);
             let Member { accumulator, place, .. } = member;
             columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
         }
-        if !bounded {
+        if kept {
             self.set.store(rows, &due.partitions, pins, &mut keyed.rows(states.partitions, VOID));
         }
         Ok(columns)
@@ -363,7 +379,7 @@ impl Over {
         due: &Due,
         results: &[ArrayRef],
         rows: &UInt32Array,
-        steps: &UInt32Array,
+        steps: &Steps,
         batch_rows: usize,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
@@ -372,15 +388,32 @@ impl Over {
             let part = rows.slice(start, len);
             let given = self.spec.columns.iter().map(|column| take(due.rows.column(*column), &part, None));
             let mut columns = given.collect::<Result<Vec<_>, _>>()?;
-            for result in results {
-                let after: Vec<(usize, usize)> = steps.values()[start..start + len]
-                    .iter()
-                    .map(|step| (0, 2 * *step as usize + 1))
-                    .collect();
+            for (result, call) in results.iter().zip(&self.spec.aggregates) {
+                let steps = match call.function {
+                    AggregateFunction::Lag { .. } => &steps.own,
+                    _ => &steps.results,
+                };
+                let after: Vec<(usize, usize)> =
+                    steps[start..start + len].iter().map(|step| (0, 2 * *step as usize + 1)).collect();
                 columns.push(interleave(&[result.as_ref()], &after)?);
             }
             output.batch(ChangelogBatch::insert_only(batch_of(self.schema.clone(), columns, len)?));
         }
+        Ok(())
+    }
+
+    /// Sees to it that rows go once they are in no frame any more, also where no row of their partition follows. `lasts`: the
+    /// slots of partitions, and the time of the last row of each.
+    fn forget_later(
+        &self,
+        lasts: &(Vec<u32>, Vec<i64>),
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<(), OperatorError> {
+        let States { partitions, timers, .. } = self.states()?;
+        let (Some(timers), OverFrame::Range(before_ms)) = (timers, self.spec.frame) else { return Ok(()) };
+        let ends: Vec<i64> = lasts.1.iter().map(|time| time.saturating_add(before_ms)).collect();
+        let keys = keyed.keys(partitions, VOID, &lasts.0);
+        keyed.add_timers(timers, &keys, &ends, VOID);
         Ok(())
     }
 
@@ -403,123 +436,5 @@ impl Over {
             keyed.delete(states.partitions, VOID, &idle);
         }
         Ok(())
-    }
-
-    /// Emits what the watermark has reached, a part at a time.
-    fn advance(
-        &mut self,
-        context: &mut OperatorContext,
-        output: &mut Output,
-    ) -> Result<Progress, OperatorError> {
-        let States { partitions, timers, .. } = self.states()?;
-        let Some(timers) = timers else { return Ok(Progress::Done) };
-        let Some(due) = context.keyed.pop_timers(timers, self.progress, context.batch_rows.max(1)) else {
-            return Ok(Progress::Done);
-        };
-        let until = due.times_ms.iter().copied().max().unwrap_or(self.progress);
-        let mut slots = Vec::new();
-        context.keyed.lookup(partitions, VOID, &due.keys, &mut slots);
-        slots.retain(|slot| *slot != weir_state::NO_SLOT);
-        let mut grouping = Grouping::default();
-        grouping.group(&slots);
-        let due = self.due(until, grouping.slots, &mut context.keyed)?;
-        self.fire(&due, context, output)?;
-        Ok(Progress::More)
-    }
-}
-
-impl Operator for Over {
-    fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        let keys = state_fields(Vec::new(), &self.spec.partition, &self.input)?;
-        let accumulators = if self.is_bounded() { Vec::new() } else { self.set.fields().to_vec() };
-        let name = format!("{}/partitions", self.name);
-        let partitions = StateDescriptor::value(name, keys.clone(), NamespaceKind::Void, accumulators);
-        let partitions = context.keyed.register(partitions.with_ttl_ms(self.ttl_ms))?;
-        let leading =
-            vec![time_field(self.spec.rowtime.is_none()), SqlField::new("emitted", SqlType::Boolean, false)];
-        let columns = state_fields(leading, &self.kept, &self.input)?;
-        let rows = StateDescriptor::list(format!("{}/rows", self.name), columns);
-        let rows = context.keyed.register_under(partitions, rows)?;
-        let timers = match self.spec.rowtime {
-            Some(_) => {
-                let name = format!("{}/timers", self.name);
-                Some(context.keyed.register_timers(name, keys, TimeDomain::EventTime)?)
-            }
-            None => None,
-        };
-        self.states = Some(States { partitions, rows, timers });
-        self.progress = load_progress(&self.name, context);
-        Ok(())
-    }
-
-    fn on_batch(
-        &mut self,
-        _input: usize,
-        batch: ChangelogBatch,
-        context: &mut OperatorContext,
-        output: &mut Output,
-    ) -> Result<(), OperatorError> {
-        if let Some(rowtime) = self.spec.rowtime {
-            return self.wait(&batch, rowtime, context);
-        }
-        let now = context.clock.now_ms();
-        let due = self.at_once(batch.rows(), now, &mut context.keyed)?;
-        self.fire(&due, context, output)?;
-        if self.is_bounded() {
-            self.keep_frames(batch.rows(), &due, now, &mut context.keyed)?;
-        }
-        Ok(())
-    }
-
-    fn on_watermark(
-        &mut self,
-        watermark: Watermark,
-        context: &mut OperatorContext,
-        output: &mut Output,
-    ) -> Result<Progress, OperatorError> {
-        // A watermark that does not rise comes after a restart: what was due then may still be owed.
-        self.progress = self.progress.max(watermark.0);
-        self.advance(context, output)
-    }
-
-    fn resume(
-        &mut self,
-        context: &mut OperatorContext,
-        output: &mut Output,
-    ) -> Result<Progress, OperatorError> {
-        self.advance(context, output)
-    }
-
-    fn snapshot(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        save_progress(&self.name, self.progress, context);
-        Ok(())
-    }
-}
-
-impl Over {
-    /// Keeps those rows of a batch that are in the frames of rows to come: the last ones of each partition.
-    fn keep_frames(
-        &mut self,
-        batch: &RecordBatch,
-        due: &Due,
-        now: i64,
-        keyed: &mut KeyedStateBackend,
-    ) -> Result<(), OperatorError> {
-        let OverFrame::Rows(before) = self.spec.frame else { return Ok(()) };
-        let before = usize::try_from(before).unwrap_or(usize::MAX);
-        let first = due.slots.len() as u32;
-        let mut rows: Vec<u32> = Vec::new();
-        for (_, of_partition) in &due.groups {
-            let start = of_partition.len().saturating_sub(before);
-            rows.extend(of_partition[start..].iter().map(|row| row.place - first));
-        }
-        rows.sort_unstable();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let rows = take_record_batch(batch, &UInt32Array::from(rows))?;
-        self.resolve(&rows, keyed)?;
-        let times = vec![now; rows.num_rows()];
-        self.keep(&rows, &times, true, keyed)
     }
 }

@@ -7,6 +7,7 @@ mod ordered;
 
 use crate::distinct::state_fields;
 use crate::grouping::Grouping;
+use crate::partitions::{order_converter, resolve_keys};
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::take;
@@ -64,12 +65,7 @@ impl Rank {
         let kept: Vec<usize> =
             (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
         let data_type = |column: usize| input.field(column).data_type().clone();
-        let sort = spec.order.iter().map(|key| {
-            let options =
-                arrow::compute::SortOptions { descending: key.descending, nulls_first: key.nulls_first };
-            SortField::new_with_options(data_type(key.column), options)
-        });
-        let sort = converter(&input, sort.collect())?;
+        let sort = order_converter(&spec.order, &input)?;
         let whole = if spec.input_retracts { kept.clone() } else { Vec::new() };
         let whole = whole.iter().map(|column| SortField::new(data_type(*column))).collect();
         let whole = converter(&input, whole)?;
@@ -99,11 +95,7 @@ impl Rank {
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
         let partitions = self.states()?.0;
-        let count = if self.spec.partition.is_empty() { 1 } else { batch.num_rows() };
-        let columns: Vec<ArrayRef> =
-            self.spec.partition.iter().map(|column| batch.rows().column(*column).clone()).collect();
-        let keys = keyed.encoder(partitions).encode(&columns, count)?;
-        keyed.resolve(partitions, VOID, &keys, &mut self.found);
+        resolve_keys(keyed, partitions, &self.spec.partition, batch.rows(), &mut self.found)?;
         match self.spec.partition.is_empty() {
             true => self.grouping.all_in_one(self.found.slots[0], batch.num_rows()),
             false => self.grouping.group(&self.found.slots),

@@ -5,6 +5,7 @@ mod join;
 mod mini_batch;
 mod models;
 mod over;
+mod over_any_order;
 mod rank;
 mod speed;
 mod stateless;

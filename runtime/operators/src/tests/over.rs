@@ -1,18 +1,18 @@
 //! OVER: exact output of small cases, and random rows against frames computed anew.
 
 use super::call;
-use crate::event_script::{Harness, batch, run_script, schema};
+use crate::event_script::{Harness, Saved, batch, owns, run_script, schema};
 use crate::{Operator, create_operator};
 use arrow::datatypes::{Schema, SchemaRef};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_types::AggregateFunction::*;
 use weir_types::{
-    ChangelogMode, Exchange, Input, JobSettings, NodeIndex, OperatorId, OperatorNode, OperatorSpec,
-    OverFrame, OverSpec, Parallelism, RowKind, SortKey, SqlType, Watermark,
+    ChangelogBatch, ChangelogMode, Exchange, Input, JobSettings, NodeIndex, OperatorId, OperatorNode,
+    OperatorSpec, OverFrame, OverSpec, Parallelism, RowKind, SortKey, SqlType, Watermark,
 };
 
 fn create(input: &SchemaRef, spec: OverSpec) -> Box<dyn Operator> {
@@ -48,6 +48,19 @@ fn spec(frame: OverFrame, rowtime: bool) -> OverSpec {
     }
 }
 
+/// The same with COUNT(DISTINCT v), and LAG(v) where no frame is bounded.
+fn more(frame: OverFrame) -> OverSpec {
+    let mut spec = spec(frame, true);
+    let mut distinct = call(Count, &[2], SqlType::BigInt);
+    distinct.distinct = true;
+    spec.aggregates.push(distinct);
+    if let OverFrame::Unbounded { .. } = frame {
+        spec.aggregates.push(call(Lag { rows: 2 }, &[2], SqlType::Int));
+        spec.aggregates.push(call(Rank, &[1], SqlType::BigInt));
+    }
+    spec
+}
+
 #[test]
 fn frames_of_event_time() {
     run_script("over_rows", |input| create(input, spec(OverFrame::Unbounded { peers: false }, true)));
@@ -60,6 +73,29 @@ fn frames_of_event_time() {
 fn frames_of_processing_time() {
     run_script("over_arrival", |input| create(input, spec(OverFrame::Unbounded { peers: false }, false)));
     run_script("over_arrival_bounded", |input| create(input, spec(OverFrame::Rows(1), false)));
+}
+
+#[test]
+fn a_frame_of_the_clock() {
+    run_script("over_clock_range", |input| create(input, spec(OverFrame::Range(1_000), false)));
+}
+
+#[test]
+fn functions_without_a_frame_and_distinct() {
+    run_script("over_lag_rank", |input| {
+        let mut distinct = call(Count, &[2], SqlType::BigInt);
+        distinct.distinct = true;
+        let aggregates = vec![
+            call(Lag { rows: 1 }, &[2], SqlType::Int),
+            call(Lag { rows: 2 }, &[2, 3], SqlType::Int),
+            call(Rank, &[1], SqlType::BigInt),
+            call(DenseRank, &[1], SqlType::BigInt),
+            distinct,
+            call(Sum, &[2], SqlType::Int),
+        ];
+        let spec = spec(OverFrame::Unbounded { peers: true }, true);
+        create(input, OverSpec { aggregates, columns: vec![3], ..spec })
+    });
 }
 
 /// ORDER BY ts, v DESC
@@ -87,10 +123,13 @@ enum Event {
     Recover,
 }
 
+fn row() -> impl Strategy<Value = Row> {
+    (0_u8..3, 0_i64..30, proptest::option::weighted(0.9, -3_i32..4))
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let row = (0_u8..3, 0_i64..30, proptest::option::weighted(0.9, -3_i32..4));
     let event = prop_oneof![
-        5 => vec(row, 1..12).prop_map(Event::Rows),
+        5 => vec(row(), 1..12).prop_map(Event::Rows),
         3 => (0_i64..30).prop_map(Event::Watermark),
         1 => Just(Event::Recover),
     ];
@@ -129,41 +168,100 @@ fn model(frame: OverFrame, events: &[Event]) -> BTreeMap<u8, Vec<String>> {
             };
             let values: Vec<i32> = rows[from..to].iter().filter_map(|row| row.2).collect();
             let sum = (!values.is_empty()).then(|| values.iter().sum::<i32>());
-            format!("{} {} {} {}", text(rows[place].2), to - from, text(sum), text(values.iter().max()))
+            let most = text(values.iter().max());
+            let distinct: BTreeSet<&i32> = values.iter().collect();
+            let mut line =
+                format!("{} {} {} {most} {}", text(rows[place].2), to - from, text(sum), distinct.len());
+            if let OverFrame::Unbounded { .. } = frame {
+                let lag = place.checked_sub(2).and_then(|place| rows[place].2);
+                let rank = rows.partition_point(|row| row.1 < time) + 1;
+                line.push_str(&format!(" {} {rank}", text(lag)));
+            }
+            line
         };
         (0..rows.len()).map(result).collect()
     };
     rows.into_iter().map(|(key, rows)| (key, results(rows))).collect()
 }
 
+fn to_batch(input: &SchemaRef, rows: &[Row]) -> ChangelogBatch {
+    let texts: Vec<[String; 3]> =
+        rows.iter().map(|(key, time, value)| [format!("k{key}"), time.to_string(), text(*value)]).collect();
+    let rows: Vec<(RowKind, Vec<&str>)> =
+        texts.iter().map(|row| (RowKind::Insert, row.iter().map(String::as_str).collect())).collect();
+    batch(input, &rows)
+}
+
+/// The results of each key, in the order in which they came.
+fn by_key(lines: Vec<String>, found: &mut BTreeMap<u8, Vec<String>>) {
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        let key = words[1][1..].parse().unwrap();
+        found.entry(key).or_default().push(words[3..].join(" "));
+    }
+}
+
 fn check(frame: OverFrame, batch_rows: usize, events: &[Event]) {
     let input = schema("k STRING, ts TIMESTAMP(3), v INT");
     let for_harness = input.clone();
-    let mut harness = Harness::new(batch_rows, move || create(&for_harness, spec(frame, true)));
+    let mut harness = Harness::new(batch_rows, move || create(&for_harness, more(frame)));
     for event in events.iter().cloned().chain([Event::Watermark(i64::MAX)]) {
         match event {
             Event::Rows(rows) => {
-                let texts: Vec<[String; 3]> = rows
-                    .iter()
-                    .map(|(key, time, value)| [format!("k{key}"), time.to_string(), text(*value)])
-                    .collect();
-                let rows: Vec<(RowKind, Vec<&str>)> = texts
-                    .iter()
-                    .map(|row| (RowKind::Insert, row.iter().map(String::as_str).collect()))
-                    .collect();
-                harness.batch(batch(&input, &rows));
+                harness.batch(to_batch(&input, &rows));
             }
             Event::Watermark(watermark) => harness.watermark(Watermark(watermark)),
             Event::Recover => harness.recover(),
         }
     }
     let mut found: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-    for line in harness.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let key = words[1][1..].parse().unwrap();
-        found.entry(key).or_default().push(words[3..].join(" "));
-    }
+    by_key(harness.lines(), &mut found);
     assert_eq!(found, model(frame, events), "{frame:?}, batches of {batch_rows}");
+}
+
+const FRAMES: [OverFrame; 6] = [
+    OverFrame::Unbounded { peers: false },
+    OverFrame::Unbounded { peers: true },
+    OverFrame::Rows(0),
+    OverFrame::Rows(2),
+    OverFrame::Range(0),
+    OverFrame::Range(7),
+];
+
+/// Runs at one parallelism up to a snapshot in the middle of what a watermark emits, goes on at another.
+fn check_rescaling(
+    frame: OverFrame,
+    (before, watermark, after): (&[Row], i64, &[Row]),
+    steps: usize,
+    (from, to): (u32, u32),
+) {
+    let input = schema("k STRING, ts TIMESTAMP(3), v INT");
+    let mut found: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    let harness = |saved: &[Saved], rows: &[Row], subtask: (u32, u32)| {
+        let for_harness = input.clone();
+        let make = move || create(&for_harness, more(frame));
+        let mut harness = Harness::restored(2, make, saved, subtask);
+        let own = rows.iter().filter(|row| owns(&format!("k{}", row.0), subtask));
+        let own: Vec<Row> = own.copied().collect();
+        if !own.is_empty() {
+            harness.batch(to_batch(&input, &own));
+        }
+        harness
+    };
+    let mut saved = Vec::new();
+    for index in 0..from {
+        let mut harness = harness(&[], before, (index, from));
+        harness.watermark_in_part(Watermark(watermark), steps * (1 + index as usize));
+        by_key(harness.lines(), &mut found);
+        saved.push(harness.snapshot());
+    }
+    for index in 0..to {
+        let mut harness = harness(&saved, after, (index, to));
+        harness.watermark(Watermark::MAX);
+        by_key(harness.lines(), &mut found);
+    }
+    let events = [Event::Rows(before.to_vec()), Event::Watermark(watermark), Event::Rows(after.to_vec())];
+    assert_eq!(found, model(frame, &events), "{frame:?} from {from} to {to} subtasks");
 }
 
 proptest! {
@@ -171,16 +269,22 @@ proptest! {
 
     #[test]
     fn each_row_has_its_frame(events in events(), batch_rows in 1_usize..5) {
-        let frames = [
-            OverFrame::Unbounded { peers: false },
-            OverFrame::Unbounded { peers: true },
-            OverFrame::Rows(0),
-            OverFrame::Rows(2),
-            OverFrame::Range(0),
-            OverFrame::Range(7),
-        ];
-        for frame in frames {
+        for frame in FRAMES {
             check(frame, batch_rows, &events);
+        }
+    }
+
+    #[test]
+    fn frames_survive_a_change_of_parallelism(
+        before in vec(row(), 1..40),
+        watermark in 0_i64..30,
+        after in vec(row(), 0..20),
+        steps in 0_usize..8,
+        from in 1_u32..4,
+        to in 1_u32..4,
+    ) {
+        for frame in FRAMES {
+            check_rescaling(frame, (&before, watermark, &after), steps, (from, to));
         }
     }
 }

@@ -1,13 +1,23 @@
 //! What the watermark brings about.
 
-use super::pairs::{CANDIDATES, Emission, Pairs};
+use super::pairs::{Emission, Pairs, holding};
 use super::rows::{Loaded, VOID};
 use super::{States, TimedJoin};
 use crate::grouping::Grouping;
 use crate::{OperatorContext, OperatorError, Output, Progress};
+use std::ops::Range;
+use weir_state::StateId;
 use weir_types::{JoinKind, RowKind, TimedJoinBy};
 
-/// Keys whose rows are due.
+/// Pairs of a window that are looked at in one call, about.
+fn pairs_at_once(batch_rows: usize) -> usize {
+    batch_rows.max(1).saturating_mul(8)
+}
+
+/// Keys that are looked at together as long as nothing is known of how many rows they have.
+pub(super) const FEW_KEYS: usize = 64;
+
+/// Keys with their rows that are due, and the versions that these may ask for.
 struct Due {
     keys: Vec<u32>,
     until: i64,
@@ -23,7 +33,8 @@ impl TimedJoin {
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
         let States { keys, timers } = self.states()?;
-        let Some(popped) = context.keyed.pop_timers(timers, self.progress, context.batch_rows.max(1)) else {
+        let limit = self.keys_at_once.min(context.batch_rows).max(1);
+        let Some(popped) = context.keyed.pop_timers(timers, self.progress, limit) else {
             return Ok(self.done(output));
         };
         let until = popped.times_ms.iter().copied().max().unwrap_or(self.progress);
@@ -33,11 +44,30 @@ impl TimedJoin {
         let mut grouping = Grouping::default();
         grouping.group(&slots);
         let keys = grouping.slots;
-        let left = self.sides[0].load(&keys, &mut context.keyed)?;
-        let right = self.sides[1].load(&keys, &mut context.keyed)?;
+        // Versions are looked up by rows that are due, and are wanted as they are; of other rows those that are due.
+        let versions = self.spec.by == TimedJoinBy::Version;
+        let is_due = |side: usize, time: i64| match versions && side == 1 {
+            true => time <= until,
+            false => self.due_at(side, time) <= until,
+        };
+        let right =
+            self.sides[1].load(&keys, (|time| is_due(1, time), |_| usize::MAX), &mut context.keyed)?;
+        // Left rows of a window that are too many for one call wait for the next: one more than there is room for says so.
+        let budget = pairs_at_once(context.batch_rows);
+        let most = |group: usize| match self.spec.by {
+            TimedJoinBy::Window => budget / right.of(group).len().max(1) + 2,
+            _ => usize::MAX,
+        };
+        let left = self.sides[0].load(&keys, (|time| is_due(0, time), most), &mut context.keyed)?;
+        let rows = left.slots.len() + right.slots.len();
         let due = Due { keys, until, left, right };
+        let (keys, per_key) = (due.keys.len().max(1), rows.div_ceil(due.keys.len().max(1)));
+        self.keys_at_once = match rows > context.batch_rows {
+            true => (context.batch_rows / per_key.max(1)).max(1),
+            false => (self.keys_at_once.max(keys) * 2).min(context.batch_rows.max(1)),
+        };
         match self.spec.by {
-            TimedJoinBy::Window => self.close_windows(&due, context, output)?,
+            TimedJoinBy::Window => self.close_windows(&due, timers, context, output)?,
             TimedJoinBy::Interval { .. } => self.expire(&due, context, output)?,
             TimedJoinBy::Version => self.look_up(&due, context, output)?,
         }
@@ -45,86 +75,96 @@ impl TimedJoin {
         Ok(Progress::More)
     }
 
-    /// The rows of `rows` that are due, key by key.
-    fn is_due(&self, side: usize, rows: &Loaded, row: usize, until: i64) -> bool {
-        self.due_at(side, rows.times[row]) <= until
-    }
-
-    /// All rows of the windows that have passed, joined.
+    /// The rows of the windows that have passed, joined: about as many pairs as are looked at together. What is left then
+    /// stays due.
     fn close_windows(
         &self,
         due: &Due,
+        timers: StateId,
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let mut emission = Emission::default();
-        let (mut left_gone, mut right_gone) = (Vec::new(), Vec::new());
-        for group in 0..due.keys.len() {
-            let of = |side: usize, rows: &Loaded| -> Vec<usize> {
-                rows.of(group).filter(|row| self.is_due(side, rows, *row, due.until)).collect()
+        let mut gone = [Vec::new(), Vec::new()];
+        let mut matched = Vec::new();
+        let mut left_over: (Vec<u32>, Vec<i64>) = Default::default();
+        let (budget, mut candidates) = (pairs_at_once(context.batch_rows), 0);
+        for (group, key) in due.keys.iter().enumerate() {
+            let (lefts, rights) = (due.left.of(group), due.right.of(group));
+            let room = (budget.saturating_sub(candidates) / rights.len().max(1)).max(1);
+            let now = match candidates < budget {
+                true => lefts.start..lefts.end.min(lefts.start + room),
+                false => lefts.start..lefts.start,
             };
-            let (lefts, rights) = (of(0, &due.left), of(1, &due.right));
-            left_gone.extend(lefts.iter().map(|row| due.left.slots[*row]));
-            right_gone.extend(rights.iter().map(|row| due.right.slots[*row]));
-            self.close_window(due, &lefts, &rights, &mut emission)?;
-            if emission.len() >= context.batch_rows {
-                self.flush(&mut emission, &due.left.rows, &due.right.rows, context.batch_rows, output)?;
+            let closes = candidates < budget && now.end == lefts.end;
+            candidates += (now.len() * rights.len()).max(now.len() + rights.len());
+            gone[0].extend_from_slice(&due.left.slots[now.clone()]);
+            let met = self.close_window(due, now, rights.clone(), closes, &mut emission)?;
+            if closes {
+                gone[1].extend_from_slice(&due.right.slots[rights]);
+                continue;
             }
+            matched
+                .extend(rights.clone().zip(met).filter(|(_, met)| *met).map(|(row, _)| due.right.slots[row]));
+            // All rows of a key and window are due at the same time.
+            let time = due.left.times[lefts].first().or(due.right.times[rights].first());
+            left_over.0.push(*key);
+            left_over.1.push(time.copied().unwrap_or(due.until));
         }
         self.flush(&mut emission, &due.left.rows, &due.right.rows, context.batch_rows, output)?;
-        self.sides[0].delete(&left_gone, &mut context.keyed)?;
-        self.sides[1].delete(&right_gone, &mut context.keyed)
+        let keyed = &mut context.keyed;
+        self.sides[1].mark(&matched, keyed)?;
+        self.sides[0].delete(&gone[0], keyed)?;
+        self.sides[1].delete(&gone[1], keyed)?;
+        let keys = keyed.keys(self.states()?.keys, VOID, &left_over.0);
+        keyed.add_timers(timers, &keys, &left_over.1, VOID);
+        Ok(())
     }
 
-    /// The rows of one window and key.
+    /// Left rows of one window and key with its right rows; tells which of these were met, now or before. `closes`: they are
+    /// the last left rows.
     fn close_window(
         &self,
         due: &Due,
-        lefts: &[usize],
-        rights: &[usize],
+        lefts: Range<usize>,
+        rights: Range<usize>,
+        closes: bool,
         emission: &mut Emission,
-    ) -> Result<(), OperatorError> {
+    ) -> Result<Vec<bool>, OperatorError> {
         let kind = self.spec.kind;
-        let mut right_matched = vec![false; rights.len()];
-        let rows_at_once = (CANDIDATES / rights.len().max(1)).max(1);
-        for part in lefts.chunks(rows_at_once) {
-            let mut pairs = Pairs::default();
-            for left in part {
-                let nothing = self.meets_nothing(0, &due.left.rows, *left);
-                rights.iter().filter(|_| !nothing).for_each(|right| pairs.push(*left as u32, *right as u32));
-            }
-            let holds = match &self.condition {
-                Some(condition) => condition.holds(&due.left.rows, &due.right.rows, &pairs)?,
-                None => vec![true; pairs.len()],
-            };
-            let mut pair = 0;
-            for left in part {
-                let mut any = false;
-                while pair < pairs.len() && pairs.left[pair] as usize == *left {
-                    if holds[pair] {
-                        any = true;
-                        right_matched[pair % rights.len().max(1)] = true;
-                        if !kind.is_left_only() {
-                            emission.push(RowKind::Insert, Some(pairs.left[pair]), Some(pairs.right[pair]));
-                        }
+        let mut met: Vec<bool> = due.right.marks[rights.clone()].iter().map(|mark| *mark != 0).collect();
+        let mut pairs = Pairs::default();
+        for left in lefts.clone().filter(|left| !self.meets_nothing(0, &due.left.rows, *left)) {
+            rights.clone().for_each(|right| pairs.push(left as u32, right as u32));
+        }
+        let holds = holding(self.condition.as_ref(), &due.left.rows, &due.right.rows, &pairs)?;
+        let mut pair = 0;
+        for left in lefts {
+            let mut any = false;
+            while pair < pairs.len() && pairs.left[pair] as usize == left {
+                if holds[pair] {
+                    any = true;
+                    met[pairs.right[pair] as usize - rights.start] = true;
+                    if !kind.is_left_only() {
+                        emission.push(RowKind::Insert, Some(pairs.left[pair]), Some(pairs.right[pair]));
                     }
-                    pair += 1;
                 }
-                let alone = match kind {
-                    JoinKind::LeftSemi => any,
-                    JoinKind::LeftAnti => !any,
-                    _ => kind.keeps_left() && !any,
-                };
-                if alone {
-                    emission.push(RowKind::Insert, Some(*left as u32), None);
-                }
+                pair += 1;
+            }
+            let alone = match kind {
+                JoinKind::LeftSemi => any,
+                JoinKind::LeftAnti => !any,
+                _ => kind.keeps_left() && !any,
+            };
+            if alone {
+                emission.push(RowKind::Insert, Some(left as u32), None);
             }
         }
-        let unmatched = rights.iter().zip(&right_matched).filter(|(_, matched)| !**matched);
-        for (right, _) in unmatched.filter(|_| kind.keeps_right()) {
-            emission.push(RowKind::Insert, None, Some(*right as u32));
+        if closes && kind.keeps_right() {
+            let alone = rights.zip(&met).filter(|(_, met)| !**met);
+            alone.for_each(|(right, _)| emission.push(RowKind::Insert, None, Some(right as u32)));
         }
-        Ok(())
+        Ok(met)
     }
 
     /// Rows that can meet nothing more go; those that met nothing are given where the join keeps them.
@@ -140,7 +180,7 @@ impl TimedJoin {
             for (side, rows) in [&due.left, &due.right].into_iter().enumerate() {
                 let keeps =
                     if side == 0 { self.spec.kind.keeps_left() } else { self.spec.kind.keeps_right() };
-                for row in rows.of(group).filter(|row| self.is_due(side, rows, *row, due.until)) {
+                for row in rows.of(group) {
                     gone[side].push(rows.slots[row]);
                     match (keeps && rows.marks[row] == 0, side) {
                         (true, 0) => emission.push(RowKind::Insert, Some(row as u32), None),
@@ -171,7 +211,7 @@ impl TimedJoin {
             versions.sort_by_key(|row| due.right.times[*row]);
             let last_at =
                 |time: i64| versions.partition_point(|row| due.right.times[*row] <= time).checked_sub(1);
-            for left in due.left.of(group).filter(|row| self.is_due(0, &due.left, *row, due.until)) {
+            for left in due.left.of(group) {
                 let version = last_at(due.left.times[left]).map(|place| versions[place]);
                 let version = version.filter(|row| due.right.marks[*row] == 0);
                 found.push((left, version.filter(|_| !self.meets_nothing(0, &due.left.rows, left))));
@@ -187,10 +227,7 @@ impl TimedJoin {
                 pairs.push(*left as u32, *version as u32);
             }
         });
-        let holds = match &self.condition {
-            Some(condition) => condition.holds(&due.left.rows, &due.right.rows, &pairs)?,
-            None => vec![true; pairs.len()],
-        };
+        let holds = holding(self.condition.as_ref(), &due.left.rows, &due.right.rows, &pairs)?;
         let mut emission = Emission::default();
         let mut pair = 0;
         for (left, version) in found {

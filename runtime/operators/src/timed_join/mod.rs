@@ -9,12 +9,15 @@ mod rows;
 use crate::distinct::state_fields;
 use crate::event_time::rowtime_millis;
 use crate::grouping::Grouping;
+use crate::join_condition::{CANDIDATES, JoinCondition};
+use crate::partitions::resolve_keys;
 use crate::progress::{load_progress, save_progress};
 use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use pairs::{CANDIDATES, Condition, Emission, Pairs};
-use rows::{Buffer, Loaded, VOID};
+use fire::FEW_KEYS;
+use pairs::{Emission, Pairs, holding};
+use rows::{Buffer, VOID};
 use weir_state::{KeyedStateBackend, NamespaceKind, Slots, StateDescriptor, StateId, TimeDomain};
 use weir_types::{
     ChangelogBatch, JobSettings, JoinKind, OperatorId, OperatorMetrics, RowKind, TimedJoinBy, TimedJoinSpec,
@@ -33,12 +36,15 @@ use weir_types::{
 pub(crate) struct TimedJoin {
     name: String,
     spec: TimedJoinSpec,
-    condition: Option<Condition>,
+    condition: Option<JoinCondition>,
     sides: [Buffer; 2],
     schema: SchemaRef,
     ttl_ms: Option<u64>,
     states: Option<States>,
     found: Slots,
+    /// how many keys are looked at together: so few that their rows are about a batch. What it is decides about nothing but
+    /// the size of the parts
+    keys_at_once: usize,
     /// the watermark
     progress: i64,
     /// the watermark that was handed on last, of intervals
@@ -63,8 +69,11 @@ impl TimedJoin {
         let [left, right] = inputs else {
             return Err(OperatorError::internal(format!("a join of {} inputs", inputs.len())));
         };
-        let condition =
-            spec.condition.as_ref().map(|condition| Condition::new(condition, left, right)).transpose()?;
+        let condition = spec
+            .condition
+            .as_ref()
+            .map(|condition| JoinCondition::new(condition, left, right))
+            .transpose()?;
         let sides = [
             Buffer::new(left.clone(), spec.left_keys.clone()),
             Buffer::new(right.clone(), spec.right_keys.clone()),
@@ -80,6 +89,7 @@ impl TimedJoin {
             ttl_ms: lives.then_some(settings.state_ttl_ms),
             states: None,
             found: Slots::default(),
+            keys_at_once: FEW_KEYS,
             progress: Watermark::NONE.0,
             handed_on: Watermark::NONE.0,
         })
@@ -107,16 +117,7 @@ impl TimedJoin {
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
         let keys = self.states()?.keys;
-        let columns: Vec<ArrayRef> =
-            self.sides[side].keys.iter().map(|key| batch.column(*key).clone()).collect();
-        let count = if columns.is_empty() { 1 } else { batch.num_rows() };
-        let encoded = keyed.encoder(keys).encode(&columns, count)?;
-        keyed.resolve(keys, VOID, &encoded, &mut self.found);
-        if columns.is_empty() {
-            let slot = self.found.slots[0];
-            self.found.slots.resize(batch.num_rows(), slot);
-        }
-        Ok(())
+        resolve_keys(keyed, keys, &self.sides[side].keys, batch, &mut self.found)
     }
 
     /// True if a row has NULL among its keys, which equals nothing.
@@ -211,9 +212,13 @@ impl TimedJoin {
         self.resolve(side, batch, &mut context.keyed)?;
         let mut grouping = Grouping::default();
         grouping.group(&self.found.slots);
-        let others = self.sides[1 - side].load(&grouping.slots, &mut context.keyed)?;
         // Times of the other side that fit to that of a row.
         let fits = if side == 0 { lower_ms..=upper_ms } else { -upper_ms..=-lower_ms };
+        let first = times.iter().copied().min().unwrap_or(i64::MAX).saturating_add(*fits.start());
+        let last = times.iter().copied().max().unwrap_or(i64::MIN).saturating_add(*fits.end());
+        let near = |time: i64| (first..=last).contains(&time);
+        let others =
+            self.sides[1 - side].load(&grouping.slots, (near, |_| usize::MAX), &mut context.keyed)?;
         let stays = |time: i64| self.progress < time.saturating_add(*fits.end());
         let mut marks: Vec<Option<u8>> = times.iter().map(|time| stays(*time).then_some(0)).collect();
         let mut matched: Vec<u32> = Vec::new();
@@ -233,12 +238,12 @@ impl TimedJoin {
                 }
                 end += 1;
             }
-            let holds = self.holding(side, batch, &others, &pairs)?;
+            let (left, right) = if side == 0 { (batch, &others.rows) } else { (&others.rows, batch) };
+            let holds = holding(self.condition.as_ref(), left, right, &pairs)?;
             let mut emission = self.met(side, (start, &mut marks[start..end]), &pairs, &holds);
             let theirs = if side == 0 { &pairs.right } else { &pairs.left };
             let met = theirs.iter().zip(&holds).filter(|(_, holds)| **holds);
             matched.extend(met.map(|(other, _)| others.slots[*other as usize]));
-            let (left, right) = if side == 0 { (batch, &others.rows) } else { (&others.rows, batch) };
             self.flush(&mut emission, left, right, context.batch_rows, output)?;
             start = end;
         }
@@ -277,20 +282,6 @@ impl TimedJoin {
             }
         }
         emission
-    }
-
-    fn holding(
-        &self,
-        side: usize,
-        batch: &RecordBatch,
-        others: &Loaded,
-        pairs: &Pairs,
-    ) -> Result<Vec<bool>, OperatorError> {
-        match (&self.condition, side) {
-            (None, _) => Ok(vec![true; pairs.len()]),
-            (Some(condition), 0) => condition.holds(batch, &others.rows, pairs),
-            (Some(condition), _) => condition.holds(&others.rows, batch, pairs),
-        }
     }
 
     fn flush(

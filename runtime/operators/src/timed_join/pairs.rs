@@ -1,18 +1,12 @@
 //! Rows of two batches side by side.
 
-use crate::calc::{batch_of, move_columns};
+use crate::calc::batch_of;
+use crate::join_condition::JoinCondition;
 use crate::{OperatorError, Output};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
-use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::utils::collect_columns;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use arrow::datatypes::SchemaRef;
 use weir_types::{ChangelogBatch, RowKind, RowKinds};
-
-/// Pairs whose condition is evaluated together, about.
-pub(super) const CANDIDATES: usize = 1 << 16;
 
 /// Places of rows of the left and of the right.
 #[derive(Default)]
@@ -32,57 +26,20 @@ impl Pairs {
     }
 }
 
-/// What pairs must fulfil beside their keys.
-pub(super) struct Condition {
-    /// over the columns in `used`
-    expression: Arc<dyn PhysicalExpr>,
-    /// columns of left and right, one behind the other, ascending
-    used: Vec<usize>,
-    schema: SchemaRef,
-    left_columns: usize,
-}
-
-impl Condition {
-    pub(super) fn new(
-        expression: &Arc<dyn PhysicalExpr>,
-        left: &Schema,
-        right: &Schema,
-    ) -> Result<Self, OperatorError> {
-        let used: BTreeSet<usize> = collect_columns(expression).iter().map(|column| column.index()).collect();
-        let used: Vec<usize> = used.into_iter().collect();
-        let left_columns = left.fields().len();
-        let field = |column: &usize| match column.checked_sub(left_columns) {
-            Some(column) => right.fields()[column].clone(),
-            None => left.fields()[*column].clone(),
-        };
-        let schema = Arc::new(Schema::new(used.iter().map(field).collect::<Vec<_>>()));
-        let expression = move_columns(expression.clone(), &used)?;
-        Ok(Condition { expression, used, schema, left_columns })
-    }
-
-    /// For each pair whether the condition is TRUE.
-    pub(super) fn holds(
-        &self,
-        left: &RecordBatch,
-        right: &RecordBatch,
-        pairs: &Pairs,
-    ) -> Result<Vec<bool>, OperatorError> {
-        if pairs.len() == 0 {
-            return Ok(Vec::new());
-        }
-        let (lefts, rights) = (UInt32Array::from(pairs.left.clone()), UInt32Array::from(pairs.right.clone()));
-        let column = |column: &usize| match column.checked_sub(self.left_columns) {
-            Some(column) => take(right.column(column), &rights, None),
-            None => take(left.column(*column), &lefts, None),
-        };
-        let columns = self.used.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        let together = batch_of(self.schema.clone(), columns, pairs.len())?;
-        let answers = self.expression.evaluate(&together)?.into_array(pairs.len())?;
-        let answers = answers
-            .as_boolean_opt()
-            .ok_or_else(|| OperatorError::internal("the condition of a join is not BOOLEAN"))?;
-        Ok((0..answers.len()).map(|pair| answers.is_valid(pair) && answers.value(pair)).collect())
-    }
+/// For each pair of rows of `left` and `right` whether `condition` is TRUE; without one all are joined.
+pub(super) fn holding(
+    condition: Option<&JoinCondition>,
+    left: &RecordBatch,
+    right: &RecordBatch,
+    pairs: &Pairs,
+) -> Result<Vec<bool>, OperatorError> {
+    let Some(condition) = condition.filter(|_| pairs.len() > 0) else { return Ok(vec![true; pairs.len()]) };
+    let (lefts, rights) = (UInt32Array::from(pairs.left.clone()), UInt32Array::from(pairs.right.clone()));
+    let column = |(is_left, column): (bool, usize)| match is_left {
+        true => take(left.column(column), &lefts, None),
+        false => take(right.column(column), &rights, None),
+    };
+    condition.holds(condition.columns().map(column).collect::<Result<Vec<_>, _>>()?, pairs.len())
 }
 
 /// Rows to be emitted: of the left, of the right, or of both.

@@ -1,8 +1,8 @@
 //! The rows of one input that wait or stay, under their join key.
 
 use crate::OperatorError;
-use crate::calc::batch_of;
 use crate::distinct::{state_fields, time_field};
+use crate::partitions::kept_rows;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -98,17 +98,23 @@ impl Buffer {
         Ok(())
     }
 
-    /// The rows under `parents`, in the order of their arrival.
+    /// The rows under `parents` whose times are `wanted`, in the order of their arrival; of the parent at each place at most
+    /// `most` of them.
     pub(super) fn load(
         &self,
         parents: &[u32],
+        (wanted, most): (impl Fn(i64) -> bool, impl Fn(usize) -> usize),
         keyed: &mut KeyedStateBackend,
     ) -> Result<Loaded, OperatorError> {
         let (keys, state) = self.states()?;
         let (mut slots, mut ends, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let mut under = Vec::new();
         keyed.prefetch_under(state, VOID, parents);
-        for parent in parents {
-            keyed.entries_under(state, VOID, *parent, &mut slots);
+        for (place, parent) in parents.iter().enumerate() {
+            under.clear();
+            keyed.entries_under(state, VOID, *parent, &mut under);
+            let time = keyed.rows(state, VOID).column::<i64>(TIME);
+            slots.extend(under.iter().copied().filter(|slot| wanted(time.get(*slot))).take(most(place)));
             owners.resize(slots.len(), *parent);
             ends.push(slots.len());
         }
@@ -118,17 +124,7 @@ impl Buffer {
         let (time, mark) = (rows.column::<i64>(TIME), rows.column::<u8>(MARK));
         let times = slots.iter().map(|slot| time.get(*slot)).collect();
         let marks = slots.iter().map(|slot| mark.get(*slot)).collect();
-        let column = |column: usize| -> Result<ArrayRef, OperatorError> {
-            match self.kept.iter().position(|kept| *kept == column) {
-                Some(field) => Ok(rows.gather(FIRST + field, &slots)?),
-                None => {
-                    let key = self.keys.iter().position(|key| *key == column).unwrap_or(0);
-                    Ok(owners[key].clone())
-                }
-            }
-        };
-        let columns = (0..self.schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
-        let rows = batch_of(self.schema.clone(), columns, slots.len())?;
+        let rows = kept_rows(&self.schema, (&self.kept, FIRST), (&self.keys, &owners), &rows, &slots)?;
         Ok(Loaded { rows, slots, times, marks, ends })
     }
 

@@ -1,0 +1,306 @@
+//! OVER in an order that is not that of time: what comes or goes changes what was given for the rows after it.
+//!
+//! Read first: [`OverAnyOrder`], `partition` (the rows of a partition in their order), `steps` (what is aggregated anew),
+//! `emission` (what becomes of it).
+
+mod emission;
+mod partition;
+mod steps;
+
+use crate::accumulators::{AccumulatorSet, GroupRows};
+use crate::distinct::state_fields;
+use crate::grouping::Grouping;
+use crate::partitions::{kept_rows, order_converter, resolve_keys};
+use crate::{Operator, OperatorContext, OperatorError, Output};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, Rows, SortField};
+use emission::Emission;
+use partition::{Change, Partition};
+use steps::{Sources, Steps};
+use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
+use weir_types::{ChangelogBatch, JobSettings, OperatorId, OverAnyOrderSpec};
+
+const VOID: Namespace = Namespace::Void;
+
+/// Kept are all rows of a partition, and the accumulators after the last of them. A row behind all others goes on from
+/// these; any other lets the partition be aggregated anew, and what differs is given as changes. The rows of a batch count
+/// one after the other, so that the changes do not depend on how the input is cut; between rows of different partitions all
+/// is done at once.
+pub(crate) struct OverAnyOrder {
+    name: String,
+    spec: OverAnyOrderSpec,
+    input: SchemaRef,
+    schema: SchemaRef,
+    /// columns that are kept with a row: all but those of the partition, and the one that orders
+    kept: Vec<usize>,
+    set: AccumulatorSet,
+    order: RowConverter,
+    /// of whole rows, where they are taken back
+    whole: Option<RowConverter>,
+    ttl_ms: Option<u64>,
+    states: Option<(StateId, StateId)>,
+    found: Slots,
+    grouping: Grouping,
+    tails: GroupRows,
+    pins: PinBuffer,
+}
+
+/// The rows that a batch has to do with: those of partitions that are aggregated anew, then those of the batch.
+struct Table {
+    rows: RecordBatch,
+    /// slots of those that are in the state
+    slots: Vec<u32>,
+    keys: Rows,
+    wholes: Option<Rows>,
+}
+
+impl Table {
+    /// The row of this number in the batch.
+    fn of_batch(&self, row: usize) -> u32 {
+        (self.slots.len() + row) as u32
+    }
+}
+
+impl OverAnyOrder {
+    pub(crate) fn new(
+        id: &OperatorId,
+        spec: &OverAnyOrderSpec,
+        input: SchemaRef,
+        schema: SchemaRef,
+        settings: &JobSettings,
+    ) -> Result<Self, OperatorError> {
+        let set = AccumulatorSet::new(&spec.aggregates, &input, false, Vec::new())?;
+        if !set.distincts().is_empty() {
+            return Err(OperatorError::unsupported("DISTINCT in an OVER that is not ordered by time"));
+        }
+        let is_kept = |column: &usize| *column == spec.key.column || !spec.partition.contains(column);
+        let kept: Vec<usize> = (0..input.fields().len()).filter(is_kept).collect();
+        let whole = match spec.input_retracts {
+            true => {
+                let field = |column: &usize| SortField::new(input.field(*column).data_type().clone());
+                Some(RowConverter::new(kept.iter().map(field).collect())?)
+            }
+            false => None,
+        };
+        Ok(OverAnyOrder {
+            name: id.to_string(),
+            order: order_converter(std::slice::from_ref(&spec.key), &input)?,
+            spec: spec.clone(),
+            input,
+            schema,
+            kept,
+            tails: set.new_rows(),
+            set,
+            whole,
+            ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
+            states: None,
+            found: Slots::default(),
+            grouping: Grouping::default(),
+            pins: PinBuffer::default(),
+        })
+    }
+
+    fn states(&self) -> Result<(StateId, StateId), OperatorError> {
+        self.states.ok_or_else(|| OperatorError::internal("an operator was not opened"))
+    }
+
+    /// The partitions of `batch` in their order, as far as its rows need them, and the table of their rows.
+    fn load(
+        &mut self,
+        batch: &ChangelogBatch,
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<(Table, Vec<Partition>), OperatorError> {
+        let (partitions_state, rows_state) = self.states()?;
+        let (mut slots, mut ends) = (Vec::new(), Vec::new());
+        keyed.prefetch_under(rows_state, VOID, &self.grouping.slots);
+        for partition in &self.grouping.slots {
+            keyed.entries_under(rows_state, VOID, *partition, &mut slots);
+            ends.push(slots.len());
+        }
+        let key_field = self.kept.iter().position(|kept| *kept == self.spec.key.column).unwrap_or(0);
+        let known = keyed.rows(rows_state, VOID).gather(key_field, &slots)?;
+        let known = self.order.convert_columns(&[known])?;
+        let own = self.order.convert_columns(&[batch.rows().column(self.spec.key.column).clone()])?;
+        // Where all rows come behind those that are there, these are not needed.
+        let mut lasts: Vec<Option<u32>> = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for end in &ends {
+            lasts.push((start as u32..*end as u32).max_by_key(|place| known.row(*place as usize)));
+            start = *end;
+        }
+        let mut anew = vec![false; ends.len()];
+        let mut last: Vec<_> = lasts.iter().map(|last| last.map(|place| known.row(place as usize))).collect();
+        for row in 0..batch.num_rows() {
+            let group = self.grouping.groups[row] as usize;
+            let key = own.row(row);
+            let behind = last[group]
+                .as_ref()
+                .is_none_or(|last| if self.spec.peers { *last < key } else { *last <= key });
+            anew[group] |= !behind || batch.kind(row).is_retraction();
+            last[group] = Some(key);
+        }
+        let (mut taken, mut owners) = (Vec::new(), Vec::new());
+        let mut partitions = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for (group, end) in ends.iter().enumerate() {
+            let mut partition = Partition::default();
+            if anew[group] {
+                let first = taken.len() as u32;
+                let mut items: Vec<u32> = (0..(end - start) as u32).collect();
+                items.sort_by_key(|item| known.row(start + *item as usize));
+                partition.items = items.into_iter().map(|item| first + item).collect();
+                taken.extend_from_slice(&slots[start..*end]);
+                owners.resize(taken.len(), self.grouping.slots[group]);
+            } else {
+                partition.before = end - start;
+            }
+            partitions.push(partition);
+            start = *end;
+        }
+        let owners = keyed.keys(partitions_state, VOID, &owners);
+        let owners = keyed.encoder(partitions_state).decode(&owners)?;
+        let state = keyed.rows(rows_state, VOID);
+        let rows = kept_rows(&self.input, (&self.kept, 0), (&self.spec.partition, &owners), &state, &taken)?;
+        let rows = concat_batches(&self.input, [&rows, batch.rows()])?;
+        let keys = self.order.convert_columns(&[rows.column(self.spec.key.column).clone()])?;
+        let wholes = match &self.whole {
+            Some(whole) => {
+                let columns: Vec<ArrayRef> =
+                    self.kept.iter().map(|column| rows.column(*column).clone()).collect();
+                Some(whole.convert_columns(&columns)?)
+            }
+            None => None,
+        };
+        Ok((Table { rows, slots: taken, keys, wholes }, partitions))
+    }
+
+    /// Lets the rows of `batch` take their places, and emits what comes of it.
+    fn process(
+        &mut self,
+        batch: &ChangelogBatch,
+        table: &Table,
+        partitions: &mut [Partition],
+        (batch_rows, output): (usize, &mut Output),
+    ) -> Result<(), OperatorError> {
+        let mut sources = Sources::default();
+        let mut emission = Emission::default();
+        // What was given for rows that are there is compared with what comes now.
+        let mut steps = Steps::default();
+        for (group, partition) in partitions.iter_mut().enumerate() {
+            if !partition.items.is_empty() {
+                steps.anew(group, partition, table, &self.spec, &mut self.tails);
+            }
+        }
+        steps.run(partitions, table, &self.set, &mut self.tails, &mut sources)?;
+        let mut row = 0;
+        while row < batch.num_rows() {
+            let mut steps = Steps::default();
+            let mut changes: Vec<Change> = Vec::new();
+            while row < batch.num_rows() {
+                let group = self.grouping.groups[row] as usize;
+                let partition = &mut partitions[group];
+                let item = table.of_batch(row);
+                let retracts = batch.kind(row).is_retraction();
+                let appends = !retracts && partition.is_behind_all(item, &table.keys, self.spec.peers);
+                if partition.is_busy && !(appends && partition.only_appends) {
+                    break;
+                }
+                partition.is_busy = true;
+                partition.only_appends = appends;
+                let change = match (retracts, appends) {
+                    (false, true) => steps.append(group, partition, item),
+                    (false, false) => partition.insert(group, item, table, &self.spec),
+                    (true, _) => partition.remove(group, item, table, &self.spec),
+                };
+                if let Some(change) = change {
+                    if !appends {
+                        steps.anew(group, partition, table, &self.spec, &mut self.tails);
+                    }
+                    changes.push(Change { kind: batch.kind(row), ..change });
+                }
+                row += 1;
+            }
+            let busy: Vec<usize> = changes.iter().map(|change| change.group).collect();
+            steps.run(partitions, table, &self.set, &mut self.tails, &mut sources)?;
+            emission.add(&changes, partitions, &sources, &self.spec)?;
+            partitions.iter_mut().for_each(|partition| partition.is_busy = false);
+            busy.iter().for_each(|group| partitions[*group].settle(&mut sources));
+            if emission.len() >= batch_rows || sources.is_large() {
+                emission.flush(table, &mut sources, &self.spec, &self.schema, batch_rows, output)?;
+            }
+        }
+        emission.flush(table, &mut sources, &self.spec, &self.schema, batch_rows, output)
+    }
+
+    /// Writes back what became of the partitions.
+    fn store(
+        &mut self,
+        table: &Table,
+        partitions: Vec<Partition>,
+        batch: &ChangelogBatch,
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<(), OperatorError> {
+        let (partitions_state, rows_state) = self.states()?;
+        let known = table.slots.len() as u32;
+        let (mut gone, mut new, mut parents) = (Vec::new(), Vec::new(), Vec::new());
+        for (partition, slot) in partitions.into_iter().zip(&self.grouping.slots) {
+            gone.extend(
+                partition.gone.iter().filter(|item| **item < known).map(|item| table.slots[*item as usize]),
+            );
+            let start = new.len();
+            new.extend(partition.items.iter().filter(|item| **item >= known).map(|item| item - known));
+            new[start..].sort_unstable();
+            parents.resize(new.len(), *slot);
+        }
+        let mut slots = Vec::new();
+        keyed.append_under(rows_state, VOID, &parents, &mut slots);
+        let places = UInt32Array::from(new);
+        let mut state = keyed.rows(rows_state, VOID);
+        for (field, column) in self.kept.iter().enumerate() {
+            state.scatter(field, &slots, &take(batch.rows().column(*column), &places, None)?);
+        }
+        let slots = &self.grouping.slots;
+        self.set.store(&self.tails, slots, &mut self.pins, &mut keyed.rows(partitions_state, VOID));
+        keyed.delete(rows_state, VOID, &gone);
+        let idle: Vec<u32> =
+            slots.iter().copied().filter(|slot| !keyed.has_entries_under(rows_state, VOID, *slot)).collect();
+        keyed.delete(partitions_state, VOID, &idle);
+        Ok(())
+    }
+}
+
+impl Operator for OverAnyOrder {
+    fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
+        let fields = |columns: &[usize]| state_fields(Vec::new(), columns, &self.input);
+        let partitions = StateDescriptor::value(
+            format!("{}/partitions", self.name),
+            fields(&self.spec.partition)?,
+            NamespaceKind::Void,
+            self.set.fields().to_vec(),
+        );
+        let partitions = context.keyed.register(partitions.with_ttl_ms(self.ttl_ms))?;
+        let rows = StateDescriptor::list(format!("{}/rows", self.name), fields(&self.kept)?);
+        self.states = Some((partitions, context.keyed.register_under(partitions, rows)?));
+        Ok(())
+    }
+
+    fn on_batch(
+        &mut self,
+        _input: usize,
+        batch: ChangelogBatch,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let keyed = &mut context.keyed;
+        let partitions_state = self.states()?.0;
+        resolve_keys(keyed, partitions_state, &self.spec.partition, batch.rows(), &mut self.found)?;
+        self.grouping.group(&self.found.slots);
+        let state = keyed.rows(partitions_state, VOID);
+        self.set.load(&state, &self.grouping.slots, &mut self.pins, &mut self.tails);
+        let (table, mut partitions) = self.load(&batch, keyed)?;
+        self.process(&batch, &table, &mut partitions, (context.batch_rows.max(1), output))?;
+        self.store(&table, partitions, &batch, &mut context.keyed)
+    }
+}

@@ -1,0 +1,156 @@
+//! Rows that are aggregated one after the other, of many partitions at once.
+
+use super::Table;
+use super::partition::{Change, Partition};
+use crate::OperatorError;
+use crate::accumulators::{AccumulatorSet, Changes, GroupRows};
+use arrow::array::{ArrayRef, Int64Array, UInt32Array};
+use arrow::compute::take_record_batch;
+use std::sync::Arc;
+use weir_types::{AggregateFunction, OverAnyOrderSpec, RowKind};
+
+/// Results that are looked at at once, at most: more are let go first.
+const LARGE: usize = 1 << 20;
+
+/// Where a result stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// among the [`Sources`]
+    pub(super) source: u32,
+    pub(super) step: u32,
+}
+
+/// The results of several runs, as long as some row has its result there.
+#[derive(Default)]
+pub(super) struct Sources {
+    all: Vec<Source>,
+    held: usize,
+}
+
+#[derive(Default)]
+struct Source {
+    /// one column an aggregate; the result after step `i` is at `2 * i + 1`
+    columns: Vec<ArrayRef>,
+    steps: usize,
+    /// rows whose result stands here
+    users: usize,
+}
+
+impl Sources {
+    pub(super) fn column(&self, source: u32, aggregate: usize) -> &ArrayRef {
+        &self.all[source as usize].columns[aggregate]
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        self.held > LARGE
+    }
+
+    pub(super) fn release(&mut self, place: Place) {
+        let source = &mut self.all[place.source as usize];
+        source.users = source.users.saturating_sub(1);
+    }
+
+    /// Forgets what nobody uses. Nothing is to be emitted that stands there.
+    pub(super) fn sweep(&mut self) {
+        for source in self.all.iter_mut().filter(|source| source.users == 0) {
+            self.held -= source.steps;
+            *source = Source::default();
+        }
+    }
+
+    fn push(&mut self, columns: Vec<ArrayRef>, steps: usize, users: usize) {
+        self.held += steps;
+        self.all.push(Source { columns, steps, users });
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Steps {
+    rows: Vec<u32>,
+    groups: Vec<u32>,
+    /// the number of the first peer of each row in its partition, from 0: what ranks are made of
+    ordinals: Vec<i64>,
+    /// partitions that are aggregated anew: where their steps begin, and after which of these each result stands
+    anew: Vec<(usize, Vec<u32>)>,
+    appended: Vec<(usize, u32)>,
+}
+
+impl Steps {
+    /// A row behind all others of its partition.
+    pub(super) fn append(&mut self, group: usize, partition: &mut Partition, item: u32) -> Option<Change> {
+        let place = partition.items.len();
+        self.appended.push((group, self.rows.len() as u32));
+        self.rows.push(item);
+        self.groups.push(group as u32);
+        self.ordinals.push((partition.before + place) as i64);
+        partition.items.push(item);
+        Some(Change { group, kind: RowKind::Insert, item, place, affected: place..place + 1 })
+    }
+
+    /// All rows of a partition, from the first on.
+    pub(super) fn anew(
+        &mut self,
+        group: usize,
+        partition: &Partition,
+        table: &Table,
+        spec: &OverAnyOrderSpec,
+        tails: &mut GroupRows,
+    ) {
+        tails.clear(group);
+        let mut results = Vec::with_capacity(partition.items.len());
+        let same =
+            |a: &u32, b: &u32| spec.peers && table.keys.row(*a as usize) == table.keys.row(*b as usize);
+        for peers in partition.items.chunk_by(same) {
+            let ordinal = results.len() as i64;
+            self.rows.extend_from_slice(peers);
+            self.ordinals.resize(self.rows.len(), ordinal);
+            let last = self.rows.len() as u32 - 1;
+            results.resize(results.len() + peers.len(), last);
+        }
+        self.groups.resize(self.rows.len(), group as u32);
+        self.anew.push((group, results));
+    }
+
+    /// Computes the results, and notes where they stand.
+    pub(super) fn run(
+        self,
+        partitions: &mut [Partition],
+        table: &Table,
+        set: &AccumulatorSet,
+        tails: &mut GroupRows,
+        sources: &mut Sources,
+    ) -> Result<(), OperatorError> {
+        let source = sources.all.len() as u32;
+        let count = self.rows.len();
+        let rows = take_record_batch(&table.rows, &UInt32Array::from(self.rows))?;
+        let ordinals: ArrayRef = Arc::new(Int64Array::from(self.ordinals));
+        let mut changed = vec![false; count];
+        let mut columns = Vec::with_capacity(set.members().len());
+        for member in set.members() {
+            let selected = AccumulatorSet::selection(member, &rows)?;
+            let arguments = match member.call.function {
+                AggregateFunction::Rank | AggregateFunction::DenseRank => vec![ordinals.clone()],
+                _ => AccumulatorSet::arguments(member, &rows),
+            };
+            let changes = Changes { groups: &self.groups, selected, retractions: None };
+            columns.push(member.accumulator.trace(
+                member.place,
+                tails,
+                &arguments,
+                &changes,
+                &mut changed,
+            )?);
+        }
+        let mut users = 0;
+        for (group, results) in self.anew {
+            users += results.len();
+            partitions[group].results = results.into_iter().map(|step| Place { source, step }).collect();
+        }
+        for (group, step) in self.appended {
+            users += 1;
+            partitions[group].results.push(Place { source, step });
+        }
+        sources.push(columns, count, users);
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! DISTINCT within frames that rows leave again.
+
+use super::frame::Sequence;
+use crate::OperatorError;
+use crate::accumulators::{DistinctSpec, filter_bits, valid_rows};
+use crate::distinct::DistinctRows;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::row::{Row, RowConverter, SortField};
+use std::collections::BTreeMap;
+
+/// The steps of `sequence` with which a value comes into the frame of its group, or leaves it. `rows` has the row of each
+/// step. Nothing is kept: frames are counted anew from their rows each time.
+pub(super) fn fresh_in_frames(
+    specs: &[DistinctSpec],
+    sequence: &Sequence,
+    rows: &RecordBatch,
+) -> Result<DistinctRows, OperatorError> {
+    let mut all = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let columns: Vec<ArrayRef> =
+            spec.arguments.iter().map(|column| rows.column(*column).clone()).collect();
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        let values = RowConverter::new(fields)?.convert_columns(&columns)?;
+        let valid = if spec.keeps_null { None } else { valid_rows(&spec.arguments, rows) };
+        let mut of_filters = Vec::with_capacity(spec.filters.len());
+        for filter in &spec.filters {
+            let filter = filter.map(|column| filter_bits(rows.column(column))).transpose()?;
+            let mut counts: BTreeMap<(u32, Row<'_>), i64> = BTreeMap::new();
+            let counting = |step: usize| {
+                let passes = |bits: &Option<BooleanBuffer>| bits.as_ref().is_none_or(|bits| bits.value(step));
+                if !passes(&valid) || !passes(&filter) {
+                    return false;
+                }
+                let count = counts.entry((sequence.groups[step], values.row(step))).or_default();
+                *count += if sequence.retracts[step] { -1 } else { 1 };
+                *count == i64::from(!sequence.retracts[step])
+            };
+            of_filters.push((0..rows.num_rows()).map(counting).collect::<BooleanBuffer>());
+        }
+        all.push(of_filters);
+    }
+    Ok(all)
+}

@@ -11,6 +11,9 @@ CREATE TABLE by_cat (cat STRING, name STRING, price INT, PRIMARY KEY (cat) NOT E
 WITH ('connector' = 'print');
 CREATE TABLE by_id (id INT, cat STRING, price INT NOT NULL, PRIMARY KEY (id) NOT ENFORCED)
 WITH ('connector' = 'print');
+CREATE TABLE orders (id INT, k STRING, v INT)
+WITH ('connector' = 'filesystem', 'path' = 'tests/slt/data/orders.json', 'format' = 'json');
+CREATE TABLE by_count (c BIGINT, k STRING, PRIMARY KEY (c) NOT ENFORCED) WITH ('connector' = 'print');
 ";
 
 /// What `script` prints.
@@ -54,6 +57,16 @@ fn a_sink_has_the_last_row_of_each_primary_key() {
         all[..5],
         ["+I[x, anvil, 10]", "+I[y, bolt, 3]", "+I[x, cork, 7]", "-U[x, anvil, 10]", "+U[x, anvil, 12]"]
     );
+}
+
+/// Flink's rows for the groups of `orders` by how many rows they have.
+const BY_COUNT: &str = "+I[1, a] +U[1, b] +I[2, a] +U[1, null] +U[1, c] +U[2, b] +I[3, a] +U[2, null] -D[1, c] \
++U[2, c] -D[3, a] +I[4, a] +I[3, b] -D[4, a] +I[5, a] +U[2, null] +U[3, c] +I[1, d] -D[5, a] +I[6, a] ";
+
+#[test]
+fn rows_move_from_one_primary_key_to_another() {
+    let rows = printed("INSERT INTO by_count SELECT COUNT(*), k FROM orders GROUP BY k;");
+    assert_eq!(rows.iter().map(|row| format!("{row} ")).collect::<String>(), BY_COUNT);
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod oracle;
 mod process;
 mod rocksdb;
 mod semantics;
+mod show_checkpoints;
 mod slt;
 mod wordcount;

@@ -9,6 +9,7 @@ mod oracle;
 mod process;
 mod rocksdb;
 mod semantics;
+mod show_checkpoints;
 mod slt;
 mod upserts;
 mod wordcount;

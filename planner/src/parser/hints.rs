@@ -1,4 +1,4 @@
-//! SQL hints: `t /*+ OPTIONS('k' = 'v') */`.
+//! SQL hints: `t /*+ OPTIONS('k' = 'v') */` and `SELECT /*+ LOOKUP('table' = 't', ..) */`.
 //!
 //! To sqlparser a hint is a comment. It is read here, and written into the name of the table that it follows, with the
 //! plain name as alias: [`Session::resolve`](crate::catalog::Session::resolve) takes the options from the name. A hint
@@ -6,10 +6,11 @@
 
 use super::ast::{Insert, Property, StatementKind, Text};
 use super::dialect::FlinkDialect;
+use super::lookup_hint::LookupHint;
 use super::script::{hint_text, is_blank, is_word};
 use crate::PlanError;
 use crate::walk::walk_mut;
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut};
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, Select, TableAlias, TableFactor, VisitorMut};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,9 +25,14 @@ struct Hint {
     span: Span,
 }
 
-/// The hints of one statement, by where the word before them starts.
+/// The hints of one statement.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hints(BTreeMap<Location, Hint>);
+pub(super) struct Hints {
+    /// of tables, by where the name before them starts
+    options: BTreeMap<Location, Hint>,
+    /// of lookup joins, by where the SELECT before them starts: table, hint, place
+    lookups: BTreeMap<Location, Vec<(String, LookupHint, Span)>>,
+}
 
 /// The plain name and the options of a name that carries a hint.
 pub(crate) fn split_name(name: &str) -> Option<(&str, Vec<(String, String)>)> {
@@ -59,12 +65,26 @@ impl Hints {
         let mut before: Option<&TokenWithSpan> = None;
         for token in tokens {
             if let Some(text) = hint_text(token) {
-                let options = read_hint(text, token.span)?;
-                match before {
-                    Some(word) if is_word(word, "SELECT") => return Err(misplaced(token.span)),
-                    Some(word) => hints.0.insert(word.span.start, Hint { options, span: token.span }),
-                    None => return Err(misplaced(token.span)),
-                };
+                let Some(word) = before else { return Err(misplaced(token.span)) };
+                let of_select = is_word(word, "SELECT");
+                for (name, options) in read_hint(text, token.span)? {
+                    match (of_select, is_word(&name, "LOOKUP")) {
+                        (true, true) => {
+                            let (table, hint) = LookupHint::read(&options, name.span)?;
+                            hints.lookups.entry(word.span.start).or_default().push((table, hint, name.span));
+                        }
+                        (false, false) => {
+                            let span = token.span;
+                            let hint = hints.options.entry(word.span.start);
+                            hint.or_insert(Hint { options: vec![], span }).options.extend(options);
+                        }
+                        (false, true) => {
+                            let message = "hint LOOKUP goes right after SELECT";
+                            return Err(PlanError::invalid(message).at(name.span));
+                        }
+                        (true, false) => return Err(misplaced(token.span)),
+                    }
+                }
             } else if !is_blank(token) {
                 before = Some(token);
             }
@@ -74,10 +94,16 @@ impl Hints {
 
     /// Gives each hint to its table.
     pub fn apply(mut self, statement: &mut StatementKind) -> Result<(), PlanError> {
-        if !self.0.is_empty() {
+        if !self.options.is_empty() || !self.lookups.is_empty() {
             self.visit(statement);
         }
-        match self.0.into_values().next() {
+        if let Some((table, _, span)) = self.lookups.into_values().flatten().next() {
+            let message = format!(
+                "hint LOOKUP is for a table '{table}' that is joined FOR SYSTEM_TIME AS OF: there is none"
+            );
+            return Err(PlanError::invalid(message).at(span));
+        }
+        match self.options.into_values().next() {
             Some(hint) => Err(misplaced(hint.span)),
             None => Ok(()),
         }
@@ -114,7 +140,7 @@ impl Hints {
     /// Moves the hint after `name` into it; returns the plain last part.
     fn take(&mut self, name: &mut ObjectName) -> Option<Ident> {
         let Some(ObjectNamePart::Identifier(ident)) = name.0.last_mut() else { return None };
-        let hint = self.0.remove(&ident.span.start)?;
+        let hint = self.options.remove(&ident.span.start)?;
         let plain = ident.clone();
         ident.value = hinted_name(&ident.value, &hint.options);
         ident.quote_style = Some('`');
@@ -124,6 +150,13 @@ impl Hints {
 
 impl VisitorMut for Hints {
     type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if let Some(lookups) = self.lookups.get_mut(&select.select_token.0.span.start) {
+            lookups.retain(|(table, hint, _)| !hint.write_into(table, select));
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let TableFactor::Table { name, alias, .. } = factor else { return ControlFlow::Continue(()) };
@@ -140,8 +173,8 @@ fn misplaced(span: Span) -> PlanError {
     PlanError::invalid("a hint is not allowed here: OPTIONS goes right after the name of a table").at(span)
 }
 
-/// `OPTIONS('k' = 'v', ..) [, OPTIONS(..)]`
-fn read_hint(text: &str, span: Span) -> Result<Vec<Property>, PlanError> {
+/// `OPTIONS('k' = 'v', ..) [, OPTIONS(..)]`: names and options.
+fn read_hint(text: &str, span: Span) -> Result<Vec<(TokenWithSpan, Vec<Property>)>, PlanError> {
     let failed = |what: &str, span| Err(PlanError::syntax(what.to_string()).at(span));
     let tokens = match Tokenizer::new(&FlinkDialect, text).tokenize_with_location() {
         Ok(tokens) => tokens,
@@ -149,39 +182,41 @@ fn read_hint(text: &str, span: Span) -> Result<Vec<Property>, PlanError> {
     };
     let mut tokens =
         tokens.into_iter().filter(|token| !is_blank(token)).map(|token| moved(token, span)).peekable();
-    let mut options = vec![];
+    let mut hints = vec![];
     while let Some(name) = tokens.next() {
         if !matches!(name.token, Token::Word(_)) {
             return failed("expected the name of a hint", name.span);
         }
-        if !is_word(&name, "OPTIONS") {
+        if !is_word(&name, "OPTIONS") && !is_word(&name, "LOOKUP") {
             return Err(PlanError::not_supported(format!("hint {}", name.token)).at(name.span));
         }
         if tokens.next().is_none_or(|token| token.token != Token::LParen) {
-            return failed("expected `(` after OPTIONS", name.span);
+            return failed("expected `(` after the name of the hint", name.span);
         }
+        let mut options = vec![];
         loop {
             let parts = (tokens.next(), tokens.next(), tokens.next());
             let (Some(key), Some(equals), Some(value)) = parts else {
-                return failed("expected 'key' = 'value' in OPTIONS", name.span);
+                return failed("expected 'key' = 'value' in the hint", name.span);
             };
             if equals.token != Token::Eq {
-                return failed("expected 'key' = 'value' in OPTIONS", equals.span);
+                return failed("expected 'key' = 'value' in the hint", equals.span);
             }
             options.push(Property { key: string(key)?, value: string(value)? });
             match tokens.next() {
                 Some(token) if token.token == Token::Comma => {}
                 Some(token) if token.token == Token::RParen => break,
                 token => {
-                    return failed("expected `,` or `)` in OPTIONS", token.map_or(span, |token| token.span));
+                    return failed("expected `,` or `)` in the hint", token.map_or(span, |token| token.span));
                 }
             }
         }
         if tokens.peek().is_some_and(|token| token.token == Token::Comma) {
             tokens.next();
         }
+        hints.push((name, options));
     }
-    Ok(options)
+    Ok(hints)
 }
 
 fn string(token: TokenWithSpan) -> Result<Text, PlanError> {

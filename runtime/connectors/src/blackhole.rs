@@ -25,6 +25,7 @@ impl Connector for Blackhole {
             bounded: false,
             sink: Some(ChangelogMode::ALL),
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

@@ -73,6 +73,7 @@ impl Connector for Datagen {
             bounded: datagen.rows.is_some(),
             sink: None,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

@@ -56,6 +56,7 @@ impl Connector for Nexmark {
             bounded: options.events.is_some(),
             sink: None,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

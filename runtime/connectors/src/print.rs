@@ -49,6 +49,7 @@ impl Connector for Print {
             bounded: false,
             sink: Some(ChangelogMode::ALL),
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 
@@ -133,7 +134,11 @@ impl SinkWriter for PrintWriter {
         };
         written.map_err(|error| {
             let stream = if matches!(self.out, Stream::Output) { "output" } else { "error" };
-            ConnectorError::Unavailable(format!("cannot print rows: standard {stream}: {error}"))
+            let message = format!("cannot print rows: standard {stream}: {error}");
+            match error.kind() {
+                std::io::ErrorKind::BrokenPipe => ConnectorError::ReaderGone(message),
+                _ => ConnectorError::Unavailable(message),
+            }
         })
     }
 

@@ -80,6 +80,7 @@ impl Connector for Socket {
             bounded: false,
             sink: None,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

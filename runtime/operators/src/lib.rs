@@ -11,6 +11,7 @@
 //! | `window_aggregate` | TUMBLE, HOP, CUMULATE, and windows that rows carry: slices merged into windows |
 //! | `session_aggregate` | SESSION: rows merged into sessions |
 //! | `join` | rows of two inputs beside each other |
+//! | `lookup_join` | rows beside those that a table outside has for their keys |
 //! | `rank` | Top-N: the first rows of each partition |
 //! | `over` | OVER: each row with aggregates of the rows before it |
 //! | `match_recognize` | MATCH_RECOGNIZE: rows that follow a pattern |
@@ -19,8 +20,9 @@
 //! The three aggregations share `accumulators` (the functions, column by column), `distinct` (DISTINCT),
 //! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries).
 //!
-//! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that
-//! a restart needs outside the state API.
+//! No operator waits: one that asks a table outside says what it waits for, and the driver calls it again when that
+//! has come. None loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart needs
+//! outside the state API.
 
 mod accumulate;
 mod accumulators;
@@ -35,6 +37,7 @@ mod group_aggregate;
 mod grouping;
 mod join;
 mod limit;
+mod lookup_join;
 mod match_recognize;
 mod merge;
 mod operator;
@@ -56,6 +59,6 @@ mod event_script;
 #[cfg(test)]
 mod tests;
 
-pub use create::create_operator;
+pub use create::{create_lookup_join, create_operator};
 pub use error::OperatorError;
-pub use operator::{Operator, OperatorContext, Output, OutputElement, Progress};
+pub use operator::{Operator, OperatorContext, Output, OutputElement, Outside, Progress};

@@ -38,6 +38,7 @@ impl ConnectorCatalog for Catalog {
             bounded: true,
             sink: None,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

@@ -3,8 +3,8 @@
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
 use crate::state_backend::StateBackendSettings;
 use crate::{
-    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, MatchSpec, OperatorId, SqlType, TableDescriptor,
-    WindowSpec,
+    AggregateCall, ChangelogMode, DEFAULT_MAX_PARALLELISM, LookupJoinSpec, MatchSpec, OperatorId, SqlType,
+    TableDescriptor, WindowSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -98,6 +98,7 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// of two inputs, the left one first
     TimedJoin(TimedJoinSpec),
+    LookupJoin(LookupJoinSpec),
     Rank(RankSpec),
     Deduplicate(DeduplicateSpec),
     Over(OverSpec),

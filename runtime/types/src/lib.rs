@@ -21,6 +21,7 @@ mod identifiers;
 mod job_graph;
 mod key_codec;
 mod key_group;
+mod lookup;
 mod match_spec;
 mod metrics;
 mod quantity;
@@ -48,6 +49,9 @@ pub use job_graph::{
     JoinKind, JoinSpec, LimitSpec, NodeIndex, OperatorNode, OperatorSpec, OverFrame, OverSpec, Parallelism,
     RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, TimedJoinBy, TimedJoinSpec, UnnestSpec,
     WatermarkSpec, WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
+};
+pub use lookup::{
+    LookupAbility, LookupError, LookupJoinSpec, LookupMode, LookupRetry, LookupRows, LookupSource,
 };
 pub use match_spec::{
     AfterMatch, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, PatternVariable,

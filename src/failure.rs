@@ -42,6 +42,7 @@ impl From<JobError> for Failure {
     fn from(error: JobError) -> Self {
         match error.kind {
             ErrorKind::UserInput => Failure::User(error.message),
+            ErrorKind::ReaderGone => Failure::ReaderGone,
             _ => Failure::Job(error.message),
         }
     }

@@ -9,7 +9,7 @@ use crate::sweep::Sweep;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use weir_operators::{Operator, OperatorContext, OperatorError, Output, OutputElement, Progress};
+use weir_operators::{Operator, OperatorContext, OperatorError, Output, OutputElement, Outside, Progress};
 use weir_types::{ChangelogBatch, OperatorId, OperatorMetrics, StreamElement, Watermark};
 
 /// Who reads the output of a node.
@@ -94,6 +94,8 @@ pub(crate) struct Chain {
     current: Arc<AtomicUsize>,
     /// states that expire
     pub sweeps: Vec<Sweep>,
+    /// nodes that may wait for something outside, in order
+    askers: Vec<usize>,
 }
 
 impl ChainNode {
@@ -134,6 +136,7 @@ impl Chain {
             output: Output::default(),
             current,
             sweeps: Vec::new(),
+            askers: Vec::new(),
         }
     }
 
@@ -161,6 +164,9 @@ impl Chain {
             }
         }
         self.find_expiry();
+        let asks =
+            |node: &ChainNode| matches!(&node.role, Role::Operator(role) if role.operator.asks_outside());
+        self.askers = (0..self.nodes.len()).filter(|index| asks(&self.nodes[*index])).collect();
         Ok(())
     }
 
@@ -199,7 +205,14 @@ impl Chain {
 
     /// True while operators owe output, but no batch is between two operators: a barrier may pass.
     pub(crate) fn barrier_may_pass(&self) -> bool {
-        !self.stack.is_empty() && self.batches_on_stack == 0 && self.outbox.is_empty()
+        !self.stack.is_empty() && self.lies_still()
+    }
+
+    /// No batch is between two operators, or held where no snapshot finds it.
+    fn lies_still(&self) -> bool {
+        self.batches_on_stack == 0
+            && self.outbox.is_empty()
+            && !self.askers.iter().any(|node| self.outside(*node) == Outside::Blocked)
     }
 
     /// The edge has sent `EndOfInput`, or nobody reads it.
@@ -298,7 +311,8 @@ impl Chain {
             self.forward(index, signal);
             return Ok(());
         };
-        let makes_watermarks = role.operator.makes_watermarks();
+        let (makes_watermarks, passes_idleness) =
+            (role.operator.makes_watermarks(), role.operator.passes_idleness());
         match signal {
             Signal::Watermark(watermark) => {
                 let swallow = makes_watermarks && watermark != Watermark::MAX;
@@ -308,7 +322,7 @@ impl Chain {
                 })
             }
             Signal::Idle(_) => {
-                if !makes_watermarks {
+                if passes_idleness {
                     self.forward(index, signal);
                 }
                 Ok(())
@@ -443,5 +457,6 @@ fn work(node: usize, element: OutputElement) -> Work {
     }
 }
 
+mod outside;
 #[cfg(test)]
 mod tests;

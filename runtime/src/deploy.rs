@@ -21,9 +21,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use weir_checkpoint::{CheckpointStore, Environment, TaskId};
 use weir_connectors::{ConnectorError, ReaderContext, Sink, Source, WriterContext};
-use weir_operators::OperatorContext;
+use weir_operators::{OperatorContext, create_lookup_join};
 use weir_types::{
-    ChangelogBatch, Classify, Input, JobGraph, KeyGroupRange, OperatorSpec, RuntimeEnv, SubtaskIndex,
+    ChangelogBatch, Classify, Input, JobGraph, KeyGroupRange, LookupSource, OperatorSpec, RuntimeEnv,
+    SubtaskIndex,
 };
 
 /// A job that is ready to run.
@@ -56,6 +57,8 @@ struct Builder<'a> {
     backends: Backends,
     sources: BTreeMap<usize, Arc<dyn Source>>,
     sinks: BTreeMap<usize, Arc<dyn Sink>>,
+    /// tables that lookup joins ask
+    lookups: BTreeMap<usize, Arc<dyn LookupSource>>,
     /// per chain, per subtask
     mailboxes: Vec<Vec<Arc<Mailbox>>>,
     gates: Vec<Vec<Arc<Gate>>>,
@@ -85,6 +88,7 @@ pub(crate) fn deploy(
         backends: Backends::of(&graph.settings, environment, &env.random)?,
         sources: BTreeMap::new(),
         sinks: BTreeMap::new(),
+        lookups: BTreeMap::new(),
         mailboxes: Vec::new(),
         gates: Vec::new(),
         inputs: vec![Vec::new(); plan.chains.len()],
@@ -112,6 +116,11 @@ impl Builder<'_> {
                         committers.insert(node.id.clone(), Arc::from(committer));
                     }
                     self.sinks.insert(index, sink);
+                }
+                OperatorSpec::LookupJoin(spec) => {
+                    let table =
+                        self.components.lookup(&spec.source, &spec.right_keys, self.env).map_err(fail)?;
+                    self.lookups.insert(index, table);
                 }
                 _ => {}
             }
@@ -289,6 +298,7 @@ impl Builder<'_> {
     fn role(&self, node: usize, subtask: SubtaskIndex, parallelism: u32) -> Result<Role, RuntimeError> {
         let place = subtask.0 as usize;
         let (_, label, metrics) = &self.shared.operators[node];
+        let lookup = self.lookups.get(&node).cloned();
         let node = &self.graph.nodes[node];
         if matches!(node.spec, OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect) {
             return Ok(Role::PassThrough);
@@ -296,7 +306,10 @@ impl Builder<'_> {
         let inputs: Vec<SchemaRef> =
             node.inputs.iter().map(|input| self.graph.nodes[input.node.0].schema.clone()).collect();
         let settings = &self.graph.settings;
-        let operator = self.components.operator(node, &inputs, settings);
+        let operator = match lookup {
+            Some(table) => create_lookup_join(node, table),
+            None => self.components.operator(node, &inputs, settings),
+        };
         let operator =
             operator.map_err(|source| RuntimeError::Operator { operator: label.to_string(), source })?;
         let range = KeyGroupRange::of_subtask(settings.max_parallelism, parallelism, subtask.0);

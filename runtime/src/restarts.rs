@@ -21,7 +21,7 @@ impl Restarts {
     /// How long to wait before the job starts again; `None`: it is over. Errors that would come again, those of the
     /// statement and of the data, end it whatever the strategy.
     pub(crate) fn after(&mut self, kind: ErrorKind, now_ms: u64, random: &dyn RandomSource) -> Option<u64> {
-        if matches!(kind, ErrorKind::UserInput | ErrorKind::Data) {
+        if matches!(kind, ErrorKind::UserInput | ErrorKind::Data | ErrorKind::ReaderGone) {
             return None;
         }
         match self.strategy {
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_would_come_again_ends_the_job() {
-        for kind in [ErrorKind::UserInput, ErrorKind::Data] {
+        for kind in [ErrorKind::UserInput, ErrorKind::Data, ErrorKind::ReaderGone] {
             let mut restarts = Restarts::new(RestartStrategy::DEFAULT_WITH_CHECKPOINTS);
             assert_eq!(restarts.after(kind, 0, &Middle), None);
         }

@@ -44,6 +44,7 @@ impl Chain {
             CheckpointKind::Full | CheckpointKind::Savepoint => SnapshotMode::Full,
         };
         let mut operators = BTreeMap::new();
+        let mut taken = Vec::new();
         for index in 0..self.nodes_mut().len() {
             self.at_node(index);
             let node = &mut self.nodes_mut()[index];
@@ -52,6 +53,7 @@ impl Chain {
             let written = role.operator.snapshot(&mut role.context);
             let written = role.context.after_call().and(written);
             written.map_err(|source| RuntimeError::Operator { operator: node.label.to_string(), source })?;
+            taken.push((node.id.clone(), role.operator.in_flight()));
             let (keyed, states) = (&mut role.context.keyed, &role.context.operator_state);
             let (has_keyed, has_states) = (keyed.states().next().is_some(), states.names().next().is_some());
             if has_keyed || has_states {
@@ -63,7 +65,11 @@ impl Chain {
                 operators.insert(node.id.clone(), snapshot);
             }
         }
-        Ok(Captured { operators })
+        let mut captured = Captured { operators };
+        for (operator, batches) in taken {
+            captured.in_flight(&operator, batches.into_iter().map(|batch| (0, batch)).collect())?;
+        }
+        Ok(captured)
     }
 
     /// Later snapshots may refer to what this checkpoint holds.

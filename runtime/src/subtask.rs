@@ -46,7 +46,7 @@ pub(crate) struct Subtask {
 #[derive(Default)]
 pub(crate) struct Progress {
     last_barrier: Option<Barrier>,
-    alarm: Alarm,
+    pub(crate) alarm: Alarm,
     steps: u32,
     acknowledgements: Vec<Acknowledgement>,
     /// the task is a source, and sends nothing more before it is told to go on
@@ -66,6 +66,8 @@ pub(crate) struct Progress {
 enum Happening {
     Mail(Mail),
     Alarm,
+    /// what a node of the chain waits for has come
+    Outside(usize),
     Element(usize, StreamElement),
     Source(SourceEvent),
 }
@@ -82,6 +84,7 @@ impl Subtask {
             match self.next().await? {
                 Happening::Mail(mail) => self.on_mail(mail).await?,
                 Happening::Alarm => self.on_alarm().await?,
+                Happening::Outside(node) => self.chain.on_outside(node)?,
                 Happening::Element(channel, element) => self.on_element(channel, element).await?,
                 Happening::Source(event) => self.on_source(event),
             }
@@ -92,17 +95,23 @@ impl Subtask {
         self.close().await
     }
 
-    /// Waits for mail, the alarm or input, in this order.
+    /// Waits for mail, the alarm, what the chain waits for outside, or input, in this order.
     async fn next(&mut self) -> Result<Happening, RuntimeError> {
         let deadline = self.deadline();
         let alarm = &mut self.progress.alarm;
         alarm.set(deadline, &*self.env.clock);
-        let mailbox = &self.mailbox;
+        let (mailbox, chain, stopped) = (&self.mailbox, &mut self.chain, self.progress.stopped);
         let mut first = |cx: &mut std::task::Context<'_>| {
             if let Poll::Ready(mail) = mailbox.poll(cx) {
                 return Poll::Ready(Ok(Happening::Mail(mail)));
             }
-            alarm.poll(cx).map(|()| Ok(Happening::Alarm))
+            if alarm.poll(cx).is_ready() {
+                return Poll::Ready(Ok(Happening::Alarm));
+            }
+            if stopped {
+                return Poll::Pending;
+            }
+            chain.poll_outside(cx).map(|node| Ok(Happening::Outside(node)))
         };
         match &mut self.head {
             _ if self.progress.stopped => poll_fn(first).await,
@@ -128,10 +137,15 @@ impl Subtask {
         }
     }
 
+    /// When an edge is to be flushed.
+    pub(crate) fn flush_deadline(&self) -> Option<Duration> {
+        let flush = self.edges.iter().filter_map(Edge::waiting_since).min();
+        flush.map(|since| since + self.batch_timeout)
+    }
+
     /// When the alarm is wanted, on the monotonic clock.
     fn deadline(&self) -> Option<Duration> {
-        let flush = self.edges.iter().filter_map(Edge::waiting_since).min();
-        let flush = flush.map(|since| since + self.batch_timeout);
+        let flush = self.flush_deadline();
         let timer = self.chain.next_processing_timer().map(|timer_ms| {
             let wait_ms = timer_ms.saturating_sub(self.env.clock.now_ms()).max(0);
             self.env.clock.monotonic().saturating_add(Duration::from_millis(wait_ms as u64))
@@ -141,7 +155,12 @@ impl Subtask {
 
     /// Lets the chain do all that it owes. A barrier may pass while operators owe output.
     async fn work(&mut self) -> Result<(), RuntimeError> {
-        while !self.progress.stopped && self.chain.step()? {
+        while !self.progress.stopped {
+            match self.chain.held() {
+                Some(node) => self.wait_outside(node).await?,
+                None if self.chain.step()? => {}
+                None => break,
+            }
             self.send().await?;
             if self.chain.barrier_may_pass() {
                 self.pass_barriers().await?;
@@ -198,7 +217,7 @@ impl Subtask {
         }
     }
 
-    async fn on_mail(&mut self, mail: Mail) -> Result<(), RuntimeError> {
+    pub(crate) async fn on_mail(&mut self, mail: Mail) -> Result<(), RuntimeError> {
         if mail.output_closed {
             for (index, edge) in self.edges.iter().enumerate() {
                 if edge.is_closed() {
@@ -256,6 +275,13 @@ impl Subtask {
     }
 
     async fn on_alarm(&mut self) -> Result<(), RuntimeError> {
+        self.flush_late().await?;
+        self.chain.push_processing_time(self.env.clock.now_ms());
+        Ok(())
+    }
+
+    /// Flushes the edges whose rows have waited long enough.
+    pub(crate) async fn flush_late(&mut self) -> Result<(), RuntimeError> {
         let now = self.env.clock.monotonic();
         for index in 0..self.edges.len() {
             if self.edges[index].waiting_since().is_some_and(|since| since + self.batch_timeout <= now) {
@@ -263,7 +289,6 @@ impl Subtask {
                 self.edges[index].flush().await?;
             }
         }
-        self.chain.push_processing_time(self.env.clock.now_ms());
         Ok(())
     }
 

@@ -15,9 +15,9 @@ use weir_connectors::{
 };
 use weir_operators::{Operator, OperatorError, create_operator};
 use weir_types::{
-    ChangelogBatch, ChangelogMode, CheckpointId, Exchange, Input, JobGraph, JobSettings, NodeIndex,
-    OperatorId, OperatorNode, OperatorSpec, Parallelism, RuntimeEnv, SinkSpec, SourceSpec, SplitId,
-    TableDescriptor,
+    BoxFuture, ChangelogBatch, ChangelogMode, CheckpointId, Exchange, Input, JobGraph, JobSettings,
+    LookupError, LookupRows, LookupSource, NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism,
+    RuntimeEnv, SinkSpec, SourceSpec, SplitId, TableDescriptor,
 };
 
 pub(crate) fn schema() -> SchemaRef {
@@ -307,6 +307,34 @@ impl Committer for TestCommitter {
     }
 }
 
+/// A table that has one row `(k, 100 * k)` for each key. Of some keys it knows nothing when it is first asked.
+struct TestLookup {
+    env: RuntimeEnv,
+    delays_ms: Vec<u64>,
+    asked: Mutex<usize>,
+}
+
+impl LookupSource for TestLookup {
+    fn lookup(&self, keys: Vec<ArrayRef>) -> BoxFuture<Result<LookupRows, LookupError>> {
+        let number = {
+            let mut asked = self.asked.lock();
+            *asked += 1;
+            *asked
+        };
+        let sleep =
+            self.env.clock.sleep(Duration::from_millis(self.delays_ms[number % self.delays_ms.len()]));
+        let asked = keys[0].as_primitive::<Int64Type>().values().to_vec();
+        Box::pin(async move {
+            sleep.await;
+            let known = (0..asked.len()).filter(|place| (asked[*place] + number as i64) % 5 != 0);
+            let keys: Vec<u32> = known.map(|place| place as u32).collect();
+            let found: Vec<_> =
+                keys.iter().map(|place| asked[*place as usize]).map(|key| (key, 100 * key)).collect();
+            Ok(LookupRows { keys, rows: rows(&found).into_parts().0 })
+        })
+    }
+}
+
 type OperatorFactory = Arc<dyn Fn() -> Box<dyn Operator> + Send + Sync>;
 
 /// What a test brings, by the names of its tables and nodes; `create_operator` makes the rest.
@@ -314,6 +342,8 @@ type OperatorFactory = Arc<dyn Fn() -> Box<dyn Operator> + Send + Sync>;
 pub(crate) struct TestComponents {
     pub sources: BTreeMap<String, Vec<Vec<Step>>>,
     pub operators: BTreeMap<String, OperatorFactory>,
+    /// tables that are looked up: what their answers take, in turn
+    pub lookups: BTreeMap<String, Vec<u64>>,
     pub log: Arc<Mutex<SinkLog>>,
     /// all that were complete
     pub checkpoints: Arc<Mutex<Vec<StoredCheckpoint>>>,
@@ -374,6 +404,16 @@ impl Components for TestComponents {
         let (fail_commit, write_pause) = (self.fail_commit, self.write_pause);
         let (log, commit_pause) = (self.log.clone(), self.commit_pause.clone());
         Ok(Arc::new(TestSink { log, fail_commit, write_pause, commit_pause }))
+    }
+
+    fn lookup(
+        &self,
+        spec: &SourceSpec,
+        _keys: &[usize],
+        env: &RuntimeEnv,
+    ) -> Result<Arc<dyn LookupSource>, ConnectorError> {
+        let delays_ms = self.lookups[&spec.table.name].clone();
+        Ok(Arc::new(TestLookup { env: env.clone(), delays_ms, asked: Mutex::default() }))
     }
 
     fn operator(

@@ -4,6 +4,7 @@ mod checkpoints;
 mod endings;
 mod flow;
 mod joins;
+mod lookups;
 mod operators;
 mod restores;
 mod savepoints;

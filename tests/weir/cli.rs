@@ -205,3 +205,27 @@ fn lines_of_a_socket_are_answered_as_they_come() {
     drop(socket);
     assert!(child.wait().expect("it ends").success(), "the end of the socket is the end of input");
 }
+
+#[test]
+fn a_reader_that_has_read_enough_ends_the_job_in_silence() {
+    for sink in ["'connector' = 'print'", ""] {
+        let source =
+            "CREATE TABLE n (i BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1000000')";
+        let into = format!("CREATE TABLE out_rows (i BIGINT) WITH ({sink})");
+        let sql = match sink {
+            "" => format!("{source}; SELECT i FROM n"),
+            _ => format!("{source}; {into}; INSERT INTO out_rows SELECT i FROM n"),
+        };
+        let arguments = ["sql", "-e", &sql, "--set", "restart-strategy.type=fixed-delay"];
+        let mut command = command(&arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        assert!(lines.next().is_some());
+        drop(lines);
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", output.status);
+        assert!(!said.contains("error"), "{said}");
+    }
+}

@@ -47,13 +47,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 fn type_operation(call: &Call<'_>, operation: Operation) -> Result<Typed> {
     let [left, right] = call.types else { return call.refuse("two operands") };
-    // A bare NULL takes the type of the other operand.
-    let (left, right) = match (left, right) {
-        (SqlType::Null, SqlType::Null) => (&SqlType::Int, &SqlType::Int),
-        (SqlType::Null, other) if other.is_numeric() => (other, other),
-        (other, SqlType::Null) if other.is_numeric() => (other, other),
-        both => both,
-    };
+    if [left, right].contains(&&SqlType::Null) {
+        return call.refuse("operands that have a type, such as CAST(NULL AS INT), no bare NULL");
+    }
+    let inexact = |sql_type: &SqlType| matches!(sql_type, SqlType::Float | SqlType::Double);
+    if operation == Operation::Remainder && (inexact(left) || inexact(right)) {
+        return call.refuse("whole numbers or DECIMAL");
+    }
     let typed = match left.is_numeric() && right.is_numeric() {
         true => type_numbers(left, right, operation),
         false => times::type_times(left, right, operation),

@@ -61,6 +61,9 @@ fn element(sql_type: SqlType, nullable: bool) -> Box<SqlField> {
 }
 
 fn type_array(call: &Call<'_>) -> Result<Typed> {
+    if call.types.is_empty() {
+        return call.refuse("at least one element");
+    }
     let Some(common) = common_type(call.types) else {
         return call.refuse("elements whose types go together");
     };

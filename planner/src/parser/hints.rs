@@ -1,4 +1,5 @@
-//! SQL hints: `t /*+ OPTIONS('k' = 'v') */` and `SELECT /*+ STATE_TTL('t' = '1 d') */`.
+//! SQL hints: `t /*+ OPTIONS('k' = 'v') */`, `SELECT /*+ STATE_TTL('t' = '1 d') */` and
+//! `SELECT /*+ LOOKUP('table' = 't', ..) */`.
 //!
 //! To sqlparser a hint is a comment. It is read here, and written into the name of the table that it follows, with the
 //! plain name as alias: [`Session::resolve`](crate::catalog::Session::resolve) takes the options from the name. A hint
@@ -6,6 +7,7 @@
 
 use super::ast::{Insert, Property, StatementKind, Text};
 use super::dialect::FlinkDialect;
+use super::lookup_hint::LookupHint;
 use super::script::{hint_text, is_blank, is_word};
 use super::state_ttl::StateTtl;
 use crate::PlanError;
@@ -32,6 +34,8 @@ pub(super) struct Hints {
     options: BTreeMap<Location, Hint>,
     /// how long states live, by where the SELECT before them starts
     ttls: BTreeMap<Location, Vec<StateTtl>>,
+    /// of lookup joins, by where the SELECT before them starts: table, hint, place
+    lookups: BTreeMap<Location, Vec<(String, LookupHint, Span)>>,
 }
 
 /// The plain name and the options of a name that carries a hint.
@@ -68,20 +72,27 @@ impl Hints {
                 let Some(word) = before else { return Err(misplaced(token.span)) };
                 let of_select = is_word(word, "SELECT");
                 for (name, options) in read_hint(text, token.span)? {
-                    match (of_select, is_word(&name, "STATE_TTL")) {
-                        (true, true) => {
+                    match (of_select, is_word(&name, "OPTIONS")) {
+                        (true, false) if is_word(&name, "STATE_TTL") => {
                             hints.ttls.entry(word.span.start).or_default().extend(StateTtl::read(options)?);
                         }
-                        (false, false) => {
+                        (true, false) => {
+                            let (table, hint) = LookupHint::read(&options, name.span)?;
+                            hints.lookups.entry(word.span.start).or_default().push((table, hint, name.span));
+                        }
+                        (false, true) => {
                             let span = token.span;
                             let hint = hints.options.entry(word.span.start);
                             hint.or_insert(Hint { options: vec![], span }).options.extend(options);
                         }
-                        (false, true) => {
-                            let message = "hint STATE_TTL goes right after SELECT";
+                        (false, false) => {
+                            let message = format!(
+                                "hint {} goes right after SELECT",
+                                name.token.to_string().to_uppercase()
+                            );
                             return Err(PlanError::invalid(message).at(name.span));
                         }
-                        (true, false) => return Err(misplaced(token.span)),
+                        (true, true) => return Err(misplaced(token.span)),
                     }
                 }
             } else if !is_blank(token) {
@@ -93,11 +104,17 @@ impl Hints {
 
     /// Gives each hint to its table.
     pub fn apply(mut self, statement: &mut StatementKind) -> Result<(), PlanError> {
-        if !self.options.is_empty() || !self.ttls.is_empty() {
+        if !self.options.is_empty() || !self.ttls.is_empty() || !self.lookups.is_empty() {
             self.visit(statement);
         }
         if let Some(ttl) = self.ttls.into_values().flatten().next() {
             return Err(ttl.unknown());
+        }
+        if let Some((table, _, span)) = self.lookups.into_values().flatten().next() {
+            let message = format!(
+                "hint LOOKUP is for a table '{table}' that is joined FOR SYSTEM_TIME AS OF: there is none"
+            );
+            return Err(PlanError::invalid(message).at(span));
         }
         match self.options.into_values().next() {
             Some(hint) => Err(misplaced(hint.span)),
@@ -148,7 +165,11 @@ impl VisitorMut for Hints {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        if let Some(ttls) = self.ttls.get_mut(&select.select_token.0.span.start) {
+        let place = select.select_token.0.span.start;
+        if let Some(lookups) = self.lookups.get_mut(&place) {
+            lookups.retain(|(table, hint, _)| !hint.write_into(table, select));
+        }
+        if let Some(ttls) = self.ttls.get_mut(&place) {
             ttls.retain(|ttl| !ttl.write_into(select));
         }
         ControlFlow::Continue(())
@@ -183,7 +204,7 @@ fn read_hint(text: &str, span: Span) -> Result<Vec<(TokenWithSpan, Vec<Property>
         if !matches!(name.token, Token::Word(_)) {
             return failed("expected the name of a hint", name.span);
         }
-        if !is_word(&name, "OPTIONS") && !is_word(&name, "STATE_TTL") {
+        if !["OPTIONS", "STATE_TTL", "LOOKUP"].iter().any(|known| is_word(&name, known)) {
             return Err(PlanError::not_supported(format!("hint {}", name.token)).at(name.span));
         }
         if tokens.next().is_none_or(|token| token.token != Token::LParen) {

@@ -97,13 +97,13 @@ fn keeps_no_rows(factor: &TableFactor) -> bool {
 }
 
 /// The table in parentheses that a hint stands for.
-pub(crate) fn ttl_relation(relation: TableFactor) -> Result<(u64, TableFactor), TableFactor> {
+pub(crate) fn ttl_relation(relation: TableFactor) -> Result<(u64, TableFactor), Box<TableFactor>> {
     match relation {
         TableFactor::NestedJoin { table_with_joins, alias: Some(alias) } => match state_ttl_ms(&alias) {
             Some(ttl_ms) => Ok((ttl_ms, table_with_joins.relation)),
-            None => Err(TableFactor::NestedJoin { table_with_joins, alias: Some(alias) }),
+            None => Err(Box::new(TableFactor::NestedJoin { table_with_joins, alias: Some(alias) })),
         },
-        relation => Err(relation),
+        relation => Err(Box::new(relation)),
     }
 }
 

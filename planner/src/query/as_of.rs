@@ -4,12 +4,14 @@
 //! become one node, through which the optimiser pushes nothing: a condition on a version must not pick another version.
 
 use crate::PlanError;
+use crate::parser::{LookupHint, split_lookup};
 use crate::query::error::{external, plan_error};
+use crate::query::lookup::lookup_join;
 use crate::query::origin::{Origin, origin, time_attribute_of};
 use crate::query::ranks::row_number;
 use crate::query::table_source::TableScanSource;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, internal_err, not_impl_err, plan_err};
+use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion_expr::logical_plan::{Extension, Join, UserDefinedLogicalNodeCore};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::utils::{conjunction, split_conjunction};
@@ -27,6 +29,7 @@ use weir_types::TimeAttribute;
 struct Snapshot {
     input: Arc<LogicalPlan>,
     time: Column,
+    hint: Option<LookupHint>,
     /// where it is written
     span: Span,
 }
@@ -60,7 +63,7 @@ impl UserDefinedLogicalNodeCore for Snapshot {
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let Some(input) = inputs.into_iter().next() else { return internal_err!("a snapshot of nothing") };
-        Ok(Snapshot { input: Arc::new(input), time: self.time.clone(), span: self.span })
+        Ok(Snapshot { input: Arc::new(input), ..self.clone() })
     }
 }
 
@@ -86,10 +89,15 @@ impl RelationPlanner for SnapshotPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let alias = alias.take();
+        let (time, hint) = match split_lookup(&time) {
+            Some((time, hint)) => (time, Some(hint)),
+            None => (time, None),
+        };
         let time = match &time {
             ast::Expr::Identifier(name) => Column::new_unqualified(&name.value),
             ast::Expr::CompoundIdentifier(parts) if parts.len() == 2 => {
-                Column::new(Some(parts[0].value.as_str()), &parts[1].value)
+                // as it is written: a text would be read as a name that may be in any case
+                Column::new(Some(TableReference::bare(parts[0].value.as_str())), &parts[1].value)
             }
             other => {
                 let message = format!(
@@ -99,7 +107,7 @@ impl RelationPlanner for SnapshotPlanner {
             }
         };
         let input = context.plan(relation).map_err(|error| external(plan_error(error).at(span)))?;
-        let node = Arc::new(Snapshot { input: Arc::new(input), time, span });
+        let node = Arc::new(Snapshot { input: Arc::new(input), time, hint, span });
         let plan = LogicalPlan::Extension(Extension { node });
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
@@ -149,26 +157,13 @@ impl AsOf {
         let mut keys = vec![];
         let mut rest = vec![];
         for part in split_conjunction(&self.condition) {
-            match self.key(part) {
+            match compared(part, &self.left, &self.right) {
                 Some(key) => keys.push(key),
                 None if *part == lit(true) => {}
                 None => rest.push(part.clone()),
             }
         }
         (keys, conjunction(rest))
-    }
-
-    fn key(&self, part: &Expr) -> Option<(Expr, Expr)> {
-        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part else { return None };
-        let within = |expr: &Expr, plan: &LogicalPlan| {
-            let columns = expr.column_refs();
-            !columns.is_empty() && columns.iter().all(|column| plan.schema().has_column(column))
-        };
-        match (within(left, &self.left), within(left, &self.right)) {
-            (true, _) if within(right, &self.right) => Some((left.as_ref().clone(), right.as_ref().clone())),
-            (_, true) if within(right, &self.left) => Some((right.as_ref().clone(), left.as_ref().clone())),
-            _ => None,
-        }
     }
 
     fn meaning(&self) -> impl std::hash::Hash + PartialEq + '_ {
@@ -250,6 +245,22 @@ impl UserDefinedLogicalNodeCore for AsOf {
     }
 }
 
+/// Expressions of `left` and of `right` that `part` of a condition says are equal.
+pub(super) fn compared(part: &Expr, left: &LogicalPlan, right: &LogicalPlan) -> Option<(Expr, Expr)> {
+    let Expr::BinaryExpr(BinaryExpr { left: one, op: Operator::Eq, right: other }) = part else {
+        return None;
+    };
+    let within = |expr: &Expr, plan: &LogicalPlan| {
+        let columns = expr.column_refs();
+        !columns.is_empty() && columns.iter().all(|column| plan.schema().has_column(column))
+    };
+    match (within(one, left), within(one, right)) {
+        (true, _) if within(other, right) => Some((one.as_ref().clone(), other.as_ref().clone())),
+        (_, true) if within(other, left) => Some((other.as_ref().clone(), one.as_ref().clone())),
+        _ => None,
+    }
+}
+
 /// The snapshot on the right of a join, below names only.
 fn snapshot(plan: &LogicalPlan) -> Option<&Snapshot> {
     match plan {
@@ -286,12 +297,12 @@ fn as_of(join: &Join, found: &Snapshot) -> Result<LogicalPlan> {
     let place = join.left.schema().index_of_column(&left_time)?;
     let left_time = Column::from(join.left.schema().qualified_field(place));
     match time_attribute_of(&join.left, &left_time) {
+        Some(TimeAttribute::RowTime) if found.hint.is_some() => {
+            return plan_err!("hint LOOKUP is for a join by processing time, and this one is by event time");
+        }
         Some(TimeAttribute::RowTime) => {}
         Some(TimeAttribute::ProcTime) => {
-            return not_impl_err!(
-                "not supported yet: lookup joins, FOR SYSTEM_TIME AS OF a processing time; join by event time, or \
-                 without FOR SYSTEM_TIME"
-            );
+            return lookup_join(join, right, (outer, found.hint.clone().unwrap_or_default()));
         }
         None => {
             return plan_err!("FOR SYSTEM_TIME AS OF takes a time attribute, '{}' is none", left_time.name);

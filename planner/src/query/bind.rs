@@ -12,6 +12,7 @@ use crate::query::group_window::{group_window_position, rewrite_group_window};
 use crate::query::lower::window_position;
 use crate::query::origin::Origin;
 use crate::query::origin::{expr_origin, time_attribute_of};
+use crate::query::quantified::rewrite_quantified;
 use crate::query::refuse::{check_expr, check_query};
 use crate::query::set_operations::rewrite_set_operation;
 use crate::query::subquery::single_values;
@@ -51,6 +52,7 @@ pub(super) fn raw_plan(
 ) -> Result<LogicalPlan, PlanError> {
     check_query(query)?;
     let mut query = query.clone();
+    rewrite_quantified(&mut query);
     normalize(&mut query)?;
     desugar_query(&mut query).map_err(plan_error)?;
     let context = PlanningContext::new(session, functions, view_depth);

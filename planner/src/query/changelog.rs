@@ -2,7 +2,7 @@
 //! `-U`.
 
 use crate::PlanError;
-use crate::query::lower::{Facts, join_key};
+use crate::query::lower::{Facts, join_key, lookup_key};
 use crate::query::materialize::{Materialize, insert_materializers};
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
@@ -191,6 +191,7 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
             let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
             join_key(spec, key(0), key(1))
         }
+        OperatorSpec::LookupJoin(spec) => lookup_key(spec, below()),
         OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
             let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
             below()?.into_iter().map(place).collect()
@@ -225,7 +226,7 @@ fn rank_key(spec: &RankSpec, input: impl FnOnce() -> Option<Vec<usize>>) -> Opti
 }
 
 /// The column that `expr` hands on unchanged.
-fn handed_on(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+pub(super) fn handed_on(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
     if let Some(column) = expr.as_ref().downcast_ref::<Column>() {
         return Some(column.index());
     }

@@ -18,6 +18,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+/// Keys that sets may have where one of them is given twice; above their bits an id counts what is the same.
+const KEYS_OF_TWINS: usize = 40;
+/// Bits of the number that GROUP_ID gives.
+const TWIN_BITS: u32 = 20;
+
 /// The column that tells which set a row was copied for, as Flink calls it.
 pub(super) const EXPAND_ID: &str = "$e";
 
@@ -28,7 +33,8 @@ pub(super) struct Expand {
     pub keys: Vec<Column>,
     /// for each set the places of `keys` that are in it
     pub sets: Vec<Vec<usize>>,
-    /// The number of each set: one bit a key as it was written, the first key highest, 1 where the set leaves it out.
+    /// The number of each set: one bit a key as it was written, the first key highest, 1 where the set leaves it out; above them how
+    /// many sets before it are the same.
     pub ids: Vec<i64>,
     schema: DFSchemaRef,
 }
@@ -165,8 +171,12 @@ pub(super) struct GroupingMarker {
 }
 
 pub(super) fn grouping_markers() -> impl Iterator<Item = (String, Arc<AggregateUDF>)> {
-    ["GROUPING", "GROUPING_ID"].into_iter().map(|name| {
-        let marker = GroupingMarker { name, signature: Signature::user_defined(Volatility::Immutable) };
+    ["GROUPING", "GROUPING_ID", "GROUP_ID"].into_iter().map(|name| {
+        let signature = match name {
+            "GROUP_ID" => Signature::nullary(Volatility::Immutable),
+            _ => Signature::user_defined(Volatility::Immutable),
+        };
+        let marker = GroupingMarker { name, signature };
         (name.to_lowercase(), Arc::new(AggregateUDF::new_from_impl(marker)))
     })
 }
@@ -266,8 +276,11 @@ pub(super) fn rewrite_grouping_sets(aggregate: &Aggregate) -> Result<Option<Logi
     let places =
         |set: &Vec<Expr>| -> Vec<usize> { (0..keys.len()).filter(|key| set.contains(&keys[*key])).collect() };
     let sets: Vec<Vec<usize>> = sets.iter().map(places).collect();
-    if (1..sets.len()).any(|set| sets[..set].contains(&sets[set])) {
-        return not_impl_err!("not supported yet: a grouping set that is given twice");
+    let twins = (1..sets.len()).any(|set| sets[..set].contains(&sets[set]));
+    if twins && (keys.len() > KEYS_OF_TWINS || sets.len() >= 1 << TWIN_BITS) {
+        return not_impl_err!(
+            "not supported yet: a grouping set that is given twice, of more than {KEYS_OF_TWINS} keys"
+        );
     }
     let expand = expand(aggregate, &keys, sets)?;
     let id = Expr::Column(Column::new_unqualified(EXPAND_ID));
@@ -330,8 +343,9 @@ fn expand(aggregate: &Aggregate, keys: &[Expr], sets: Vec<Vec<usize>>) -> Result
     }
     let input = LogicalPlanBuilder::from(aggregate.input.as_ref().clone()).project(columns)?.build()?;
     let bit = |key: usize| 1i64 << (keys.len() - 1 - key);
-    let id = |set: &Vec<usize>| (0..keys.len()).filter(|key| !set.contains(key)).map(bit).sum();
-    let ids = sets.iter().map(id).collect();
+    let bits = |set: &Vec<usize>| (0..keys.len()).filter(|key| !set.contains(key)).map(bit).sum::<i64>();
+    let twins = |place: usize| sets[..place].iter().filter(|set| **set == sets[place]).count() as i64;
+    let ids = sets.iter().enumerate().map(|(place, set)| bits(set) | twins(place) << KEYS_OF_TWINS).collect();
     Expand::try_new(Arc::new(input), names, sets, ids)
 }
 
@@ -342,6 +356,9 @@ fn grouping(call: &AggregateExpr, keys: &[Expr], id: &Expr) -> Result<Expr> {
             return plan_err!("the argument {argument} of {} is no key of GROUP BY", call.func.name());
         };
         bits.push((keys.len() - 1 - key) as u32);
+    }
+    if call.func.name() == "GROUP_ID" && keys.len() <= KEYS_OF_TWINS {
+        bits = (KEYS_OF_TWINS as u32..KEYS_OF_TWINS as u32 + TWIN_BITS).rev().collect();
     }
     if bits.is_empty() {
         return plan_err!("{} takes keys of GROUP BY", call.func.name());

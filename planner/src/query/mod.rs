@@ -5,7 +5,7 @@
 //! | what is not built is refused, where the text still has places | `refuse` |
 //! | names and lengths made plain | `syntax` |
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
-//! | | `window_planner`, `unnest`, `as_of`, `match_recognize` |
+//! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
 //! | types settled | `bind`, `crate::functions` |
 //! | the plan optimised | `optimize` |
@@ -32,7 +32,9 @@ mod expand;
 mod explain;
 mod group_window;
 mod identity;
+mod lateral;
 mod locate;
+mod lookup;
 mod lower;
 mod match_recognize;
 mod materialize;
@@ -40,6 +42,7 @@ mod names;
 mod not_null;
 mod optimize;
 mod origin;
+mod quantified;
 mod ranks;
 mod refuse;
 mod set_operations;

@@ -4,6 +4,7 @@
 
 use crate::query::as_of::AsOf;
 use crate::query::expand::Expand;
+use crate::query::lookup::Lookup;
 use crate::query::match_recognize::MatchRecognize;
 use crate::query::state_ttl::StateTtl;
 use crate::query::table_source::TableScanSource;
@@ -66,6 +67,9 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
                 return origin(&node.input, column);
             }
             if let Some(join) = AsOf::of(plan) {
+                return join.left.schema().has_column(column).then(|| origin(&join.left, column)).flatten();
+            }
+            if let Some(join) = Lookup::of(plan) {
                 return join.left.schema().has_column(column).then(|| origin(&join.left, column)).flatten();
             }
             if let Some(unnest) = Unnest::of(plan) {

@@ -121,9 +121,7 @@ impl Visitor for Checker {
                 ];
                 refuse_any(&others, span)
             }
-            TableFactor::Derived { lateral, sample, .. } => {
-                refuse_any(&[(*lateral, "LATERAL"), (sample.is_some(), "TABLESAMPLE")], span)
-            }
+            TableFactor::Derived { sample, .. } => refuse_any(&[(sample.is_some(), "TABLESAMPLE")], span),
             TableFactor::TableFunction { expr, .. } => self.check_table_function(expr),
             TableFactor::Function { name, .. } => refuse(format_args!("table function {name}"), span),
             TableFactor::UNNEST { with_offset, .. } => {
@@ -142,14 +140,20 @@ impl Visitor for Checker {
             return ControlFlow::Continue(());
         }
         match expr {
-            Expr::AnyOp { compare_op: BinaryOperator::Eq, right, .. }
-            | Expr::AllOp { compare_op: BinaryOperator::NotEq, right, .. }
-                if matches!(right.as_ref(), Expr::Subquery(_)) =>
-            {
-                ControlFlow::Continue(())
-            }
-            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
-                refuse("ANY and ALL other than = ANY (SELECT ..) and <> ALL (SELECT ..)", expr.span())
+            Expr::AnyOp { compare_op, right, .. } | Expr::AllOp { compare_op, right, .. } => {
+                let compares = matches!(
+                    compare_op,
+                    BinaryOperator::Eq
+                        | BinaryOperator::NotEq
+                        | BinaryOperator::Lt
+                        | BinaryOperator::LtEq
+                        | BinaryOperator::Gt
+                        | BinaryOperator::GtEq
+                );
+                match compares && matches!(right.as_ref(), Expr::Subquery(_)) {
+                    true => ControlFlow::Continue(()),
+                    false => refuse("ANY and ALL other than comparisons with (SELECT ..)", expr.span()),
+                }
             }
             Expr::InSubquery { expr: row, negated: true, .. } if matches!(row.as_ref(), Expr::Tuple(_)) => {
                 refuse("NOT IN of several columns, write NOT EXISTS", row.span())
@@ -288,9 +292,6 @@ fn grouped_texts(select: &Select) -> String {
 fn check_clauses(select: &Select) -> Flow {
     if let Some(Distinct::On(on)) = &select.distinct {
         refuse("DISTINCT ON", on.first().map_or(select.span(), Spanned::span))?;
-    }
-    if let Some(qualify) = &select.qualify {
-        refuse("QUALIFY", qualify.span())?;
     }
     for item in &select.projection {
         if let SelectItem::ExprWithAliases { .. } = item {

@@ -95,7 +95,7 @@ impl RelationPlanner for StateTtlPlanner {
     ) -> Result<RelationPlanning> {
         let (ttl_ms, relation) = match ttl_relation(relation) {
             Ok(found) => found,
-            Err(relation) => return Ok(RelationPlanning::Original(Box::new(relation))),
+            Err(relation) => return Ok(RelationPlanning::Original(relation)),
         };
         let input = Arc::new(context.plan(relation)?);
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(StateTtl { input, ttl_ms }) });

@@ -26,6 +26,7 @@ impl Connector for Blackhole {
             sink: Some(ChangelogMode::ALL),
             sink_by_key: true,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

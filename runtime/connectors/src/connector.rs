@@ -3,7 +3,9 @@
 use crate::{ConnectorError, Sink, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{OptionError, SinkSpec, SourceSpec, TableCapabilities, TableDescriptor};
+use weir_types::{
+    LookupSource, OptionError, RuntimeEnv, SinkSpec, SourceSpec, TableCapabilities, TableDescriptor,
+};
 
 /// Variables of the environment that object stores are configured by (`AWS_ACCESS_KEY_ID` and so on). They are
 /// handed in: nothing in this room reads the process's own.
@@ -21,6 +23,21 @@ pub(crate) trait Connector: Send + Sync {
     -> Result<Arc<dyn Source>, ConnectorError>;
 
     fn sink(&self, spec: &SinkSpec, environment: &Environment) -> Result<Arc<dyn Sink>, ConnectorError>;
+
+    /// The table to be asked for rows by the columns at `keys`, which are places in the projection of `spec`. Called with
+    /// tables that `check` has said to be able to.
+    fn lookup(
+        &self,
+        spec: &SourceSpec,
+        _keys: &[usize],
+        _environment: &Environment,
+        _env: &RuntimeEnv,
+    ) -> Result<Arc<dyn LookupSource>, ConnectorError> {
+        Err(ConnectorError::Options(format!(
+            "table {} cannot be looked up: its connector has no lookups",
+            spec.table.name
+        )))
+    }
 }
 
 /// The answer of a connector that cannot be read, when it is asked nevertheless.

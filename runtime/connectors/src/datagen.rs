@@ -74,6 +74,7 @@ impl Connector for Datagen {
             sink: None,
             sink_by_key: false,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

@@ -15,6 +15,9 @@ pub enum ConnectorError {
     /// A disk, host or object store that did not do as asked.
     #[error("{0}")]
     Unavailable(String),
+    /// The other end of standard output or standard error is closed.
+    #[error("{0}")]
+    ReaderGone(String),
     /// A defect.
     #[error("{0}")]
     Internal(String),
@@ -34,6 +37,7 @@ impl ConnectorError {
             ConnectorError::Options(message) => ConnectorError::Options(with(message)),
             ConnectorError::Record(message) => ConnectorError::Record(with(message)),
             ConnectorError::Unavailable(message) => ConnectorError::Unavailable(with(message)),
+            ConnectorError::ReaderGone(message) => ConnectorError::ReaderGone(with(message)),
             ConnectorError::Internal(message) => ConnectorError::Internal(with(message)),
         }
     }
@@ -45,6 +49,7 @@ impl Classify for ConnectorError {
             ConnectorError::Options(_) => ErrorKind::UserInput,
             ConnectorError::Record(_) => ErrorKind::Data,
             ConnectorError::Unavailable(_) => ErrorKind::Unavailable,
+            ConnectorError::ReaderGone(_) => ErrorKind::ReaderGone,
             ConnectorError::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -37,12 +37,16 @@ mod source_tests;
 mod watch_tests;
 
 use crate::connector::{Connector, Environment};
+use crate::lookup::{LookupCache, scanned};
 use crate::{ConnectorError, Sink, Source};
 use sink::FilesystemSink;
 use source::FilesystemSource;
 use std::sync::Arc;
 use table::{FilesystemTable, METADATA};
-use weir_types::{OptionError, SinkSpec, SourceSpec, TableCapabilities, TableDescriptor};
+use weir_types::{
+    LookupAbility, LookupSource, OptionError, RuntimeEnv, SinkSpec, SourceSpec, TableCapabilities,
+    TableDescriptor,
+};
 
 pub(crate) struct Filesystem;
 
@@ -59,6 +63,11 @@ impl Connector for Filesystem {
             bounded: filesystem.monitor_interval_ms.is_none(),
             sink: filesystem.writable.then_some(mode),
             sink_by_key: false,
+            lookup: filesystem
+                .lookup
+                .as_ref()
+                .filter(|_| mode.is_insert_only())
+                .map(|lookup| LookupAbility { constant: lookup.cache == LookupCache::Full { reload: None } }),
             metadata: METADATA.iter().map(|(key, sql_type)| (key.to_string(), sql_type.clone())).collect(),
         })
     }
@@ -69,6 +78,22 @@ impl Connector for Filesystem {
         environment: &Environment,
     ) -> Result<Arc<dyn Source>, ConnectorError> {
         Ok(Arc::new(FilesystemSource::open(spec, environment)?))
+    }
+
+    fn lookup(
+        &self,
+        spec: &SourceSpec,
+        keys: &[usize],
+        environment: &Environment,
+        env: &RuntimeEnv,
+    ) -> Result<Arc<dyn LookupSource>, ConnectorError> {
+        let Some(options) = FilesystemTable::read(&spec.table)?.lookup else {
+            return Err(ConnectorError::Options(format!(
+                "table {} cannot be looked up: it is watched for new files",
+                spec.table.name
+            )));
+        };
+        scanned(self.source(spec, environment)?, spec, keys, &options, env)
     }
 
     fn sink(&self, spec: &SinkSpec, environment: &Environment) -> Result<Arc<dyn Sink>, ConnectorError> {

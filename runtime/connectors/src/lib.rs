@@ -6,6 +6,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `connector`, `registry`, `options`, `projection` | which connectors exist, how tables are read and checked |
+//! | `lookup` | tables that are asked for rows by key, and their caches |
 //! | `filesystem` | files and directories, local or in an object store: read, watched, and written in two phases |
 //! | `nexmark`, `datagen`, over `generator` and `random` | rows that are computed from their numbers |
 //! | `socket` | lines from a TCP server |
@@ -23,6 +24,7 @@ mod filesystem;
 mod generator;
 mod json_rows;
 mod limited;
+mod lookup;
 mod nexmark;
 mod options;
 mod print;

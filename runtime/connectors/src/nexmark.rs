@@ -57,6 +57,7 @@ impl Connector for Nexmark {
             sink: None,
             sink_by_key: false,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

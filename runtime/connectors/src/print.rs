@@ -50,6 +50,7 @@ impl Connector for Print {
             sink: Some(ChangelogMode::ALL),
             sink_by_key: true,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 
@@ -134,7 +135,11 @@ impl SinkWriter for PrintWriter {
         };
         written.map_err(|error| {
             let stream = if matches!(self.out, Stream::Output) { "output" } else { "error" };
-            ConnectorError::Unavailable(format!("cannot print rows: standard {stream}: {error}"))
+            let message = format!("cannot print rows: standard {stream}: {error}");
+            match error.kind() {
+                std::io::ErrorKind::BrokenPipe => ConnectorError::ReaderGone(message),
+                _ => ConnectorError::Unavailable(message),
+            }
         })
     }
 

@@ -12,7 +12,10 @@ use crate::socket::Socket;
 use crate::{ConnectorError, Sink, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{ConnectorCatalog, OptionError, SinkSpec, SourceSpec, TableCapabilities, TableDescriptor};
+use weir_types::{
+    ConnectorCatalog, LookupSource, OptionError, RuntimeEnv, SinkSpec, SourceSpec, TableCapabilities,
+    TableDescriptor,
+};
 
 const CONNECTORS: &[&dyn Connector] = &[&Blackhole, &Datagen, &Filesystem, &Nexmark, &Print, &Socket];
 
@@ -46,6 +49,18 @@ impl Connectors {
             Some(rows) => Arc::new(LimitedSource { source, rows }),
             None => source,
         })
+    }
+
+    /// Opens a table to be asked for rows by the columns at `keys`, which are places in the projection of `spec`.
+    pub fn lookup(
+        &self,
+        spec: &SourceSpec,
+        keys: &[usize],
+        env: &RuntimeEnv,
+    ) -> Result<Arc<dyn LookupSource>, ConnectorError> {
+        let connector = find(&spec.table)?;
+        connector.check(&spec.table)?;
+        connector.lookup(spec, keys, &self.environment, env)
     }
 
     /// Opens a table for writing.

@@ -81,6 +81,7 @@ impl Connector for Socket {
             sink: None,
             sink_by_key: false,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

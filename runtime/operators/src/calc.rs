@@ -47,6 +47,30 @@ impl Calc {
         Ok(Calc { filter, projection, reads_watermark, watermark: None })
     }
 
+    /// What becomes of `rows`, with those of `marks`, one for each of them, whose rows are left.
+    pub(crate) fn marked(
+        &self,
+        rows: RecordBatch,
+        marks: Vec<u32>,
+    ) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
+        let mut marks = marks;
+        let mut predicate = None;
+        if let Some(filter) = &self.filter {
+            let selected = evaluate_filter(filter, &rows)?;
+            if selected.true_count() < rows.num_rows() {
+                let left = marks.into_iter().zip(selected.values()).filter(|(_, left)| *left);
+                marks = left.map(|(mark, _)| mark).collect();
+                predicate = Some(FilterBuilder::new(&selected).optimize().build());
+            }
+        }
+        let rows = match (&self.projection, &predicate) {
+            (Some(projection), predicate) => projection.apply(&rows, predicate.as_ref())?,
+            (None, Some(predicate)) => filter_rows(&rows, predicate)?,
+            (None, None) => rows,
+        };
+        Ok((rows, marks))
+    }
+
     /// The rows with the watermark as one more column.
     fn with_watermark(&self, rows: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         let millis = self.watermark.map(|watermark| watermark.0);

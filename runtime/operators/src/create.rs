@@ -7,6 +7,7 @@ use crate::group_aggregate::GroupAggregate;
 use crate::join::Join;
 use crate::limit::Limit;
 use crate::local_aggregate::LocalAggregate;
+use crate::lookup_join::LookupJoin;
 use crate::match_recognize::MatchRecognize;
 use crate::over::{Over, OverAnyOrder};
 use crate::rank::Rank;
@@ -21,7 +22,8 @@ use crate::window_aggregate::WindowAggregate;
 use crate::window_table_function::WindowTableFunction;
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
-use weir_types::{JobSettings, OperatorNode, OperatorSpec, WindowSpec, WindowTime};
+use std::sync::Arc;
+use weir_types::{JobSettings, LookupSource, OperatorNode, OperatorSpec, WindowSpec, WindowTime};
 
 /// The operator of one subtask of `node`. `inputs` has the schema of each input edge, in their order.
 ///
@@ -40,6 +42,19 @@ pub fn create_operator(
         }
         other => other,
     })
+}
+
+/// The lookup join of one subtask of `node`, which asks `source`.
+///
+/// Errors: `Internal` for a node that is no lookup join.
+pub fn create_lookup_join(
+    node: &OperatorNode,
+    source: Arc<dyn LookupSource>,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    match &node.spec {
+        OperatorSpec::LookupJoin(spec) => Ok(Box::new(LookupJoin::new(spec, source, node.schema.clone())?)),
+        _ => Err(OperatorError::Internal(format!("{} is no lookup join", node.label))),
+    }
 }
 
 fn create(
@@ -94,6 +109,9 @@ fn create(
             }
             _ => Box::new(WindowAggregate::new(&node.id, spec, input()?, schema)?),
         },
+        OperatorSpec::LookupJoin(_) => {
+            return Err(OperatorError::Internal(format!("{} needs a table to ask", node.label)));
+        }
         OperatorSpec::Source(_) | OperatorSpec::Sink(_) | OperatorSpec::Collect => {
             return Err(OperatorError::Internal(format!("{} is run by the runtime itself", node.label)));
         }

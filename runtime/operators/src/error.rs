@@ -13,6 +13,8 @@ pub enum OperatorError {
     Evaluation(String),
     #[error(transparent)]
     State(#[from] weir_state::StateError),
+    #[error(transparent)]
+    Lookup(#[from] weir_types::LookupError),
     /// A defect.
     #[error("{0}")]
     Internal(String),
@@ -34,6 +36,7 @@ impl Classify for OperatorError {
             OperatorError::Unsupported(_) => ErrorKind::UserInput,
             OperatorError::Evaluation(_) => ErrorKind::Data,
             OperatorError::State(error) => error.kind(),
+            OperatorError::Lookup(error) => error.kind(),
             OperatorError::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -12,6 +12,7 @@
 //! | `window_aggregate` | TUMBLE, HOP, CUMULATE, and windows that rows carry: slices merged into windows |
 //! | `session_aggregate` | SESSION: rows merged into sessions |
 //! | `join` | rows of two inputs beside each other |
+//! | `lookup_join` | rows beside those that a table outside has for their keys |
 //! | `rank` | Top-N: the first rows of each partition |
 //! | `over` | OVER: each row with aggregates of the rows before it, by time or in any order |
 //! | `match_recognize` | MATCH_RECOGNIZE: rows that follow a pattern |
@@ -22,8 +23,9 @@
 //! `grouping` (the groups of a batch), `accumulate` and `merge` (rows and entries into entries). What keeps rows under
 //! their keys shares `partitions`, and joins share `join_condition`.
 //!
-//! No operator waits, loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that
-//! a restart needs outside the state API.
+//! No operator waits: one that asks a table outside says what it waits for, and the driver calls it again when that
+//! has come. None loops over rows calling dynamic code, knows a checkpoint's fate, or keeps anything that a restart needs
+//! outside the state API.
 
 mod accumulate;
 mod accumulators;
@@ -41,6 +43,7 @@ mod join;
 mod join_condition;
 mod limit;
 mod local_aggregate;
+mod lookup_join;
 mod match_recognize;
 mod merge;
 mod operator;
@@ -64,6 +67,6 @@ mod event_script;
 #[cfg(test)]
 mod tests;
 
-pub use create::create_operator;
+pub use create::{create_lookup_join, create_operator};
 pub use error::OperatorError;
-pub use operator::{Operator, OperatorContext, Output, OutputElement, Progress};
+pub use operator::{Operator, OperatorContext, Output, OutputElement, Outside, Progress};

@@ -2,6 +2,7 @@
 
 use crate::OperatorError;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use weir_state::{KeyedStateBackend, OperatorStateBackend};
 use weir_types::{ChangelogBatch, Clock, OperatorMetrics, SubtaskIndex, Watermark};
 
@@ -39,6 +40,18 @@ pub enum Progress {
     Done,
     /// Call `resume` until it says `Done`; a barrier may pass in between, and the state is consistent then.
     More,
+}
+
+/// What an operator waits for outside of the job: answers to lookups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    Nothing,
+    /// it takes input meanwhile
+    Open,
+    /// it takes nothing before something has come
+    Full,
+    /// the same, and no snapshot has what it holds: no barrier may pass
+    Blocked,
 }
 
 /// What surrounds an operator in its subtask. The driver owns it.
@@ -138,6 +151,42 @@ pub trait Operator: Send {
     /// [`Watermark::MAX`].
     fn makes_watermarks(&self) -> bool {
         false
+    }
+
+    /// True if the operator does not hold back that its input is idle.
+    fn passes_idleness(&self) -> bool {
+        !self.makes_watermarks()
+    }
+
+    /// True if it may ever wait for something outside.
+    fn asks_outside(&self) -> bool {
+        false
+    }
+
+    /// What it waits for outside. While that is [`Outside::Full`] or [`Outside::Blocked`] it gets no call but
+    /// `poll_outside`, `on_outside`, `in_flight` and `snapshot`.
+    fn outside(&self) -> Outside {
+        Outside::Nothing
+    }
+
+    /// Ready once `on_outside` has something to emit.
+    fn poll_outside(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// Emits what has come.
+    fn on_outside(
+        &mut self,
+        _context: &mut OperatorContext,
+        _output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        Ok(())
+    }
+
+    /// Rows of the first input that were taken and are not done with, in their order. They belong to a snapshot as rows
+    /// do that are on their way to the operator, which gets them again after a restore.
+    fn in_flight(&self) -> Vec<ChangelogBatch> {
+        Vec::new()
     }
 
     /// True once the operator wants no more input (a LIMIT that is full): the driver may end the job early.

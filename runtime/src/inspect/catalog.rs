@@ -39,6 +39,7 @@ impl ConnectorCatalog for Catalog {
             sink: None,
             sink_by_key: false,
             metadata: Vec::new(),
+            lookup: None,
         })
     }
 

@@ -11,7 +11,8 @@ use weir_checkpoint::Environment;
 use weir_connectors::{ConnectorError, ReaderContext, Sink, Source, SourceEvent, SourceReader, SplitState};
 use weir_operators::{Operator, OperatorError};
 use weir_types::{
-    ChangelogBatch, ErrorKind, JobError, JobSettings, OperatorNode, SinkSpec, SourceSpec, SplitId,
+    ChangelogBatch, ErrorKind, JobError, JobSettings, LookupSource, OperatorNode, RuntimeEnv, SinkSpec,
+    SourceSpec, SplitId,
 };
 
 /// Components that know checkpoints as tables besides their own.
@@ -30,6 +31,15 @@ impl Components for WithCheckpoints {
 
     fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>, ConnectorError> {
         self.components.sink(spec)
+    }
+
+    fn lookup(
+        &self,
+        spec: &SourceSpec,
+        keys: &[usize],
+        env: &RuntimeEnv,
+    ) -> Result<Arc<dyn LookupSource>, ConnectorError> {
+        self.components.lookup(spec, keys, env)
     }
 
     fn operator(
@@ -78,6 +88,7 @@ fn connector_error(error: JobError) -> ConnectorError {
         ErrorKind::UserInput => ConnectorError::Options(error.message),
         ErrorKind::Data => ConnectorError::Record(error.message),
         ErrorKind::Unavailable => ConnectorError::Unavailable(error.message),
+        ErrorKind::ReaderGone => ConnectorError::ReaderGone(error.message),
         ErrorKind::Internal => ConnectorError::Internal(error.message),
     }
 }

@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Data,
     /// A defect of Weir.
     Internal,
+    /// Whoever reads the result has gone: nothing is wrong, and nothing is left to do.
+    ReaderGone,
 }
 
 /// What each room's error enum says of itself when it reaches a job's boundary.

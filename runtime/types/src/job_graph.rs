@@ -3,8 +3,8 @@
 use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy};
 use crate::state_backend::StateBackendSettings;
 use crate::{
-    AggregateCall, ChangelogMode, ChangelogNormalizeSpec, DEFAULT_MAX_PARALLELISM, MatchSpec, OperatorId,
-    SinkMaterializeSpec, SqlType, TableDescriptor, WindowSpec,
+    AggregateCall, ChangelogMode, ChangelogNormalizeSpec, DEFAULT_MAX_PARALLELISM, LookupJoinSpec, MatchSpec,
+    OperatorId, SinkMaterializeSpec, SqlType, TableDescriptor, WindowSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -99,6 +99,7 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// of two inputs, the left one first
     TimedJoin(TimedJoinSpec),
+    LookupJoin(LookupJoinSpec),
     Rank(RankSpec),
     Deduplicate(DeduplicateSpec),
     ChangelogNormalize(ChangelogNormalizeSpec),

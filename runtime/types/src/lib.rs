@@ -21,6 +21,7 @@ mod identifiers;
 mod job_graph;
 mod key_codec;
 mod key_group;
+mod lookup;
 mod match_spec;
 mod metrics;
 mod quantity;
@@ -50,6 +51,9 @@ pub use job_graph::{
     OverAnyOrderSpec, OverFrame, OverSpec, Parallelism, RankSpec, SinkSpec, SortKey, SourceSpec, StateNote,
     TimedJoinBy, TimedJoinSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowProperty,
     WindowTableFunctionSpec, WindowTime,
+};
+pub use lookup::{
+    LookupAbility, LookupError, LookupJoinSpec, LookupMode, LookupRetry, LookupRows, LookupSource,
 };
 pub use match_spec::{
     AfterMatch, MatchExpressions, MatchRow, MatchRows, MatchSpec, MatchValue, PatternVariable,

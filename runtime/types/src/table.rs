@@ -1,6 +1,6 @@
 //! Tables as they were declared, and what a connector says it can do with one.
 
-use crate::{ChangelogMode, SqlType};
+use crate::{ChangelogMode, LookupAbility, SqlType};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -67,6 +67,8 @@ pub struct TableCapabilities {
     pub sink_by_key: bool,
     /// Metadata keys that a scan can deliver, with their types.
     pub metadata: Vec<(String, SqlType)>,
+    /// How rows are looked up by key; `None` if they cannot be.
+    pub lookup: Option<LookupAbility>,
 }
 
 /// What is wrong with a table's `WITH` clause.

@@ -17,7 +17,13 @@ pub(super) fn tables(throttle: bool) -> String {
         "id BIGINT, initialBid BIGINT, expires TIMESTAMP(3), seller BIGINT, category BIGINT",
     );
     let person = table("person", "id BIGINT, name VARCHAR, city VARCHAR, state VARCHAR");
-    format!("{bid}{auction}{person}{VIEWS}")
+    let words = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/words.csv");
+    // each lookup reads the file, which takes longer than a batch
+    let words = format!(
+        "CREATE TABLE words (id BIGINT, word VARCHAR) WITH ('connector' = 'filesystem', 'path' = '{words}',
+           'format' = 'csv', 'lookup.cache' = 'NONE');\n"
+    );
+    format!("{bid}{auction}{person}{words}{VIEWS}")
 }
 
 const VIEWS: &str = "
@@ -47,6 +53,13 @@ const fn changes(name: &'static str, columns: &'static str, select: &'static str
 }
 
 pub(super) const QUERIES: &[Query] = &[
+    rows(
+        "lookup",
+        "auction BIGINT, bidder BIGINT, word VARCHAR",
+        "SELECT /*+ LOOKUP('table' = 'w', 'async' = 'true', 'capacity' = '3') */ b.auction, b.bidder, w.word
+         FROM (SELECT auction, bidder, PROCTIME() AS p FROM bid) AS b
+         LEFT JOIN words FOR SYSTEM_TIME AS OF b.p AS w ON MOD(b.auction, 4) = w.id",
+    ),
     rows(
         "filter",
         "auction BIGINT, price BIGINT",

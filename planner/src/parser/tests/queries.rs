@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::walk::walk;
-use sqlparser::ast::{Expr, Query, SetExpr, TableFactor, Visitor};
+use sqlparser::ast::{Expr, Query, SetExpr, TableFactor, TableVersion, Visitor};
 use std::ops::ControlFlow;
 
 #[test]
@@ -217,4 +217,53 @@ fn no_hint_is_ignored() {
     assert!(error("DROP TABLE t /*+ OPTIONS('a'='b') */").starts_with("a hint is not allowed here"));
     assert!(error("/*+ OPTIONS('a'='b') */ SELECT 1").starts_with("a hint is not allowed here"));
     assert!(error("SELECT 1; /*+ OPTIONS('a'='b') */").starts_with("a hint is not allowed here"));
+}
+
+#[test]
+fn a_lookup_hint_goes_into_the_time_of_its_table() {
+    let time = |sql: &str, join: usize| {
+        let query = query(sql);
+        let SetExpr::Select(select) = query.body.as_ref() else { panic!("{sql}") };
+        let TableFactor::Table { version, .. } = &select.from[0].joins[join].relation else {
+            panic!("{sql}")
+        };
+        let Some(TableVersion::ForSystemTimeAsOf(time)) = version else { panic!("{sql}") };
+        split_lookup(time)
+    };
+    let joins = "FROM o JOIN d FOR SYSTEM_TIME AS OF o.p AS a ON o.k = a.k JOIN e FOR SYSTEM_TIME AS OF o.p ON o.k = e.k";
+    let hints = "LOOKUP('table'='a', 'async'='TRUE', 'output-mode'='allow_unordered', 'capacity'='7', 'timeout'='2 s'),
+        LOOKUP('table'='e', 'retry-predicate'='lookup_miss', 'retry-strategy'='fixed_delay', 'fixed-delay'='1 s', 'max-attempts'='4')";
+    let sql = format!("SELECT /*+ {hints} */ * {joins}");
+    let (expr, hint) = time(&sql, 0).unwrap();
+    assert_eq!(expr.to_string(), "o.p");
+    let expected = LookupHint {
+        asynchronous: Some(true),
+        unordered: Some(true),
+        capacity: Some(7),
+        timeout_ms: Some(2000),
+        retry: None,
+    };
+    assert_eq!(hint, expected);
+    assert_eq!(time(&sql, 1).unwrap().1, LookupHint { retry: Some((1000, 4)), ..LookupHint::default() });
+    assert_eq!(time(&format!("SELECT * {joins}"), 0), None);
+
+    for (hint, expected) in [
+        ("'async'='true'", "hint LOOKUP needs 'table'"),
+        (
+            "'table'='d', 'async'='true'",
+            "hint LOOKUP is for a table 'd' that is joined FOR SYSTEM_TIME AS OF: there is none",
+        ),
+        ("'table'='a', 'async'='maybe'", "option 'async' of hint LOOKUP is 'true' or 'false', not 'maybe'"),
+        ("'table'='a', 'capacity'='0'", "option 'capacity' of hint LOOKUP is a number above 0, not '0'"),
+        ("'table'='a', 'max-attempts'='3'", "hint LOOKUP retries with all of 'retry-predicate'"),
+        ("'table'='a', 'asinc'='true'", "hint LOOKUP has no option 'asinc'"),
+        ("'table'='a', 'table'='e'", "hint LOOKUP has 'table' twice"),
+    ] {
+        let message = error(&format!("SELECT /*+ LOOKUP({hint}) */ * {joins}"));
+        assert!(message.starts_with(expected), "{message}");
+    }
+    assert!(
+        error("SELECT * FROM d /*+ LOOKUP('table'='d') */")
+            .starts_with("hint LOOKUP goes right after SELECT")
+    );
 }

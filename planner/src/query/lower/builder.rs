@@ -170,6 +170,12 @@ fn same_expressions(left: &OperatorSpec, right: &OperatorSpec) -> bool {
         }
         (OperatorSpec::Join(left), OperatorSpec::Join(right)) => left.condition == right.condition,
         (OperatorSpec::TimedJoin(left), OperatorSpec::TimedJoin(right)) => left.condition == right.condition,
+        (OperatorSpec::LookupJoin(left), OperatorSpec::LookupJoin(right)) => {
+            left.condition == right.condition
+                && left.calcs.iter().zip(&right.calcs).all(|((left, _), (right, _))| {
+                    left.filter == right.filter && left.projection == right.projection
+                })
+        }
         (OperatorSpec::Watermark(left), OperatorSpec::Watermark(right)) => {
             left.expression.as_ref() == right.expression.as_ref()
         }

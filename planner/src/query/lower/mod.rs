@@ -5,6 +5,7 @@ mod builder;
 mod calc;
 mod fuse;
 mod join;
+mod lookup;
 mod match_recognize;
 mod normalize;
 mod over;
@@ -40,6 +41,7 @@ use weir_types::JobGraph;
 
 pub(in crate::query) use builder::Facts;
 pub(in crate::query) use join::join_key;
+pub(in crate::query) use lookup::lookup_key;
 pub(in crate::query) use over::window_position;
 pub(in crate::query) use sink::root_plan;
 
@@ -60,6 +62,8 @@ pub(in crate::query) struct Lowering<'a> {
     scans: Vec<SharedScan>,
     /// False if nothing in the job waits for event time: then there are no watermarks either.
     event_time: bool,
+    /// what the user is to know beside what grows
+    warnings: Vec<String>,
 }
 
 /// The job of one statement.
@@ -86,18 +90,21 @@ pub(in crate::query) fn lower(
     }
     let scans = shared_scans(&optimized).map_err(plan_error)?;
     let builder = JobBuilder::default();
-    let mut lowering = Lowering { session, functions, properties, builder, scans, event_time };
+    let mut lowering =
+        Lowering { session, functions, properties, builder, scans, event_time, warnings: vec![] };
     for (root, plan) in roots.iter().zip(&optimized) {
         let stream = lowering.plan(plan)?;
         lowering.root(root, plan, stream)?;
     }
+    let mut warned = lowering.warnings;
     let JobBuilder { mut nodes, mut facts, .. } = lowering.builder;
     push_conditions(&mut nodes, &facts);
     let materialize = Materialize::of(session.settings.get("table.exec.sink.upsert-materialize"));
     infer_changelog(&mut nodes, &mut facts, materialize)?;
     name_operators(&mut nodes, &facts);
     let settings = session.settings.job_settings();
-    let warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
+    let mut warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
+    warnings.append(&mut warned);
     let graph = JobGraph { name, nodes, settings, sql: sql.to_string() };
     Ok(Lowered { job: PlannedJob { graph, warnings }, facts, plans })
 }

@@ -7,6 +7,7 @@ use crate::PlanError;
 use crate::query::as_of::AsOf;
 use crate::query::error::plan_error;
 use crate::query::expand::Expand;
+use crate::query::lookup::Lookup;
 use crate::query::match_recognize::MatchRecognize;
 use crate::query::origin::time_attribute_of;
 use crate::query::state_ttl::StateTtl;
@@ -65,6 +66,8 @@ impl Lowering<'_> {
                     self.plan(&node.input)?
                 } else if let Some(join) = AsOf::of(plan) {
                     self.as_of(join)?
+                } else if let Some(join) = Lookup::of(plan) {
+                    self.lookup(join)?
                 } else {
                     return Err(PlanError::not_supported(extension.node.name()));
                 }

@@ -6,8 +6,8 @@ use crate::{Planned, Planner, TextTable};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_types::{
-    BoxFuture, ChangelogMode, Clock, ConnectorCatalog, JobGraph, OptionError, RandomSource, RuntimeEnv,
-    Spawner, TableCapabilities, TableDescriptor,
+    BoxFuture, ChangelogMode, Clock, ConnectorCatalog, JobGraph, LookupAbility, OptionError, RandomSource,
+    RuntimeEnv, Spawner, TableCapabilities, TableDescriptor,
 };
 
 /// Scans give `scan` (`I`, `I,UB,UA,D` or `none`; default `I`), sinks take `sink` (default everything).
@@ -28,6 +28,7 @@ impl ConnectorCatalog for TestConnectors {
             sink: mode("sink", Some(ChangelogMode::ALL)),
             sink_by_key: table.option("keyed") == Some("true"),
             metadata: vec![],
+            lookup: Some(LookupAbility { constant: true }),
         })
     }
 }

@@ -44,6 +44,7 @@ impl ConnectorCatalog for TestConnectors {
                 ("timestamp".into(), SqlType::TimestampLtz(3)),
                 ("offset".into(), SqlType::BigInt),
             ],
+            lookup: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The options and columns of a filesystem table.
 
+use crate::lookup::{LookupCache, LookupOptions};
 use crate::options::TableOptions;
 use crate::projection::field;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -47,6 +48,8 @@ pub(super) struct FilesystemTable {
     pub format: Format,
     /// `None`: read what is there and end
     pub monitor_interval_ms: Option<u64>,
+    /// how its rows are looked up; `None` if it is watched
+    pub lookup: Option<LookupOptions>,
     /// only files whose whole path matches
     pub path_pattern: Option<Regex>,
     pub rolling: RollingPolicy,
@@ -74,16 +77,17 @@ impl FilesystemTable {
         let format = read_format(table, &options)?;
         let (partition_keys, file_schema) = columns(table, &options)?;
         format.check_columns(&file_schema).map_err(|error| options.table_error(error))?;
+        let monitor_interval_ms = options.duration_ms("source.monitor-interval")?;
+        if monitor_interval_ms == Some(0) {
+            return Err(options.malformed("source.monitor-interval", "it must be above 0".into()));
+        }
+        let lookup = LookupOptions::read(&options, LookupCache::Full { reload: None })?;
         let filesystem = FilesystemTable {
             name: table.name.clone(),
             path: path.to_string(),
             format,
-            monitor_interval_ms: match options.duration_ms("source.monitor-interval")? {
-                Some(0) => {
-                    return Err(options.malformed("source.monitor-interval", "it must be above 0".into()));
-                }
-                interval => interval,
-            },
+            monitor_interval_ms,
+            lookup: monitor_interval_ms.is_none().then_some(lookup),
             path_pattern: path_pattern(&options)?,
             rolling: rolling(&options)?,
             partition_keys,

@@ -113,6 +113,25 @@ const SETTINGS: &[SettingDefinition] = &[
         "0 ms",
         "a source that is silent for so long no longer holds watermarks back; 0: never",
     ),
+    // Lookups.
+    setting(
+        "table.exec.async-lookup.buffer-capacity",
+        Integer(1, i32::MAX as i64),
+        "100",
+        "lookups that may be under way in a subtask, where a hint asks for `async`; each is of a batch of rows",
+    ),
+    setting(
+        "table.exec.async-lookup.timeout",
+        Duration,
+        "3 min",
+        "how long such a lookup may take, with all its retries; then the job fails. 0: for ever",
+    ),
+    setting(
+        "table.exec.async-lookup.output-mode",
+        Choice(&["ORDERED", "ALLOW_UNORDERED"]),
+        "ORDERED",
+        "whether rows that are answered sooner may overtake others between two watermarks",
+    ),
     // State.
     setting(
         "table.exec.state.ttl",

@@ -1,0 +1,204 @@
+//! Lookup joins: `FOR SYSTEM_TIME AS OF` a processing time.
+//!
+//! As with versions nothing is pushed through the join by the optimiser: what a row finds depends on when it asks.
+
+use crate::parser::LookupHint;
+use crate::query::as_of::compared;
+use crate::query::table_source::TableScanSource;
+use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, internal_err, plan_err};
+use datafusion_expr::logical_plan::{Extension, Join, UserDefinedLogicalNodeCore};
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// Each row of the left with the rows that a table has for its keys when it is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Lookup {
+    pub left: Arc<LogicalPlan>,
+    /// the table
+    pub right: Arc<LogicalPlan>,
+    /// LEFT JOIN
+    pub outer: bool,
+    /// equalities of the keys, and what else is asked of a pair of rows
+    pub condition: Expr,
+    pub hint: LookupHint,
+    schema: DFSchemaRef,
+}
+
+impl Lookup {
+    fn try_new(
+        left: Arc<LogicalPlan>,
+        right: Arc<LogicalPlan>,
+        condition: Expr,
+        (outer, hint): (bool, LookupHint),
+    ) -> Result<Self> {
+        let lefts = left.schema().iter().map(|(table, field)| (table.cloned(), field.clone()));
+        let rights = right.schema().iter().map(|(table, field)| {
+            let nullable = field.is_nullable() || outer;
+            (table.cloned(), Arc::new(field.as_ref().clone().with_nullable(nullable)))
+        });
+        let fields = lefts.chain(rights).collect();
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        Ok(Lookup { left, right, outer, condition, hint, schema })
+    }
+
+    pub fn of(plan: &LogicalPlan) -> Option<&Lookup> {
+        match plan {
+            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The keys: what is asked for, over the left, and the column of the right that equals it; and what is left of the
+    /// condition.
+    pub fn keys(&self) -> (Vec<(Expr, Column)>, Option<Expr>) {
+        let mut keys: Vec<(Expr, Column)> = vec![];
+        let mut rest = vec![];
+        for part in split_conjunction(&self.condition) {
+            match self.key(part) {
+                // A second equality with a column is a condition like others.
+                Some((_, column)) if keys.iter().any(|(_, known)| *known == column) => {
+                    rest.push(part.clone())
+                }
+                Some(key) => keys.push(key),
+                None if *part == lit(true) => {}
+                None => rest.push(part.clone()),
+            }
+        }
+        (keys, conjunction(rest))
+    }
+
+    fn key(&self, part: &Expr) -> Option<(Expr, Column)> {
+        let column = |expr: &Expr| {
+            let column = expr.clone().unalias_nested().data.try_as_col().cloned();
+            column.filter(|column| self.right.schema().has_column(column))
+        };
+        if let Some((left, right)) = compared(part, &self.left, &self.right) {
+            return Some((left, column(&right)?));
+        }
+        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part else { return None };
+        match (left.as_ref(), right.as_ref()) {
+            (constant @ Expr::Literal(..), other) | (other, constant @ Expr::Literal(..)) => {
+                Some((constant.clone(), column(other)?))
+            }
+            _ => None,
+        }
+    }
+
+    fn meaning(&self) -> impl std::hash::Hash + PartialEq + '_ {
+        (self.outer, &self.condition, &self.hint)
+    }
+}
+
+impl PartialEq for Lookup {
+    fn eq(&self, other: &Self) -> bool {
+        self.meaning() == other.meaning() && self.left == other.left && self.right == other.right
+    }
+}
+
+impl Eq for Lookup {}
+
+impl std::hash::Hash for Lookup {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.meaning().hash(state);
+        self.left.hash(state);
+        self.right.hash(state);
+    }
+}
+
+impl PartialOrd for Lookup {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Lookup {
+    fn name(&self) -> &str {
+        "LookupJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.left, &self.right]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![self.condition.clone()]
+    }
+
+    #[allow(clippy::disallowed_types, reason = "the type that DataFusion asks for")]
+    fn prevent_predicate_push_down_columns(&self) -> std::collections::HashSet<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let kind = if self.outer { "left" } else { "inner" };
+        write!(f, "LookupJoin: {}, join={kind}", self.condition)
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let exprs = exprs.into_iter().map(|expr| Ok(expr.unalias_nested().data));
+        let exprs = exprs.collect::<Result<Vec<Expr>>>()?;
+        let (Ok([left, right]), Ok([condition])) =
+            (<[LogicalPlan; 2]>::try_from(inputs), <[Expr; 1]>::try_from(exprs))
+        else {
+            return internal_err!("a lookup join has two inputs and a condition");
+        };
+        let what = (self.outer, self.hint.clone());
+        Lookup::try_new(Arc::new(left), Arc::new(right), condition, what)
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let width = self.left.schema().fields().len();
+        let mut needed: BTreeSet<usize> = output_columns.iter().copied().collect();
+        for column in self.condition.column_refs() {
+            needed.insert(self.schema.maybe_index_of_column(column)?);
+        }
+        let (left, right): (Vec<usize>, Vec<usize>) = needed.into_iter().partition(|place| *place < width);
+        Some(vec![left, right.into_iter().map(|place| place - width).collect()])
+    }
+}
+
+/// The join with `right`, a table that is looked up.
+pub(super) fn lookup_join(
+    join: &Join,
+    right: Arc<LogicalPlan>,
+    (outer, hint): (bool, LookupHint),
+) -> Result<LogicalPlan> {
+    let Some(table) = table(&right) else {
+        return plan_err!(
+            "a lookup join, FOR SYSTEM_TIME AS OF a processing time, takes a table on its right, no view and no query: put \
+             conditions on it behind ON"
+        );
+    };
+    if table.table().capabilities.lookup.is_none() {
+        return plan_err!(
+            "table '{}' cannot be looked up by a join FOR SYSTEM_TIME AS OF a processing time: its connector, with these \
+             options, finds no rows by key; join by event time, or without FOR SYSTEM_TIME",
+            table.table().descriptor.name
+        );
+    }
+    let keys = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
+    let condition = conjunction(keys.chain(join.filter.clone())).unwrap_or_else(|| lit(true));
+    let node = Lookup::try_new(join.left.clone(), right, condition, (outer, hint))?;
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// The table that `plan` only gives other names.
+pub(super) fn table(plan: &LogicalPlan) -> Option<&TableScanSource> {
+    match plan {
+        LogicalPlan::TableScan(scan) => TableScanSource::of(&scan.source),
+        LogicalPlan::SubqueryAlias(alias) => table(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let renames = |expr: &Expr| expr.clone().unalias_nested().data.try_as_col().is_some();
+            table(&projection.input).filter(|_| projection.expr.iter().all(renames))
+        }
+        _ => None,
+    }
+}

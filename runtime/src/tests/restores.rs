@@ -288,6 +288,37 @@ fn rows_that_a_barrier_overtook_flow_again() {
     assert!(persisted > 0, "rows were on their way at the checkpoints that were restored");
 }
 
+/// Somebody may say of one checkpoint that the rows on their way at it are to be left behind. Of others they flow.
+#[test]
+fn rows_on_their_way_can_be_left_behind() {
+    let totals = [1, 0].map(|beside| {
+        let folder = tempfile::tempdir().expect("a directory");
+        let unaligned = |graph: &mut GraphBuilder| {
+            in_directory(graph, &folder);
+            graph.settings.checkpointing.unaligned = true;
+        };
+        let first = slow(test(true, -1), 7);
+        let path = cancelled(&first, 0, graph(2, unaligned), 140);
+        let last = first.seen().pop().expect("a checkpoint").manifest;
+        assert!(last.statistics.in_flight_bytes > 0, "rows were on their way");
+        let second = TestComponents { log: first.log.clone(), ..test(false, -1) };
+        let job = graph(2, |graph| {
+            unaligned(graph);
+            from(graph, &path);
+            graph.settings.recovery.without_in_flight = Some(last.checkpoint.0 + beside);
+        });
+        second.run(0, job).expect("the second job ends well");
+        let mut counted: BTreeMap<i64, i64> = BTreeMap::new();
+        for (key, sum) in &second.log.lock().visible {
+            let most = counted.entry(*key).or_default();
+            *most = (*most).max(*sum);
+        }
+        counted.values().sum::<i64>()
+    });
+    assert_eq!(totals[0], KEYS * ROUNDS * SPLITS, "those of another checkpoint flow");
+    assert!(totals[1] < totals[0] && totals[1] > 0, "{totals:?}");
+}
+
 /// Behind a slow sink an aligned checkpoint takes as long as the rows before the barrier; an unaligned one does not.
 #[test]
 fn overtaking_makes_checkpoints_short() {

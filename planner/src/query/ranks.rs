@@ -117,12 +117,24 @@ pub(super) fn is_row_number(call: &WindowFunction) -> bool {
     call.fun.name() == ROW_NUMBER
 }
 
-/// The ROW_NUMBER of `window` as a column, if it is all that there is.
-pub(super) fn row_number(window: &Window) -> Option<Column> {
+/// The function of `window` and its column, if there is but one.
+fn only_function(window: &Window) -> Option<(WindowFunction, Column)> {
     let [expr] = &window.window_expr[..] else { return None };
     let Expr::WindowFunction(function) = expr.clone().unalias_nested().data else { return None };
     let place = window.schema.fields().len() - 1;
-    is_row_number(&function).then(|| Column::from(window.schema.qualified_field(place)))
+    Some((*function, Column::from(window.schema.qualified_field(place))))
+}
+
+/// The ROW_NUMBER of `window` as a column, if it is all that there is.
+pub(super) fn row_number(window: &Window) -> Option<Column> {
+    only_function(window).filter(|(function, _)| is_row_number(function)).map(|(_, number)| number)
+}
+
+/// The same for RANK and DENSE_RANK, with which of them it is.
+pub(super) fn rank_with_ties(window: &Window) -> Option<(&'static str, Column)> {
+    let (function, rank) = only_function(window)?;
+    let name = ["RANK", "DENSE_RANK"].into_iter().find(|name| function.fun.name() == *name)?;
+    Some((name, rank))
 }
 
 /// The ranks of `number` that `condition` lets through; `None` if it sets no end.

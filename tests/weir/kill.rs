@@ -19,14 +19,6 @@ const KILLS: usize = 16;
 /// Jobs at a time: they wait for the wall clock more than for a processor.
 const AT_A_TIME: usize = 3;
 
-/// Where the state of a job is in its `round`.
-///
-/// An interval join stays in memory: with most of its state in RocksDB's files it loses matches when it goes on at another
-/// parallelism, which `docs/state-and-checkpoints.md` names as a known defect.
-fn course(query: &Query, round: usize) -> &'static Course {
-    if query.name == "interval_join" { &COURSES[0] } else { &COURSES[round % COURSES.len()] }
-}
-
 type Settings = &'static [(&'static str, &'static str)];
 
 const HEAP: Settings = &[("state.backend.type", "hashmap")];
@@ -333,7 +325,7 @@ fn a_killed_job_loses_and_doubles_nothing() {
         let mut kills = 0;
         for round in index.. {
             let folder = tempfile::tempdir().expect("a directory");
-            let (settings, course) = (VARIANTS[round % VARIANTS.len()], course(query, round));
+            let (settings, course) = (VARIANTS[round % VARIANTS.len()], &COURSES[round % COURSES.len()]);
             let case = Case { query, folder: folder.path().to_path_buf(), course, settings, throttle: true };
             kills += case.killed_at_random(&mut random);
             case.assert_rows(&expected, &format!("round {round}"));
@@ -352,7 +344,7 @@ fn a_job_that_dies_at_a_failpoint_loses_and_doubles_nothing() {
     for_each_query(|index, query| {
         let expected = undisturbed(query);
         let folder = tempfile::tempdir().expect("a directory");
-        let (settings, course) = (VARIANTS[index % VARIANTS.len()], course(query, index));
+        let (settings, course) = (VARIANTS[index % VARIANTS.len()], &COURSES[index % COURSES.len()]);
         let case = Case { query, folder: folder.path().to_path_buf(), course, settings, throttle: true };
         let met = case.killed_at_failpoints(index);
         case.assert_rows(&expected, "failpoints");

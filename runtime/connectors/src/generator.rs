@@ -8,6 +8,7 @@ use arrow::array::{
     ArrayRef, PrimitiveArray, RecordBatch, TimestampMicrosecondArray, TimestampMillisecondArray,
     TimestampNanosecondArray, TimestampSecondArray,
 };
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{ArrowTimestampType, DataType, TimeUnit};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -135,7 +136,7 @@ impl Source for GeneratorSource {
     }
 }
 
-/// Generates the rows of some shares, always of the share that is furthest behind.
+/// Generates the rows of some shares, in the order of the table.
 struct GeneratorReader {
     generator: Arc<dyn RowGenerator>,
     context: ReaderContext,
@@ -177,17 +178,31 @@ impl GeneratorReader {
     }
 }
 
-/// Rows by which a share may get ahead of the others of its reader.
-const LEAD_ROWS: u64 = 64;
-
 impl GeneratorReader {
-    /// Rows that a share may hand out before it is the turn of another. After a restore with fewer subtasks a reader has
-    /// several; what one of them holds back must not be late when it comes, for there is one watermark for all.
-    fn lead(&self, index: usize) -> u64 {
-        let share = self.shares[index];
-        let others = self.shares.iter().enumerate().filter(|(other, _)| *other != index);
-        let next = others.map(|(_, other)| other.next_row()).min();
-        next.map_or(u64::MAX, |next| next.saturating_sub(share.next_row()) / share.of + LEAD_ROWS)
+    /// The next rows of all shares below the row `bound` of the table, in the order of the table. After a restore with fewer
+    /// subtasks a reader has several shares: what one of them held back would be late when it came, for there is one
+    /// watermark for all.
+    fn rows_below(&mut self, bound: u64) -> Result<RecordBatch, ConnectorError> {
+        let (mut batches, mut order) = (Vec::new(), Vec::new());
+        for share in &mut self.shares {
+            let count = share.rows_below(bound).saturating_sub(share.done);
+            if count == 0 {
+                continue;
+            }
+            let (first, of) = (share.next_row(), share.of);
+            let batch = self.generator.generate(first, of, count as usize, &self.context.env)?;
+            order.extend((0..count).map(|row| (first + row * of, batches.len(), row as usize)));
+            batches.push(batch);
+            share.done += count;
+        }
+        if let [_] = &batches[..] {
+            return Ok(batches.remove(0));
+        }
+        order.sort_unstable();
+        let places: Vec<(usize, usize)> = order.into_iter().map(|(_, batch, row)| (batch, row)).collect();
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        interleave_record_batch(&batches, &places)
+            .map_err(|error| ConnectorError::Internal(format!("shares of a generator: {error}")))
     }
 }
 
@@ -207,9 +222,12 @@ impl SourceReader for GeneratorReader {
             return Ok(SourceEvent::SplitFinished(share.split()));
         }
         let due = self.await_due(share).await;
-        let count = left.min(due).min(self.lead(index)).min(self.context.batch_rows.max(1) as u64);
-        let rows = self.generator.generate(share.next_row(), share.of, count as usize, &self.context.env)?;
-        self.shares[index].done += count;
+        // About a batch of rows, of all shares together.
+        let most = (self.context.batch_rows / self.shares.len()).max(1) as u64;
+        let rows = due.min(left).min(most).saturating_mul(share.of);
+        let rows = self.rows_below(
+            share.next_row().saturating_add(rows).min(self.generator.rows().unwrap_or(u64::MAX)),
+        )?;
         if self.generator.rate().is_some() {
             self.last_batch = Some(self.context.env.clock.monotonic());
         }

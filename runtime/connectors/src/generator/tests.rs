@@ -68,12 +68,7 @@ fn shares_of_one_reader_advance_together() {
         let splits = initial_splits(&source, 4).await;
         let mut reader = source.reader(reader_context(10), splits).await.unwrap();
         let seen = numbers(&drain(reader.as_mut(), usize::MAX).await);
-        let mut highest = 0;
-        for number in &seen {
-            assert!(highest - number < 80, "{number} after {highest}");
-            highest = highest.max(*number);
-        }
-        assert_eq!(seen.len(), 1000);
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>());
     });
 }
 
@@ -87,7 +82,7 @@ fn shares_of_one_reader_advance_together_at_a_rate() {
         let splits = initial_splits(&source, 4).await;
         let context = ReaderContext { env, ..reader_context(8192) };
         let mut reader = source.reader(context, splits).await.unwrap();
-        let (mut highest, mut seen, mut slept) = (0, 0, false);
+        let (mut seen, mut slept) = (0, false);
         loop {
             let rows = match reader.next().await.unwrap() {
                 SourceEvent::Rows { batch, .. } => batch,
@@ -95,8 +90,7 @@ fn shares_of_one_reader_advance_together_at_a_rate() {
                 SourceEvent::EndOfInput => break,
             };
             for number in rows.rows().column(0).as_primitive::<Int64Type>().values() {
-                assert!(highest - number < 600, "{number} after {highest}");
-                highest = highest.max(*number);
+                assert_eq!(*number, seen);
                 seen += 1;
             }
             if seen > 64 && !std::mem::replace(&mut slept, true) {
@@ -116,7 +110,7 @@ fn a_snapshot_resumes_after_the_last_batch() {
         let mut reader = source.reader(reader_context(7), splits).await.unwrap();
         let mut all = numbers(&drain(reader.as_mut(), 5).await);
         let states = reader.snapshot();
-        assert_eq!(states[0].position.as_deref(), Some("1:14"));
+        assert_eq!(states[0].position.as_deref(), Some("1:10"));
         let mut reader = source.reader(reader_context(7), states).await.unwrap();
         all.extend(numbers(&drain(reader.as_mut(), usize::MAX).await));
         assert!(reader.snapshot().is_empty(), "finished splits are left out");

@@ -39,6 +39,7 @@ mod lower;
 mod match_recognize;
 mod materialize;
 mod names;
+mod nodes;
 mod not_null;
 mod optimize;
 mod origin;

@@ -4,7 +4,6 @@
 //! Once the join stands, the two become one node over the join's left side, whose columns the argument then reads.
 
 use crate::PlanError;
-use crate::functions::{FunctionRegistry, analyze_expr};
 use crate::query::error::{external, plan_error};
 use crate::query::nodes::{node_of, unordered};
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -20,6 +19,7 @@ use sqlparser::tokenizer::Span;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use weir_functions::{FunctionRegistry, analyze_expr};
 use weir_types::{SqlField, SqlType};
 
 /// The column that WITH ORDINALITY adds, as Flink calls it.

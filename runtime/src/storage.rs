@@ -23,7 +23,9 @@ pub(crate) fn open(
     check(settings)?;
     let directory = match &settings.dir {
         Some(dir) => {
-            let root = Directory::open(dir, environment).map_err(|error| {
+            let opened = Directory::open(dir, environment);
+            let opened = opened.and_then(|root| root.can_be_made().map(|()| root));
+            let root = opened.map_err(|error| {
                 RuntimeError::Settings(format!("setting 'execution.checkpointing.dir': {error}"))
             })?;
             let directory = if settings.create_subdir { root.join(job_id) } else { root };

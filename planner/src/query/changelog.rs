@@ -4,6 +4,7 @@
 use crate::PlanError;
 use crate::query::lower::{Facts, join_key, lookup_key};
 use crate::query::materialize::{Materialize, insert_materializers};
+use crate::query::monotonic::rank_update_key;
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
@@ -28,6 +29,13 @@ pub(super) fn infer_changelog(
         }
         facts[node].upsert_key = upsert_key(nodes, facts, node);
     }
+    for node in 0..nodes.len() {
+        let key = rank_update_key(nodes, facts, node);
+        if let OperatorSpec::Rank(spec) = &mut nodes[node].spec {
+            spec.update_key = key;
+        }
+    }
+    settle(nodes, facts)?;
     insert_materializers(nodes, facts, materialize);
     leave_out_update_before(nodes, facts)?;
     settle(nodes, facts)?;
@@ -90,7 +98,7 @@ fn produced(
             Ok(group_mode(spec))
         }
         OperatorSpec::Rank(spec) => {
-            spec.input_retracts = retracts;
+            spec.input_retracts = retracts && spec.update_key.is_none();
             Ok(rank_mode(spec))
         }
         OperatorSpec::OverAnyOrder(spec) => {
@@ -132,6 +140,9 @@ fn rank_mode(spec: &RankSpec) -> ChangelogMode {
         true => updates(spec.emit_update_before),
         false => ChangelogMode::of(&[RowKind::Insert, RowKind::Delete]),
     };
+    if spec.update_key.is_some() {
+        mode = mode.union(updates(spec.emit_update_before));
+    }
     if spec.input_retracts {
         mode = mode.union(ChangelogMode::of(&[RowKind::Delete]));
     }
@@ -246,6 +257,7 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
             OperatorSpec::Calc(calc) => calc.filter.is_some() || needed[node],
             // A row that is to be updated is known by its key.
             OperatorSpec::ChangelogNormalize(_) => false,
+            OperatorSpec::Rank(rank) => rank.update_key.is_none(),
             OperatorSpec::Watermark(_) | OperatorSpec::Expand(_) | OperatorSpec::Union => needed[node],
             _ => true,
         };

@@ -38,6 +38,7 @@ mod lookup;
 mod lower;
 mod match_recognize;
 mod materialize;
+mod monotonic;
 mod names;
 mod nodes;
 mod not_null;

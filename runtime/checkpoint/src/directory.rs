@@ -103,6 +103,25 @@ impl Directory {
         Ok(Directory { store: Store::Local, path: text.trim_matches('/').to_string(), mirror: None })
     }
 
+    /// Whether files can be made here, as far as that can be told before there are any.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Location`] if a file stands where this directory, or one above it, has to be.
+    pub fn can_be_made(&self) -> Result<(), CheckpointError> {
+        let Store::Local = self.store else { return Ok(()) };
+        let path = Path::new("/").join(&self.path);
+        let standing = path.ancestors().find(|part| part.symlink_metadata().is_ok());
+        match standing.filter(|part| !part.is_dir()) {
+            None => Ok(()),
+            Some(part) => {
+                let (path, part) = (path.display(), part.display());
+                Err(CheckpointError::Location(format!(
+                    "cannot write checkpoints to '{path}': '{part}' is not a directory: remove it, or name another"
+                )))
+            }
+        }
+    }
+
     /// A prefix of any store; `base` is shown before paths.
     pub fn of_store(store: Arc<dyn ObjectStore>, base: &str, prefix: &str) -> Directory {
         let path = prefix.trim_matches('/').to_string();

@@ -389,6 +389,10 @@ pub struct RankSpec {
     pub outputs_rank: bool,
     /// the input carries `-U` or `-D`
     pub input_retracts: bool,
+    /// Columns of the input, more than those of the partition, by which a row is known: it comes again whenever it has
+    /// changed, and never falls behind another by that. So rows past `end` need not be kept. `None`: rows come once, or
+    /// are taken back first.
+    pub update_key: Option<Vec<usize>>,
     /// somebody downstream needs `-U`
     pub emit_update_before: bool,
 }

@@ -269,6 +269,7 @@ impl Lowering<'_> {
             outputs_rank,
             // Settled by the inference of changelog modes.
             input_retracts: false,
+            update_key: None,
             emit_update_before: true,
         };
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);

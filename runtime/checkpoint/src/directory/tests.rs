@@ -141,3 +141,17 @@ fn second_copies_serve_when_they_are_whole() {
         assert!(mirrored.read_range("shared/1-0", 0, 1).await.is_err(), "neither file nor copy");
     });
 }
+
+#[test]
+fn a_file_in_the_way_is_named() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("taken");
+    std::fs::write(&file, "x").unwrap();
+    let open = |path: &Path| Directory::open(path.to_str().unwrap(), &Environment::new()).unwrap();
+    open(&temporary.path().join("new/below")).can_be_made().unwrap();
+    open(temporary.path()).can_be_made().unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let message = open(&path).can_be_made().unwrap_err().to_string();
+        assert!(message.contains(&format!("'{}' is not a directory", file.display())), "{message}");
+    }
+}

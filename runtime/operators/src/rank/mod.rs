@@ -16,12 +16,12 @@ use arrow::row::{RowConverter, Rows, SortField};
 use emit::Emission;
 use ordered::{Item, Ordered, Source};
 use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, Slots, StateDescriptor, StateId};
-use weir_types::{ChangelogBatch, JobSettings, OperatorId, RankSpec};
+use weir_types::{ChangelogBatch, JobSettings, OperatorId, RankSpec, RowKind};
 
 const VOID: Namespace = Namespace::Void;
 
-/// Rows of a partition are kept in the order of their arrival: the first N of them where rows only come, all where they
-/// go as well. A batch loads the partitions that it touches, and lets its rows take their places one after the other;
+/// Rows of a partition are kept in the order of their arrival: the first N of them where rows only come, or come again
+/// ahead of where they were; all where they go as well. A batch loads the partitions that it touches, and lets its rows take their places one after the other;
 /// of rows with equal sort keys the earlier one stays ahead. What is emitted is what Flink emits, row by row.
 pub(crate) struct Rank {
     name: String,
@@ -31,7 +31,9 @@ pub(crate) struct Rank {
     /// columns that are kept with a row: all but those of the partition
     kept: Vec<usize>,
     sort: RowConverter,
-    /// of whole rows, where they are taken back
+    /// what a row is known by where it is taken back, or comes again: all that is kept, or its key
+    identity: Vec<usize>,
+    /// of the columns of `identity`
     whole: RowConverter,
     ttl_ms: Option<u64>,
     states: Option<(StateId, StateId)>,
@@ -66,8 +68,12 @@ impl Rank {
             (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
         let data_type = |column: usize| input.field(column).data_type().clone();
         let sort = order_converter(&spec.order, &input)?;
-        let whole = if spec.input_retracts { kept.clone() } else { Vec::new() };
-        let whole = whole.iter().map(|column| SortField::new(data_type(*column))).collect();
+        let identity: Vec<usize> = match &spec.update_key {
+            Some(key) => key.iter().copied().filter(|column| kept.contains(column)).collect(),
+            None if spec.input_retracts => kept.clone(),
+            None => Vec::new(),
+        };
+        let whole = identity.iter().map(|column| SortField::new(data_type(*column))).collect();
         let whole = converter(&input, whole)?;
         Ok(Rank {
             name: id.to_string(),
@@ -76,6 +82,7 @@ impl Rank {
             schema,
             kept,
             sort,
+            identity,
             whole,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
             states: None,
@@ -120,14 +127,17 @@ impl Rank {
         };
         let sort = self.spec.order.iter().map(|key| column(key.column)).collect::<Result<Vec<_>, _>>()?;
         let sort_keys = self.sort.convert_columns(&sort)?;
-        let wholes = match self.spec.input_retracts {
-            true => {
-                let columns = self.kept.iter().map(|kept| column(*kept)).collect::<Result<Vec<_>, _>>()?;
-                Some(self.whole.convert_columns(&columns)?)
-            }
-            false => None,
-        };
+        let whole = self.identity.iter().map(|known| column(*known)).collect::<Result<Vec<_>, _>>()?;
+        let wholes = self.wholes(&whole)?;
         Ok(Loaded { slots, ends, sort_keys, wholes })
+    }
+
+    /// What rows are known by, if they are taken back or come again.
+    fn wholes(&self, columns: &[ArrayRef]) -> Result<Option<Rows>, OperatorError> {
+        Ok(match columns.is_empty() {
+            true => None,
+            false => Some(self.whole.convert_columns(columns)?),
+        })
     }
 
     /// Lets the rows of `batch` take their places. What becomes of partitions is written back.
@@ -140,14 +150,9 @@ impl Rank {
         let sort: Vec<ArrayRef> =
             self.spec.order.iter().map(|key| batch.rows().column(key.column).clone()).collect();
         let sort_keys = self.sort.convert_columns(&sort)?;
-        let wholes = match self.spec.input_retracts {
-            true => {
-                let columns: Vec<ArrayRef> =
-                    self.kept.iter().map(|column| batch.rows().column(*column).clone()).collect();
-                Some(self.whole.convert_columns(&columns)?)
-            }
-            false => None,
-        };
+        let whole: Vec<ArrayRef> =
+            self.identity.iter().map(|column| batch.rows().column(*column).clone()).collect();
+        let wholes = self.wholes(&whole)?;
         let mut partitions: Vec<Ordered<'_>> = Vec::with_capacity(loaded.ends.len());
         let mut start = 0;
         for end in &loaded.ends {
@@ -168,9 +173,18 @@ impl Rank {
             };
             let partition = &mut partitions[self.grouping.groups[row] as usize];
             emission.via(row as u32);
-            match batch.kind(row).is_retraction() {
-                false => partition.insert(item, &self.spec, &mut emission),
-                true => partition.remove(&item, &self.spec, &mut emission),
+            match (batch.kind(row), &self.spec.update_key) {
+                // The row that comes next says all.
+                (RowKind::UpdateBefore, Some(_)) => {}
+                (RowKind::Insert | RowKind::UpdateAfter, Some(_)) => {
+                    partition.put(item, &self.spec, &mut emission);
+                }
+                (RowKind::Insert | RowKind::UpdateAfter, None) => {
+                    partition.insert(item, &self.spec, &mut emission);
+                }
+                (RowKind::UpdateBefore | RowKind::Delete, _) => {
+                    partition.remove(&item, &self.spec, &mut emission);
+                }
             }
         }
         let (mut gone, mut new, mut parents) = (Vec::new(), Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ pub(super) enum Source {
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) key: Row<'a>,
-    /// all columns, where rows are taken back
+    /// what the row is known by, where rows are taken back or come again
     pub(super) whole: Option<Row<'a>>,
     pub(super) source: Source,
 }
@@ -93,6 +93,32 @@ impl<'a> Ordered<'a> {
             }
         }
         self.take_out(place);
+    }
+
+    /// A row that may be here already, under another sort key: it takes its new place. Those between give way.
+    pub(super) fn put(&mut self, item: Item<'a>, spec: &RankSpec, emission: &mut Emission) {
+        let Some(old) = self.items.iter().position(|known| known.whole == item.whole) else {
+            return self.insert(item, spec, emission);
+        };
+        let before = self.items[old];
+        self.take_out(old);
+        let place = match before.key == item.key {
+            true => old,
+            false => self.items.partition_point(|known| known.key <= item.key),
+        };
+        self.items.insert(place, item);
+        if !spec.shows_ranks() {
+            return emission.update(before.source, item.source, 1, spec);
+        }
+        for now in place.min(old)..=place.max(old) {
+            // What was at this rank before.
+            let was = match now {
+                now if now == old => before,
+                now if place < old => self.items[now + 1],
+                now => self.items[now - 1],
+            };
+            emission.update(was.source, self.items[now].source, now + 1, spec);
+        }
     }
 
     fn take_out(&mut self, place: usize) {

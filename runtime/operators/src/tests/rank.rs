@@ -37,6 +37,7 @@ fn spec(start: u64, end: u64, outputs_rank: bool, input_retracts: bool) -> RankS
         columns: vec![0, 1, 2],
         outputs_rank,
         input_retracts,
+        update_key: None,
         emit_update_before: true,
     }
 }
@@ -171,6 +172,81 @@ fn check(
             folded, expected,
             "ranks {start} to {end}, rank {outputs_rank}, retracts {retracts}, after {index}"
         );
+    }
+}
+
+/// Rows that come again under their key, n, with a value that only rises; `with_before`: with the row before.
+fn check_updates(
+    (start, end): (u64, u64),
+    outputs_rank: bool,
+    with_before: bool,
+    batch_rows: usize,
+    steps: &[Vec<(u8, u8, i32)>],
+) {
+    let input = schema("k STRING, v INT, n INT");
+    let for_harness = input.clone();
+    let spec = RankSpec { update_key: Some(vec![0, 2]), ..spec(start, end, outputs_rank, false) };
+    let mut harness = Harness::new(batch_rows, move || rank(&for_harness, spec.clone()));
+    // In the order of the last change.
+    let mut rows: Vec<(Row, usize)> = Vec::new();
+    let mut folded: BTreeMap<String, i64> = BTreeMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        let mut changes = Vec::new();
+        for (key, n, more) in step {
+            let n = usize::from(*n);
+            let texts = |v: i32| [format!("k{key}"), v.to_string(), n.to_string()];
+            let known = rows.iter().position(|((k, _), known)| k == key && *known == n);
+            let before = known.map(|place| rows.remove(place).0.1.unwrap());
+            let kind = if before.is_some() { RowKind::UpdateAfter } else { RowKind::Insert };
+            if let Some(before) = before.filter(|_| with_before) {
+                changes.push((RowKind::UpdateBefore, texts(before)));
+            }
+            let v = before.unwrap_or(0) + more;
+            rows.push(((*key, Some(v)), n));
+            changes.push((kind, texts(v)));
+        }
+        let changes: Vec<(RowKind, Vec<&str>)> =
+            changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+        if index % 3 == 2 {
+            harness.recover();
+        }
+        harness.batch(batch(&input, &changes));
+        for line in harness.lines() {
+            let (kind, row) = line.split_once(' ').unwrap();
+            let count = folded.entry(row.to_string()).or_default();
+            *count += if kind == "-U" || kind == "-D" { -1 } else { 1 };
+        }
+        assert!(folded.values().all(|count| *count >= 0), "taken back more often than given");
+        folded.retain(|_, count| *count != 0);
+        // Of equal values the one that has had it longer is ahead.
+        let places: Vec<(Row, usize)> = rows.iter().enumerate().map(|(at, (row, _))| (*row, at)).collect();
+        let named = model(start as usize, end as usize, outputs_rank, &places);
+        let expected: BTreeMap<String, i64> = named
+            .into_iter()
+            .map(|(line, count)| {
+                let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
+                words[2] = rows[words[2].parse::<usize>().unwrap()].1.to_string();
+                (words.join(" "), count)
+            })
+            .collect();
+        assert_eq!(folded, expected, "ranks {start} to {end}, rank {outputs_rank}, after {index}");
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 96, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn rows_that_come_again_move_ahead(
+        steps in vec(vec((0_u8..3, 0_u8..6, 1_i32..4), 1..8), 1..12),
+        batch_rows in 1_usize..5,
+        with_before in any::<bool>(),
+    ) {
+        for ranks in [(1, 1), (1, 2), (1, 4), (2, 3)] {
+            for outputs_rank in [false, true] {
+                check_updates(ranks, outputs_rank, with_before, batch_rows, &steps);
+            }
+        }
     }
 }
 

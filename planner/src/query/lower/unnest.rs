@@ -4,7 +4,6 @@ use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::relations::without_dependencies;
 use crate::PlanError;
-use crate::functions::analyze_expr;
 use crate::query::error::plan_error;
 use crate::query::text::expr_text;
 use crate::query::unnest::Unnest;
@@ -12,6 +11,7 @@ use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::UserDefinedLogicalNodeCore;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use weir_functions::analyze_expr;
 use weir_types::{Exchange, OperatorSpec, UnnestSpec};
 
 impl Lowering<'_> {

@@ -97,9 +97,14 @@ async fn batch_answer(rows: &[Row], sql: &str) -> Vec<String> {
 
 /// The final rows of the query's changelog.
 fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) -> Vec<String> {
+    streamed_with("", folder, columns, query, parallelism)
+}
+
+/// The same after `settings`.
+fn streamed_with(settings: &str, folder: &Path, columns: &str, query: &str, parallelism: u64) -> Vec<String> {
     let (input, output) = (folder.join("in"), folder.join("out"));
     let sql = format!(
-        "CREATE TABLE t (k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '6' SECOND)
+        "{settings} CREATE TABLE t (k STRING, v BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '6' SECOND)
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
          CREATE TABLE folded ({columns})
          WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'debezium-json');
@@ -242,6 +247,65 @@ fn streams_fold_to_the_batch_answer() {
 }
 
 /// Sessions have no counterpart in batch SQL: the model is a sort and a scan.
+const SPLIT: &str = "SET 'table.optimizer.distinct-agg.split.enabled' = 'true';
+    SET 'table.optimizer.distinct-agg.split.bucket-num' = '5';";
+const MINI_BATCH: &str = "SET 'table.exec.mini-batch.enabled' = 'true';
+    SET 'table.exec.mini-batch.allow-latency' = '20 ms'; SET 'table.exec.mini-batch.size' = '7';";
+const NOT_INCREMENTAL: &str = "SET 'table.optimizer.incremental-agg-enabled' = 'false';";
+
+#[tokio::test]
+async fn buckets_of_distinct_values_fold_to_the_batch_answer() {
+    let columns = "g STRING, c BIGINT, cd BIGINT, sd BIGINT, cf BIGINT, s BIGINT, mn BIGINT, mx BIGINT";
+    let calls =
+        "COUNT(*) c, COUNT(DISTINCT v) cd, SUM(DISTINCT v) sd, COUNT(DISTINCT v) FILTER (WHERE v > 0) cf,
+        SUM(v) s, MIN(v) mn, MAX(v) mx";
+    let over_changes = format!(
+        "SELECT g, {calls} FROM (SELECT k, MIN(k) AS g, COUNT(*) AS v FROM t GROUP BY k) x GROUP BY g"
+    );
+    let queries = [
+        format!("SELECT k AS g, {calls} FROM t GROUP BY k"),
+        format!("SELECT g, {calls} FROM (SELECT 'all' AS g, v FROM t) x GROUP BY g"),
+        over_changes,
+    ];
+    let settings =
+        [SPLIT.to_string(), format!("{SPLIT}{MINI_BATCH}"), format!("{SPLIT}{MINI_BATCH}{NOT_INCREMENTAL}")];
+    for seed in 0..9_u64 {
+        let mut random = Random(seed + 77);
+        let rows = rows(&mut random);
+        let folder = tempfile::tempdir().expect("a folder");
+        write_files(&rows, &folder.path().join("in"));
+        let query = &queries[seed as usize % 3];
+        let parallelism = 2 + random.below(3);
+        let settings = &settings[random.below(3) as usize];
+        let streamed = streamed_with(settings, folder.path(), columns, query, parallelism);
+        let expected = batch_answer(&rows, query).await;
+        assert_eq!(streamed, expected, "seed {seed}, parallelism {parallelism}: {settings} {query}");
+    }
+}
+
+#[test]
+fn two_steps_are_planned_where_distinct_is_split() {
+    let table = "CREATE TABLE t (k STRING, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '1');";
+    let explained = |parallelism: u32, settings: &str, select: &str| {
+        let set = format!("parallelism.default={parallelism}");
+        let sql = format!("{table} {settings} EXPLAIN SELECT {select} FROM t GROUP BY k;");
+        let text = run_sql(&sql, &["--set", &set]).succeeded().stdout;
+        let plan = text.split("Optimized Execution Plan").nth(1).unwrap_or_default().to_string();
+        (plan.matches("GroupAggregate(").count(), plan.matches("LocalGroupAggregate(").count())
+    };
+    let distinct = "k, COUNT(DISTINCT v), SUM(v)";
+    assert_eq!(explained(4, SPLIT, distinct), (2, 0));
+    let both = format!("{SPLIT}{MINI_BATCH}");
+    assert_eq!(explained(4, &both, distinct), (3, 1));
+    assert_eq!(explained(4, &format!("{both}{NOT_INCREMENTAL}"), distinct), (2, 0));
+    // One step is as well.
+    assert_eq!(explained(1, SPLIT, distinct), (1, 0));
+    assert_eq!(explained(4, "", distinct), (1, 0));
+    assert_eq!(explained(4, SPLIT, "k, SUM(v)"), (1, 0));
+    assert_eq!(explained(4, SPLIT, "k, COUNT(DISTINCT v), AVG(v)"), (1, 0));
+    assert_eq!(explained(4, SPLIT, "COUNT(DISTINCT v), COUNT(DISTINCT k)"), (1, 0));
+}
+
 #[test]
 fn sessions_equal_a_scan_of_the_sorted_rows() {
     for seed in 100..108 {

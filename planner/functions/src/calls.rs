@@ -2,8 +2,8 @@
 
 use super::arguments::Inputs;
 use super::coercion::common_type;
-use super::definition::{Call, Function, Typed, Typing};
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, UInt32Array};
+use super::definition::{Call, Function, Returns, Typed, Typing, call};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StructArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat, interleave, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
@@ -11,6 +11,9 @@ use arrow::row::{RowConverter, SortField};
 use datafusion_common::{Result, internal_err, plan_err};
 use std::sync::Arc;
 use weir_types::{SqlField, SqlType};
+
+/// The only one.
+const DATABASE: &str = "default_database";
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("ROW", Typing::Custom(type_row), row, "ROW(value, ..): fields EXPR$0, EXPR$1 and so on"),
@@ -23,6 +26,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     Function::new("$ITEM", Typing::Custom(type_item), item, "array[index] from 1, map[key]; NULL without it"),
     Function::new("$FIELD", Typing::Custom(type_field), field, "row.field"),
+    Function::new(
+        "CURRENT_DATABASE",
+        Typing::Signatures(&[call(&[], Returns::Text)]),
+        |inputs| Ok(Arc::new(StringArray::from(vec![DATABASE; inputs.rows]))),
+        "the name of the database: default_database, there is one",
+    ),
     Function::new(
         "TYPEOF",
         Typing::Custom(type_typeof),

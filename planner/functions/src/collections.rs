@@ -1,6 +1,7 @@
 //! Functions of arrays and maps.
 
 mod maps;
+mod percentile;
 mod picks;
 mod sets;
 
@@ -72,6 +73,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         picks::prepend,
         "with one element more in front",
     ),
+    Function::new(
+        "$PERCENTILE_OF",
+        Typing::Signatures(&[call(&[P::Double], R::Double)]),
+        |inputs| inputs.expanded(0),
+        "the number of which PERCENTILE is asked",
+    ),
+    Function::new(
+        "$PERCENTILE",
+        Typing::Custom(percentile::type_percentile),
+        percentile::percentile,
+        "PERCENTILE(number, percentage or array of them[, how often the number counts]): an aggregate function",
+    )
+    .fallible(),
     Function::new("MAP_KEYS", Typing::Custom(maps::type_part), maps::keys, "the keys of a map as an array"),
     Function::new(
         "MAP_VALUES",

@@ -55,6 +55,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         make::array,
         "JSON_ARRAY(value, .. [NULL|ABSENT ON NULL])",
     ),
+    Function::new(
+        "JSON",
+        Typing::Custom(|call| call.refuse("to stand in JSON_OBJECT or JSON_ARRAY")),
+        make::json,
+        "text that is JSON, for JSON_OBJECT(key VALUE JSON(text)) and JSON_ARRAY(JSON(text))",
+    ),
+    Function::new("$JSON", TEXT, make::json, "JSON(text) in JSON_OBJECT and JSON_ARRAY").fallible(),
     Function::new("JSON_QUOTE", TEXT, quote::quote, "text as a JSON string of ASCII characters"),
     Function::new("JSON_UNQUOTE", TEXT, quote::unquote, "the text of a JSON string; other text as it is"),
 ];

@@ -12,6 +12,8 @@
 //! | `INTERVAL '1-2' YEAR TO MONTH` | `INTERVAL '14' MONTH` |
 //! | `TIMESTAMPADD(DAY, n, t)` | `TIMESTAMPADD('DAY', n, t)` |
 //! | `JSON_OBJECT(k VALUE v ABSENT ON NULL)` | `$JSON_OBJECT('Av', k, v)` |
+//! | `JSON_ARRAY(JSON(x))` | `$JSON_ARRAY('Aj', $JSON(x))` |
+//! | `PERCENTILE(x, p)` | `$PERCENTILE(COLLECT($PERCENTILE_OF(x)), p)` |
 //! | `VALUES (..), (..)` | `SELECT * FROM $VALUES((..), (..))` |
 //!
 //! Arguments of table functions stay as they are, but for queries among them.

@@ -5,7 +5,7 @@
 //! plain name as alias: [`Session::resolve`](crate::catalog::Session::resolve) takes the options from the name. A hint
 //! that nobody takes is an error, so that none is ever ignored.
 
-use super::ast::{Insert, Property, StatementKind, Text};
+use super::ast::{AlterView, Insert, Property, StatementKind, Text, ViewChange};
 use super::dialect::FlinkDialect;
 use super::lookup_hint::LookupHint;
 use super::script::{hint_text, is_blank, is_word};
@@ -126,6 +126,9 @@ impl Hints {
         match statement {
             StatementKind::Query(query) => self.visit_query(query),
             StatementKind::CreateView(view) => self.visit_query(&mut view.query),
+            StatementKind::AlterView(AlterView { change: ViewChange::As { query, .. }, .. }) => {
+                self.visit_query(query)
+            }
             StatementKind::CreateTable(table) => {
                 if let Some(query) = &mut table.query {
                     self.visit_query(query);

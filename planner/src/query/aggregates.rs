@@ -15,7 +15,7 @@ use std::sync::Arc;
 use weir_types::{AggregateFunction, SqlField, SqlType};
 
 /// Users' names, and what they mean.
-const FUNCTIONS: [(&str, AggregateFunction); 23] = [
+const FUNCTIONS: [(&str, AggregateFunction); 24] = [
     ("COUNT", AggregateFunction::Count),
     ("SUM", AggregateFunction::Sum),
     ("SUM0", AggregateFunction::Sum0),
@@ -30,6 +30,7 @@ const FUNCTIONS: [(&str, AggregateFunction); 23] = [
     ("VARIANCE", AggregateFunction::VarSamp),
     ("FIRST_VALUE", AggregateFunction::FirstValue),
     ("LAST_VALUE", AggregateFunction::LastValue),
+    ("SINGLE_VALUE", AggregateFunction::SingleValue),
     ("LISTAGG", AggregateFunction::ListAgg),
     ("COLLECT", AggregateFunction::Collect),
     ("ARRAY_AGG", AggregateFunction::ArrayAgg),
@@ -45,7 +46,7 @@ const FUNCTIONS: [(&str, AggregateFunction); 23] = [
 /// The type of JSON made by an aggregation, as Flink has it; nothing is cut off at this length.
 const JSON_TEXT: SqlType = SqlType::Varchar(2000);
 
-/// The one value of a scalar subquery. Users cannot call it.
+/// The one value of a scalar subquery.
 pub(super) fn single_value() -> AggregateUDF {
     AggregateUDF::new_from_impl(TypedAggregate::new("SINGLE_VALUE", AggregateFunction::SingleValue, false))
 }
@@ -87,6 +88,12 @@ impl TypedAggregate {
     /// The same function over groups that have at least one row that counts.
     pub fn over_groups(&self) -> AggregateUDF {
         AggregateUDF::new_from_impl(TypedAggregate::new(self.name, self.function, true))
+    }
+
+    /// The function that puts results of this one together.
+    pub fn merging(&self, function: AggregateFunction) -> AggregateUDF {
+        let name = FUNCTIONS.iter().find(|(_, known)| *known == function).map_or(self.name, |(name, _)| name);
+        AggregateUDF::new_from_impl(TypedAggregate::new(name, function, self.never_empty))
     }
 
     fn result(&self, arguments: &[SqlField]) -> Result<SqlField> {

@@ -6,6 +6,7 @@ use crate::expressions::{desugar_expr, desugar_query};
 use crate::query::aggregates::TypedAggregate;
 use crate::query::as_of::rewrite_as_of;
 use crate::query::context::{Functions, PlanningContext};
+use crate::query::correlated::rewrite_correlated;
 use crate::query::error::{external, plan_error};
 use crate::query::expand::rewrite_grouping_sets;
 use crate::query::group_window::{group_window_position, rewrite_group_window};
@@ -16,8 +17,9 @@ use crate::query::quantified::rewrite_quantified;
 use crate::query::refuse::{check_expr, check_query};
 use crate::query::set_operations::rewrite_set_operation;
 use crate::query::subquery::single_values;
-use crate::query::syntax::normalize;
+use crate::query::syntax::{all_of, normalize};
 use crate::query::unnest::rewrite_join;
+use crate::query::using::rewrite_using;
 use crate::query::watermark::check_watermarks;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
@@ -53,6 +55,10 @@ pub(super) fn raw_plan(
 ) -> Result<LogicalPlan, PlanError> {
     check_query(query)?;
     let mut query = query.clone();
+    rewrite_using(&mut query, &|tables, table| {
+        let plan = raw_plan(session, functions, &all_of(tables, table), view_depth)?;
+        Ok(plan.schema().fields().iter().map(|field| field.name().clone()).collect())
+    })?;
     rewrite_quantified(&mut query);
     normalize(&mut query)?;
     desugar_query(&mut query).map_err(plan_error)?;
@@ -137,7 +143,8 @@ pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<Logica
     let plan = single_values(plan)?;
     let plan = plan.transform_up_with_subqueries(never_empty_groups)?.data;
     let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
-    Ok(plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data)
+    let plan = plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data;
+    rewrite_correlated(plan)
 }
 
 /// Chance in a condition over copies of rows, or over sessions, decides about each copy: it must not go below the

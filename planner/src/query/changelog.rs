@@ -3,7 +3,7 @@
 
 use crate::PlanError;
 use crate::query::lower::{Facts, join_key, lookup_key};
-use crate::query::materialize::{Materialize, insert_materializers};
+use crate::query::materialize::{Materialize, drop_update_before, insert_materializers};
 use crate::query::monotonic::rank_update_key;
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
@@ -39,6 +39,7 @@ pub(super) fn infer_changelog(
     insert_materializers(nodes, facts, materialize);
     leave_out_update_before(nodes, facts)?;
     settle(nodes, facts)?;
+    drop_update_before(nodes, facts);
     let check =
         |node: usize| check_sink(nodes, facts, node).map_err(|error| error.at_position(facts[node].place));
     (0..nodes.len()).try_for_each(check)
@@ -120,9 +121,7 @@ fn produced(
             // What stands beside NULLs is taken back by a match.
             _ => Ok(ChangelogMode::ALL),
         },
-        OperatorSpec::WindowTableFunction(_) | OperatorSpec::Limit(_) | OperatorSpec::Match(_)
-            if retracts =>
-        {
+        OperatorSpec::Limit(_) | OperatorSpec::Match(_) if retracts => {
             Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
         }
         _ => Ok(input),
@@ -160,7 +159,8 @@ pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: Node
         OperatorSpec::Rank(_)
         | OperatorSpec::OverAnyOrder(_)
         | OperatorSpec::ChangelogNormalize(_)
-        | OperatorSpec::SinkMaterialize(_) => false,
+        | OperatorSpec::SinkMaterialize(_)
+        | OperatorSpec::DropUpdateBefore { .. } => false,
         OperatorSpec::TimedJoin(_) => {
             nodes[node.0].inputs.first().is_none_or(|left| is_insert_only(nodes, facts, left.node))
         }
@@ -287,7 +287,9 @@ fn sink_wants(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<bo
     }
     let OperatorSpec::Sink(sink) = &nodes[node].spec else { return Ok(true) };
     let name = &sink.table.name;
-    if sink.table.primary_key.is_empty() {
+    // A sink that keeps nothing by a key needs none.
+    let needs_key = !facts[node].keyed_sink;
+    if sink.table.primary_key.is_empty() && needs_key {
         return Err(PlanError::invalid(format!(
             "table sink '{name}' takes updates by key: declare its PRIMARY KEY (..) NOT ENFORCED"
         )));
@@ -302,7 +304,7 @@ fn sink_wants(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<bo
     let matches = by_key.as_ref().is_some_and(|key| {
         key.iter().all(|column| primary.contains(column)) && primary.iter().all(|column| key.contains(column))
     });
-    if matches {
+    if matches || !needs_key {
         return Ok(false);
     }
     let by = by_key.map_or_else(|| "no key".to_string(), |key| format!("({})", key.join(", ")));
@@ -324,13 +326,7 @@ fn check_sink(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Result<()
     let changes = match (lacks(RowKind::UpdateAfter), lacks(RowKind::Delete)) {
         (true, true) => "update and delete changes",
         (false, true) => "delete changes",
-        (true, false) => "update changes",
-        (false, false) => {
-            return Err(PlanError::not_supported(format!(
-                "table sink '{}', which takes updates without the row before them, fed by rows that come with it",
-                sink.table.name
-            )));
-        }
+        _ => "update changes",
     };
     let label = &nodes[producer(nodes, node)].label;
     Err(PlanError::invalid(format!(

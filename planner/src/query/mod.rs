@@ -3,11 +3,12 @@
 //! | step | module |
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
-//! | names and lengths made plain | `syntax` |
+//! | names and lengths made plain | `using`, `syntax` |
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
 //! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
 //! | types settled | `bind`, `weir_functions` |
+//! | subqueries that compare otherwise than by `=` | `correlated` |
 //! | the plan optimised | `optimize` |
 //! | operators, exchanges, shared parts | `lower` |
 //! | row kinds of each edge, names of operators | `changelog`, `identity` |
@@ -27,6 +28,7 @@ mod binder;
 mod changelog;
 mod checkpoint_table;
 mod context;
+mod correlated;
 mod error;
 mod expand;
 mod explain;
@@ -57,6 +59,7 @@ mod tests;
 mod text;
 mod time_bounds;
 mod unnest;
+mod using;
 mod watermark;
 mod window_function;
 mod window_planner;

@@ -4,9 +4,10 @@
 use crate::PlanError;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
-    BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias, TableAliasColumnDef,
-    TableFactor, UnaryOperator, Value, VisitorMut,
+    BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut, With,
+    helpers::attached_token::AttachedToken,
 };
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
@@ -173,6 +174,15 @@ fn name_values(query: &mut Query) {
 
 fn number(value: i64, span: Span) -> Expr {
     Expr::Value(Value::Number(value.to_string(), false).with_span(span))
+}
+
+/// `WITH .. SELECT * FROM table`
+pub(super) fn all_of(tables: &[Cte], table: &TableFactor) -> Query {
+    let mut select = select_all();
+    select.from[0].relation = table.clone();
+    let with = With { with_token: AttachedToken::empty(), recursive: false, cte_tables: tables.to_vec() };
+    let with = (!tables.is_empty()).then_some(with);
+    Query { with, ..query_with_body(Box::new(SetExpr::Select(Box::new(select)))) }
 }
 
 /// `SELECT * FROM t`, whose table is then replaced.

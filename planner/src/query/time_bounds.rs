@@ -1,9 +1,9 @@
-//! Joins that event time bounds: of the same window, and of times that are near each other.
+//! Joins that time bounds: of the same window, and of times that are near each other.
 
 use crate::query::origin::{Origin, origin};
 use crate::query::window_function::WindowFunction;
 use datafusion_common::{Column, ScalarValue};
-use datafusion_expr::utils::split_conjunction;
+use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Between, BinaryExpr, Expr, Join, LogicalPlan, Operator};
 use weir_types::{SqlType, TimeAttribute};
 
@@ -43,12 +43,44 @@ pub(super) struct Interval {
     pub right_time: Column,
 }
 
-/// The interval that comparisons of times give, if they give both ends of one.
+/// The interval that comparisons of event times give, if they give both ends of one.
 pub(super) fn interval<'a>(
     left: &LogicalPlan,
     right: &LogicalPlan,
     conditions: impl Iterator<Item = &'a Expr>,
 ) -> Option<Interval> {
+    interval_of(TimeAttribute::RowTime, left, right, conditions)
+}
+
+/// The interval that comparisons of processing times give, and what else `condition` says: when a row comes nobody can ask for
+/// again.
+pub(super) fn clock_interval(
+    left: &LogicalPlan,
+    right: &LogicalPlan,
+    condition: &Expr,
+) -> Option<(Interval, Option<Expr>)> {
+    let found = interval_of(TimeAttribute::ProcTime, left, right, std::iter::once(condition))?;
+    let by_clock = |part: &Expr| {
+        let compared = comparisons(part);
+        let of_both = |(one, _, other): &(Expr, Operator, Expr)| {
+            let columns = [shifted(one), shifted(other)].map(|side| side.map(|(column, _)| column));
+            matches!(columns, [Some(one), Some(other)] if [&found.left_time, &found.right_time].contains(&&one)
+                && [&found.left_time, &found.right_time].contains(&&other))
+        };
+        !compared.is_empty() && compared.iter().all(of_both)
+    };
+    let rest = split_conjunction(condition).into_iter().filter(|part| !by_clock(part)).cloned();
+    let rest = conjunction(rest);
+    Some((found, rest))
+}
+
+fn interval_of<'a>(
+    attribute: TimeAttribute,
+    left: &LogicalPlan,
+    right: &LogicalPlan,
+    conditions: impl Iterator<Item = &'a Expr>,
+) -> Option<Interval> {
+    let is_time = |plan: &LogicalPlan, column: &Column| is_time_of(attribute, plan, column);
     let (mut lower, mut upper) = (None::<i64>, None::<i64>);
     let mut times: Option<(Column, Column)> = None;
     for (one, op, other) in conditions.flat_map(split_conjunction).flat_map(comparisons) {
@@ -84,12 +116,16 @@ pub(super) fn interval<'a>(
 }
 
 fn is_time(plan: &LogicalPlan, column: &Column) -> bool {
+    is_time_of(TimeAttribute::RowTime, plan, column)
+}
+
+fn is_time_of(wanted: TimeAttribute, plan: &LogicalPlan, column: &Column) -> bool {
     if !plan.schema().has_column(column) {
         return false;
     }
     match origin(plan, column) {
-        Some(Origin::Time(attribute)) => attribute == TimeAttribute::RowTime,
-        Some(Origin::Window { part: 2, node }) => node.attribute == TimeAttribute::RowTime,
+        Some(Origin::Time(attribute)) => attribute == wanted,
+        Some(Origin::Window { part: 2, node }) => node.attribute == wanted,
         _ => false,
     }
 }

@@ -16,6 +16,7 @@ use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, ExprSchemable, Filter, JoinType, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
@@ -35,6 +36,8 @@ pub(super) struct Unnest {
     pub ordinality: bool,
     /// LEFT JOIN
     pub outer: bool,
+    /// of LEFT JOIN, over the columns of this node, as it was written: the optimiser cannot see it, for it is not over the input
+    pub condition: Option<Expr>,
     /// what the appended columns are called
     names: Vec<Column>,
     schema: DFSchemaRef,
@@ -83,7 +86,22 @@ impl Unnest {
         let fields = input.schema().iter().map(|(table, field)| (table.cloned(), field.clone()));
         let fields = fields.chain(appended).collect();
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
-        Ok(Unnest { input, collection, collection_type: sql_type, ordinality, outer, names, schema })
+        let condition = None;
+        Ok(Unnest {
+            input,
+            collection,
+            collection_type: sql_type,
+            ordinality,
+            outer,
+            condition,
+            names,
+            schema,
+        })
+    }
+
+    /// The same with ON.
+    fn on(self, condition: Option<Expr>) -> Self {
+        Unnest { condition, ..self }
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&Unnest> {
@@ -128,7 +146,8 @@ impl UserDefinedLogicalNodeCore for Unnest {
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let kind = if self.outer { "left" } else { "inner" };
         let ordinality = if self.ordinality { " WITH ORDINALITY" } else { "" };
-        write!(f, "Unnest: {}{ordinality}, join={kind}", self.collection)
+        write!(f, "Unnest: {}{ordinality}, join={kind}", self.collection)?;
+        self.condition.as_ref().map_or(Ok(()), |condition| write!(f, ", on={condition}"))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -137,12 +156,16 @@ impl UserDefinedLogicalNodeCore for Unnest {
         };
         let collection = collection.unalias_nested().data;
         let flags = (self.ordinality, self.outer);
-        Unnest::try_new(Arc::new(input), collection, flags, Some(self.names.clone()))
+        let unnest = Unnest::try_new(Arc::new(input), collection, flags, Some(self.names.clone()))?;
+        Ok(unnest.on(self.condition.clone()))
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let inputs = self.input.schema().fields().len();
-        Some(vec![output_columns.iter().copied().filter(|column| *column < inputs).collect()])
+        let by_condition = self.condition.iter().flat_map(Expr::column_refs);
+        let by_condition = by_condition.filter_map(|column| self.schema.maybe_index_of_column(column));
+        let read: BTreeSet<usize> = output_columns.iter().copied().chain(by_condition).collect();
+        Some(vec![read.into_iter().filter(|column| *column < inputs).collect()])
     }
 }
 
@@ -260,24 +283,27 @@ pub(super) fn rewrite_join(join: &Join) -> Result<Option<LogicalPlan>> {
     let collection = node.collection.clone().transform_up(outer_columns)?.data;
     let keys = join.on.iter().map(|(left, right)| left.clone().eq(right.clone()));
     let condition = conjunction(keys.chain(join.filter.clone()).filter(|expr| !is_true(expr)));
-    let outer = match (join.join_type, &condition) {
-        (JoinType::Inner, _) => false,
-        (JoinType::Left, None) => true,
-        (JoinType::Left, Some(_)) => {
-            return not_impl_err!(
-                "not supported yet: a condition of LEFT JOIN UNNEST, only ON TRUE is: filter the collection, or \
-                 write CROSS JOIN UNNEST and a WHERE"
-            );
-        }
-        (other, _) => return plan_err!("UNNEST is joined by CROSS JOIN or LEFT JOIN, not by {other} JOIN"),
+    let outer = match join.join_type {
+        JoinType::Inner => false,
+        JoinType::Left => true,
+        other => return plan_err!("UNNEST is joined by CROSS JOIN or LEFT JOIN, not by {other} JOIN"),
     };
+    if let Some(condition) = condition.as_ref().filter(|_| outer)
+        && condition.exists(|part| Ok(is_query(part)))?
+    {
+        return not_impl_err!("not supported yet: a query in the condition of LEFT JOIN UNNEST");
+    }
     let names = join.right.schema().columns();
     let unnest = Unnest::try_new(join.left.clone(), collection, (node.ordinality, outer), Some(names))?;
-    let plan = unnest.into_plan();
-    Ok(Some(match condition {
+    let plan = unnest.on(condition.clone().filter(|_| outer)).into_plan();
+    Ok(Some(match condition.filter(|_| !outer) {
         Some(condition) => LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?),
         None => plan,
     }))
+}
+
+fn is_query(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
 }
 
 fn is_true(expr: &Expr) -> bool {

@@ -23,7 +23,8 @@ impl Connector for Blackhole {
         Ok(TableCapabilities {
             scan: None,
             bounded: false,
-            sink: Some(ChangelogMode::ALL),
+            // What an update replaces is of no use to a sink that keeps nothing.
+            sink: Some(ChangelogMode::UPSERT),
             sink_by_key: true,
             metadata: Vec::new(),
             lookup: None,

@@ -2,6 +2,7 @@
 
 use crate::calc::Calc;
 use crate::deduplicate::{ChangelogNormalize, FirstRow, LastRow};
+use crate::drop_update_before::DropUpdateBefore;
 use crate::expand::Expand;
 use crate::group_aggregate::GroupAggregate;
 use crate::join::Join;
@@ -97,6 +98,9 @@ fn create(
             Box::new(OverAnyOrder::new(&node.id, spec, input()?, schema, settings)?)
         }
         OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(&node.id, spec, input()?, schema)?),
+        OperatorSpec::DropUpdateBefore { as_deletes } => {
+            Box::new(DropUpdateBefore { as_deletes: *as_deletes })
+        }
         OperatorSpec::Union => Box::new(Union),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),
         OperatorSpec::LocalAggregate(spec) => Box::new(LocalAggregate::new(spec, input()?, schema)?),

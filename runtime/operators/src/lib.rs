@@ -33,6 +33,7 @@ mod calc;
 mod create;
 mod deduplicate;
 mod distinct;
+mod drop_update_before;
 mod error;
 mod event_time;
 mod expand;

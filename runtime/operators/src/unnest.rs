@@ -18,6 +18,7 @@ pub(crate) struct Unnest {
     columns: Vec<usize>,
     ordinality: bool,
     outer: bool,
+    condition: Option<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
 }
 
@@ -57,6 +58,18 @@ struct Pairs {
     ordinals: Vec<Option<i32>>,
 }
 
+/// Pairs whose condition is asked at once.
+const CONDITION_ROWS: usize = 8192;
+
+impl Pairs {
+    /// A row of an outer join that has no element.
+    fn push_lonely(&mut self, row: usize, ordinality: bool) {
+        self.rows.push(row as u32);
+        self.elements.push(None);
+        self.ordinals.extend(ordinality.then_some(None));
+    }
+}
+
 impl Unnest {
     pub(crate) fn new(spec: &UnnestSpec, schema: SchemaRef) -> Result<Self, OperatorError> {
         let is_row = |sql_type: &SqlType| matches!(sql_type, SqlType::Row(_));
@@ -72,6 +85,7 @@ impl Unnest {
             columns: spec.columns.clone(),
             ordinality: spec.ordinality,
             outer: spec.outer,
+            condition: spec.condition.clone(),
             schema,
         })
     }
@@ -123,13 +137,43 @@ impl Unnest {
             if elements.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
                 self.pairs_of(elements, row, &mut pairs);
             }
-            if self.outer && pairs.rows.len() == before {
-                pairs.rows.push(row as u32);
-                pairs.elements.push(None);
-                pairs.ordinals.extend(self.ordinality.then_some(None));
+            if self.outer && self.condition.is_none() && pairs.rows.len() == before {
+                pairs.push_lonely(row, self.ordinality);
             }
         }
         pairs
+    }
+
+    /// The pairs for which the condition holds, and the rows that are left without one.
+    fn that_match(
+        &self,
+        condition: &Arc<dyn PhysicalExpr>,
+        batch: &ChangelogBatch,
+        elements: &Elements,
+        pairs: &Pairs,
+    ) -> Result<Pairs, OperatorError> {
+        let (all, step) = (pairs.rows.len(), CONDITION_ROWS);
+        let mut matching = Pairs::default();
+        let mut next = 0;
+        for start in (0..all).step_by(step) {
+            let len = step.min(all - start);
+            let rows = self.rows(batch, elements, pairs, (start, len))?;
+            let holds = condition.evaluate(rows.rows())?.into_array(len)?;
+            let holds = holds
+                .as_boolean_opt()
+                .ok_or_else(|| OperatorError::internal("the condition of a join is no BOOLEAN"))?;
+            for pair in (0..len).filter(|pair| holds.is_valid(*pair) && holds.value(*pair)) {
+                let pair = start + pair;
+                let row = pairs.rows[pair] as usize;
+                (next..row).for_each(|lonely| matching.push_lonely(lonely, self.ordinality));
+                next = row + 1;
+                matching.rows.push(row as u32);
+                matching.elements.push(pairs.elements[pair]);
+                matching.ordinals.extend(pairs.ordinals.get(pair));
+            }
+        }
+        (next..batch.num_rows()).for_each(|lonely| matching.push_lonely(lonely, self.ordinality));
+        Ok(matching)
     }
 
     fn pairs_of(&self, elements: &Elements, row: usize, pairs: &mut Pairs) {
@@ -208,7 +252,10 @@ impl Operator for Unnest {
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let elements = self.elements(&batch)?;
-        let pairs = self.pairs(&elements, batch.num_rows());
+        let mut pairs = self.pairs(&elements, batch.num_rows());
+        if let Some(condition) = &self.condition {
+            pairs = self.that_match(condition, &batch, &elements, &pairs)?;
+        }
         let all = pairs.rows.len();
         let step = context.batch_rows.max(1);
         for start in (0..all).step_by(step) {

@@ -104,6 +104,11 @@ pub enum OperatorSpec {
     Deduplicate(DeduplicateSpec),
     ChangelogNormalize(ChangelogNormalizeSpec),
     SinkMaterialize(SinkMaterializeSpec),
+    /// Leaves `-U` out, for a sink that does not take it.
+    DropUpdateBefore {
+        /// `-U` becomes `-D`, where it may come without a `+U` behind it
+        as_deletes: bool,
+    },
     Over(OverSpec),
     OverAnyOrder(OverAnyOrderSpec),
     Match(MatchSpec),
@@ -256,6 +261,8 @@ pub struct UnnestSpec {
     pub ordinality: bool,
     /// LEFT JOIN: a row that would give nothing is handed on with NULL for the element and the ordinal
     pub outer: bool,
+    /// of LEFT JOIN: which elements a row has, over the columns of the output
+    pub condition: Option<Arc<dyn PhysicalExpr>>,
 }
 
 /// Which rows a join gives.
@@ -357,6 +364,8 @@ pub struct TimedJoinSpec {
     /// TIMESTAMP columns, in milliseconds when compared
     pub left_time: usize,
     pub right_time: usize,
+    /// Of intervals: the time of a row is the clock's when it comes, and those columns are not read.
+    pub by_clock: bool,
     /// BOOLEAN over the columns of left and right, one behind the other: pairs for which it is not TRUE do not match
     pub condition: Option<Arc<dyn PhysicalExpr>>,
     /// columns that are given: of the left, then of the right

@@ -5,7 +5,7 @@
 
 use super::super::arguments::Inputs;
 use super::super::strings::written;
-use super::document::{java_order, write_text};
+use super::document::{Json, java_order, write_text};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -14,7 +14,7 @@ use arrow::datatypes::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use datafusion_common::{Result, internal_err};
+use datafusion_common::{Result, exec_err, internal_err};
 use weir_types::text::LocalDateTime;
 use weir_types::text::datetime::append_timestamp;
 use weir_types::text::number::{append_decimal_java, append_double, append_float, append_integer};
@@ -144,6 +144,19 @@ pub(super) fn string(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     })
 }
 
+/// The document that a text is, as it is written by all that makes JSON.
+pub(super) fn json(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let texts = inputs.texts(0)?;
+    written(inputs.rows, inputs.rows * 16, |row, out| {
+        let Some(text) = texts.get(row) else { return Ok(false) };
+        match Json::parse(text) {
+            Some(document) => document.write(out),
+            None => return exec_err!("JSON: '{text}' is no JSON"),
+        }
+        Ok(true)
+    })
+}
+
 /// Whether NULL is written, and for each value whether it is JSON itself.
 fn flags<'a>(inputs: &Inputs<'a>) -> Result<(bool, &'a [u8])> {
     let flags = inputs.texts(0)?.constant().flatten().unwrap_or("N");
@@ -171,7 +184,7 @@ pub(super) fn object(inputs: &Inputs<'_>) -> Result<ArrayRef> {
                 continue;
             }
             let Some(name) = key.get(row) else {
-                return datafusion_common::exec_err!("JSON_OBJECT: a key is NULL");
+                return exec_err!("JSON_OBJECT: a key is NULL");
             };
             // Of equal keys the last one counts.
             members.retain(|(known, _)| *known != name);

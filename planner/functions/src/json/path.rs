@@ -31,9 +31,9 @@ pub(super) enum Step {
 pub(super) enum Found<'d, 'a> {
     One(&'d Json<'a>),
     Many(Vec<&'d Json<'a>>),
-    /// nothing, or JSON's null
+    /// nothing, or JSON's null, in lax mode
     Nothing,
-    /// an error in strict mode
+    /// the same in strict mode, where it is an error
     Missing,
 }
 
@@ -57,7 +57,16 @@ impl JsonPath {
         Ok(JsonPath { lax, steps, definite })
     }
 
-    pub fn find<'d, 'a>(&self, document: &'d Json<'a>) -> Found<'d, 'a> {
+    /// Where the path leads in a document; in what is no JSON it leads nowhere.
+    pub fn find_in<'d, 'a>(&self, document: Option<&'d Json<'a>>) -> Found<'d, 'a> {
+        match document {
+            Some(document) => self.find(document),
+            None if self.lax => Found::Nothing,
+            None => Found::Missing,
+        }
+    }
+
+    fn find<'d, 'a>(&self, document: &'d Json<'a>) -> Found<'d, 'a> {
         let mut current = vec![document];
         for (place, step) in self.steps.iter().enumerate() {
             if matches!(step, Step::Filter(_))
@@ -74,10 +83,10 @@ impl JsonPath {
         }
         match (self.definite, current.first()) {
             (false, _) => Found::Many(current),
-            (true, Some(Json::Null)) => Found::Nothing,
-            (true, Some(value)) => Found::One(value),
-            (true, None) if self.lax => Found::Nothing,
-            (true, None) => Found::Missing,
+            (true, Some(value)) if *value != &Json::Null => Found::One(value),
+            // JSON's null is not there either, as in Flink.
+            (true, _) if self.lax => Found::Nothing,
+            (true, _) => Found::Missing,
         }
     }
 }
@@ -284,7 +293,8 @@ mod tests {
             ("$.a.b[0,2]", "2 values"),
             ("$.a.b[1:]", "2 values"),
             ("$..c", "1 values"),
-            ("$['d e']", "nothing"),
+            ("$['d e']", "missing"),
+            ("lax $['d e']", "nothing"),
             ("lax $.x", "nothing"),
             ("$.x", "missing"),
             ("$.f.g", "missing"),

@@ -5,10 +5,10 @@ use super::literals;
 use crate::parser::bare;
 use datafusion_common::{Result, plan_err};
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-    UnaryOperator, Value, ValueWithSpan, Values,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -84,11 +84,66 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         },
         Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => overlaps(left, right)?,
         Expr::Tuple(members) => function("ROW", std::mem::take(members)),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            // In front of the first index stand the names of a table and its column.
+            let is_index = |access: &AccessExpr| matches!(access, AccessExpr::Subscript(_));
+            let names = match root.as_ref() {
+                Expr::Identifier(_) => access_chain.iter().position(is_index).unwrap_or(access_chain.len()),
+                _ => 0,
+            };
+            access_chain.iter_mut().skip(names).for_each(name_field);
+            return Ok(());
+        }
+        Expr::Function(call) if is_called(call, "PERCENTILE") => percentile(call)?,
         Expr::Function(call) => return rewrite_call(call),
         _ => return Ok(()),
     };
     *expr = rewritten;
     Ok(())
+}
+
+/// `items[1].sku`: DataFusion takes the name of a field as text only.
+fn name_field(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(field) = access
+        && let Expr::Identifier(name) = field
+    {
+        *field = text(name.value.as_str());
+    }
+}
+
+fn is_called(call: &Function, name: &str) -> bool {
+    matches!(&call.name.0[..], [part] if part.as_ident().is_some_and(|part| part.value.eq_ignore_ascii_case(name)))
+}
+
+/// `PERCENTILE(x, p)` is `$PERCENTILE(COLLECT($PERCENTILE_OF(x)), p)`, with a third argument that says how often each value
+/// counts `$PERCENTILE(COLLECT(ROW($PERCENTILE_OF(x), CAST(n AS BIGINT))), p)`: a multiset takes rows back.
+fn percentile(call: &mut Function) -> Result<Expr> {
+    let FunctionArguments::List(list) = &mut call.args else {
+        return plan_err!(
+            "PERCENTILE takes a number, a percentage from 0 to 1, and how often the number counts"
+        );
+    };
+    let plain = |argument: FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    };
+    let plain: Option<Vec<Expr>> = std::mem::take(&mut list.args).into_iter().map(plain).collect();
+    let (value, percentage, frequency) = match plain.map(<[Expr; 2]>::try_from) {
+        Some(Ok([value, percentage])) => (value, percentage, None),
+        Some(Err(three)) => match <[Expr; 3]>::try_from(three) {
+            Ok([value, percentage, frequency]) => (value, percentage, Some(frequency)),
+            Err(_) => return plan_err!("PERCENTILE takes two or three arguments"),
+        },
+        None => return plan_err!("PERCENTILE takes numbers"),
+    };
+    let value = function("$PERCENTILE_OF", vec![value]);
+    let collected = match frequency {
+        None => value,
+        Some(frequency) => function("ROW", vec![value, function("$CAST", vec![frequency, text("BIGINT")])]),
+    };
+    list.args = vec![unnamed(collected)];
+    call.name = ObjectName::from(vec![bare("COLLECT")]);
+    Ok(function("$PERCENTILE", vec![Expr::Function(call.clone()), percentage]))
 }
 
 /// `CASE x WHEN a ..` is `CASE WHEN x = a ..`.
@@ -175,7 +230,7 @@ fn rewrite_call(call: &mut Function) -> Result<()> {
 fn is_json(argument: &FunctionArg) -> bool {
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call))) = argument else { return false };
     let name = call.name.0.first().and_then(|part| part.as_ident());
-    name.is_some_and(|name| matches!(name.value.as_str(), "$JSON_OBJECT" | "$JSON_ARRAY"))
+    name.is_some_and(|name| matches!(name.value.as_str(), "$JSON_OBJECT" | "$JSON_ARRAY" | "$JSON"))
 }
 
 /// What the last NULL ON NULL or ABSENT ON NULL says, without one `default`.
@@ -230,6 +285,14 @@ fn json_constructor(call: &mut Function, name: &str) -> Result<()> {
         }
     }
     let step = if name == "JSON_OBJECT" { 2 } else { 1 };
+    for value in plain.iter_mut().skip(step - 1).step_by(step) {
+        // JSON(text) stands here and nowhere else.
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call))) = value
+            && is_called(call, "JSON")
+        {
+            call.name = ObjectName::from(vec![bare("$JSON")]);
+        }
+    }
     let mut flags = String::from(if null_on_null { "N" } else { "A" });
     flags.extend(
         plain.iter().skip(step - 1).step_by(step).map(|value| if is_json(value) { 'j' } else { 'v' }),

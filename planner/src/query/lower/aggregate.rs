@@ -51,6 +51,9 @@ impl Inputs {
 impl Lowering<'_> {
     pub fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Stream, PlanError> {
         let Some(window) = window_keys(aggregate) else {
+            if let Some(steps) = self.split(aggregate).map_err(plan_error)? {
+                return self.plan(&steps);
+            }
             let input = self.plan(&aggregate.input)?;
             return self.group_aggregate(aggregate, input).map_err(plan_error);
         };
@@ -87,7 +90,10 @@ impl Lowering<'_> {
         let key_texts: Vec<String> =
             aggregate.group_expr.iter().map(|key| key_text(&aggregate.input, key)).collect();
         let ttl_ms = ttl_of(&aggregate.input);
-        let partial = self.local_aggregate((inputs.node, &inputs.schema), &keys, &calls, &select)?;
+        let partial = match self.takes_buckets_whole(aggregate) {
+            true => None,
+            false => self.local_aggregate((inputs.node, &inputs.schema), &keys, &calls, &select)?,
+        };
         let merges = partial.is_some().then(|| inputs.schema.inner().clone());
         let (name, node) = match &partial {
             Some(partial) => ("GlobalGroupAggregate", partial.node),

@@ -14,6 +14,7 @@ mod rank;
 mod relations;
 mod scan;
 mod sink;
+mod split;
 mod state;
 mod timed_join;
 mod two_phase;

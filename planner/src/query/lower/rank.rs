@@ -194,6 +194,13 @@ impl Lowering<'_> {
         ranked.and_then(|ranked| self.rank(ranked)).map_err(plan_error)
     }
 
+    /// LIMIT over rows that change: the first that came and are still there, as a Top-N in which all are equal.
+    pub fn first_rows(&mut self, plan: &LogicalPlan, input: Stream, ranks: (u64, u64)) -> Result<Stream> {
+        let same = SortExpr::new(lit(0), true, false);
+        let ranked = self.prepare(plan, input, (&vec![], &vec![same]), ranks, &|_: &Column| true)?;
+        self.rank(Ranked { order_text: "their arrival".to_string(), ..ranked })
+    }
+
     /// The input with keys as columns.
     fn prepare(
         &mut self,

@@ -5,6 +5,7 @@ use super::builder::{NewNode, Stream};
 use super::calc::Output;
 use crate::PlanError;
 use crate::query::as_of::AsOf;
+use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::expand::Expand;
 use crate::query::lookup::Lookup;
@@ -184,6 +185,10 @@ impl Lowering<'_> {
         }
         let input = self.plan(&limit.input)?;
         let input = self.conform(input, limit.input.schema().columns()).map_err(plan_error)?;
+        if !is_insert_only(&self.builder.nodes, &self.builder.facts, input.base()) {
+            let end = spec.offset.saturating_add(spec.fetch.unwrap_or(u64::MAX));
+            return self.first_rows(&limit.input, input, (spec.offset + 1, end)).map_err(plan_error);
+        }
         let (input, node) = self.settle(input).map_err(plan_error)?;
         let fetch = spec.fetch.map_or_else(|| "all".to_string(), |fetch| fetch.to_string());
         Ok(self.builder.add(NewNode {

@@ -64,7 +64,9 @@ fn note(shared: &mut Vec<SharedScan>, table: &Arc<CatalogTable>, scan: &TableSca
     let known = &mut shared[place];
     known.columns.extend(scanned(scan));
     known.scans += 1;
-    known.limit = scan.fetch.and_then(|rows| u64::try_from(rows).ok());
+    // The first changes of a table are not its first rows.
+    let inserts = table.capabilities.scan.is_none_or(|mode| mode.is_insert_only());
+    known.limit = scan.fetch.filter(|_| inserts).and_then(|rows| u64::try_from(rows).ok());
 }
 
 /// Places of the table's columns that a scan hands on.

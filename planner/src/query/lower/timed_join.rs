@@ -1,4 +1,4 @@
-//! Joins whose state event time bounds.
+//! Joins whose state time bounds.
 
 use super::Lowering;
 use super::builder::{NewNode, Stream};
@@ -9,7 +9,7 @@ use crate::query::as_of::AsOf;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::text::expr_text;
-use crate::query::time_bounds::{has_plain_bounds, interval, same_window};
+use crate::query::time_bounds::{clock_interval, has_plain_bounds, interval, same_window};
 use datafusion_common::{Column, DFSchema, NullEquality, Result};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, Join, UserDefinedLogicalNodeCore};
@@ -24,6 +24,8 @@ pub(super) struct Timed {
     name: &'static str,
     kind: &'static str,
     bound: String,
+    /// The interval is of processing time, and this is left of the condition.
+    by_clock: Option<Option<Expr>>,
 }
 
 /// What all kinds of timed joins share.
@@ -50,14 +52,29 @@ impl Lowering<'_> {
         {
             let bound = format!("bounded by window {}", node.spec);
             let by = TimedJoinBy::Window;
-            return Some(Timed { by, left_time, right_time, name: "WindowJoin", kind: "window-join", bound });
+            return Some(Timed {
+                by,
+                left_time,
+                right_time,
+                name: "WindowJoin",
+                kind: "window-join",
+                bound,
+                by_clock: None,
+            });
         }
         if sides.kind.is_left_only() {
             return None;
         }
         let on: Vec<Expr> = sides.on.iter().map(|(left, right)| left.clone().eq(right.clone())).collect();
-        let found = interval(sides.left, sides.right, on.iter().chain(&sides.filter))?;
+        let (found, by_clock) = match interval(sides.left, sides.right, on.iter().chain(&sides.filter)) {
+            Some(found) => (found, None),
+            None => {
+                let (found, rest) = clock_interval(sides.left, sides.right, sides.filter.as_ref()?)?;
+                (found, Some(rest))
+            }
+        };
         Some(Timed {
+            by_clock,
             by: TimedJoinBy::Interval { lower_ms: found.lower_ms, upper_ms: found.upper_ms },
             left_time: found.left_time,
             right_time: found.right_time,
@@ -78,11 +95,12 @@ impl Lowering<'_> {
         left: Side,
         right: Side,
     ) -> Result<Stream> {
+        let rest = timed.by_clock.clone();
         self.add_timed(Parts {
             timed,
             kind: sides.kind,
             nulls_match: join.null_equality == NullEquality::NullEqualsNull,
-            condition: sides.filter.as_ref(),
+            condition: rest.as_ref().map_or(sides.filter.as_ref(), Option::as_ref),
             text: sides.text().unwrap_or_default(),
             schema: &join.schema,
             left,
@@ -110,6 +128,7 @@ impl Lowering<'_> {
             right_time: join.right_time.clone(),
             name: "TemporalJoin",
             kind: "temporal-join",
+            by_clock: None,
             bound: format!("never dropped: the last version of each key of JOIN ON {text}"),
         };
         self.add_timed(Parts {
@@ -136,6 +155,7 @@ impl Lowering<'_> {
             nulls_match,
             left_time: left.schema.index_of_column(&timed.left_time)?,
             right_time: right.schema.index_of_column(&timed.right_time)?,
+            by_clock: timed.by_clock.is_some(),
             condition: physical,
             left_columns: (0..left.columns).collect(),
             right_columns: if kind.is_left_only() { vec![] } else { (0..right.columns).collect() },

@@ -5,6 +5,7 @@ use super::builder::{NewNode, Stream};
 use super::calc::Output;
 use super::relations::without_dependencies;
 use crate::PlanError;
+use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::FieldRef;
@@ -30,6 +31,11 @@ impl Lowering<'_> {
         let input = self.plan(&window.input)?;
         let input = self.conform(input, window.input.schema().columns()).map_err(plan_error)?;
         if let WindowSpec::Session { .. } = window.spec {
+            if !is_insert_only(&self.builder.nodes, &self.builder.facts, input.base()) {
+                let message =
+                    "SESSION by itself over rows that change: aggregate by window_start and window_end";
+                return Err(PlanError::not_supported(message).at(window.span));
+            }
             return self.sessions(window, input).map_err(plan_error);
         }
         let (input, node) = self.settle(input).map_err(plan_error)?;
@@ -84,6 +90,7 @@ impl Lowering<'_> {
             columns: vec![keys + 1, keys + 2, keys + 3],
             ordinality: false,
             outer: false,
+            condition: None,
         };
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let spread = self.builder.add(NewNode {

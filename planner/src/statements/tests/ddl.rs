@@ -161,18 +161,16 @@ fn hints_change_the_options_of_one_use() {
     assert!(message.starts_with("hint OPTIONS: unknown option 'x'"), "{message}");
     let message = error(&mut planner, "SELECT * FROM v /*+ OPTIONS('path' = 'y') */");
     assert!(message.starts_with("'v' is a view: OPTIONS goes with a table"), "{message}");
-    let Ok(Planned::Query(graph)) = plan(&mut planner, "SELECT t.a FROM t /*+ OPTIONS('path' = 'y') */")
-    else {
-        panic!()
-    };
-    let paths: Vec<_> = graph
-        .nodes
-        .iter()
-        .filter_map(|node| match &node.spec {
-            weir_types::OperatorSpec::Source(source) => source.table.option("path"),
+    let paths = |planner: &mut Planner, sql: &str| -> Vec<String> {
+        let Ok(Planned::Query(graph)) = plan(planner, sql) else { panic!("{sql} is no query") };
+        let path = |spec: &weir_types::OperatorSpec| match spec {
+            weir_types::OperatorSpec::Source(source) => source.table.option("path").map(str::to_string),
             _ => None,
-        })
-        .collect();
-    assert_eq!(paths, ["y"]);
+        };
+        graph.nodes.iter().filter_map(|node| path(&node.spec)).collect()
+    };
+    assert_eq!(paths(&mut planner, "SELECT t.a FROM t /*+ OPTIONS('path' = 'y') */"), ["y"]);
+    plan(&mut planner, "ALTER VIEW v AS SELECT a FROM t /*+ OPTIONS('path' = 'z') */").unwrap();
+    assert_eq!(paths(&mut planner, "SELECT * FROM v"), ["z"]);
     assert!(text(&mut planner, "SHOW CREATE TABLE t").contains("'path' = 'p'"));
 }

@@ -1,7 +1,7 @@
 //! All rows of a table in memory, read again now and then.
 
 use super::keyed_rows::KeyedRows;
-use super::options::Reload;
+use super::options::{DAY_MS, Reload};
 use super::scan::Scan;
 use arrow::array::ArrayRef;
 use futures::FutureExt;
@@ -27,6 +27,8 @@ struct State {
     rows: Option<Arc<KeyedRows>>,
     /// when the next load is due; `None`: never
     due: Option<Duration>,
+    /// the same of one at a time of the day, in milliseconds since the epoch: later ones are whole days from it
+    timed_ms: Option<i64>,
     /// Whoever waits for it drives it, so that no subtask depends on another one that does something else.
     loading: Option<Shared<BoxFuture<Loaded>>>,
 }
@@ -57,14 +59,32 @@ impl FullCache {
             state.loading = None;
             let rows = loaded?;
             state.rows = Some(rows.clone());
-            state.due = reload.map(|reload| {
-                let from = if reload.fixed_rate { started } else { clock.monotonic() };
-                from + Duration::from_millis(reload.interval_ms)
-            });
+            state.due = match reload {
+                Some(Reload::Periodic { interval_ms, fixed_rate }) => {
+                    let from = if fixed_rate { started } else { clock.monotonic() };
+                    Some(from + Duration::from_millis(interval_ms))
+                }
+                Some(Reload::Timed { at_ms, days }) => {
+                    let now_ms = clock.now_ms();
+                    let next_ms = next_time(state.timed_ms, at_ms, days, now_ms);
+                    state.timed_ms = Some(next_ms);
+                    Some(clock.monotonic() + Duration::from_millis(next_ms.abs_diff(now_ms)))
+                }
+                None => None,
+            };
             Ok(rows)
         });
         load.shared()
     }
+}
+
+/// The first time above `now_ms` that is whole steps of `days` from `last_ms`, or without that the first at `at_ms` of a day.
+fn next_time(last_ms: Option<i64>, at_ms: i64, days: u32, now_ms: i64) -> i64 {
+    let (from, step) = match last_ms {
+        Some(last_ms) => (last_ms, i64::from(days) * DAY_MS),
+        None => (at_ms, DAY_MS),
+    };
+    from + ((now_ms - from).div_euclid(step) + 1) * step
 }
 
 impl LookupSource for FullCache {

@@ -127,6 +127,42 @@ fn a_full_cache_is_read_again() {
 }
 
 #[test]
+fn a_full_cache_is_read_again_at_a_time_of_the_day() {
+    const DAY_MS: u64 = 86_400_000;
+    let world = World::new();
+    world.write(&[(1, 10)]);
+    let options = [
+        ("lookup.cache", "FULL"),
+        ("lookup.full-cache.reload-strategy", "TIMED"),
+        ("lookup.full-cache.timed-reload.iso-time", "00:00:10Z"),
+        ("lookup.full-cache.timed-reload.interval-in-days", "2"),
+    ];
+    // At midnight, whenever the clock of the test begins.
+    world.pass(DAY_MS - u64::try_from(world.clock.now_ms()).unwrap() % DAY_MS);
+    let source = world.open(&[0], &options);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 10)]);
+    world.write(&[(1, 11)]);
+    world.pass(9_999);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 10)]);
+    world.pass(1);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 11)]);
+    world.write(&[(1, 12)]);
+    world.pass(2 * DAY_MS - 1);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 11)], "every other day");
+    world.pass(1);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 12)]);
+    world.write(&[(1, 13)]);
+    // Nobody asked for days: the next load is due at its time all the same.
+    world.pass(5 * DAY_MS);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 13)]);
+    world.write(&[(1, 14)]);
+    world.pass(DAY_MS - 1);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 13)]);
+    world.pass(1);
+    assert_eq!(find(&*source, &[Some(1)]), [(0, 14)]);
+}
+
+#[test]
 fn a_partial_cache_forgets() {
     let read = |options: &[(&str, &str)], steps: &[(u64, i32)]| {
         let world = World::new();
@@ -174,7 +210,11 @@ fn options_that_do_not_go_together_are_refused() {
         ),
         (
             vec![("lookup.cache", "FULL"), ("lookup.full-cache.reload-strategy", "TIMED")],
-            "'TIMED' is not supported",
+            "it is missing: 'TIMED' reads all rows again",
+        ),
+        (
+            vec![("lookup.cache", "FULL"), ("lookup.full-cache.timed-reload.iso-time", "03:00")],
+            "it needs 'lookup.full-cache.reload-strategy' = 'TIMED'",
         ),
         (vec![("lookup.cach", "NONE")], "did you mean 'lookup.cache'"),
     ] {

@@ -1,7 +1,7 @@
 //! Aggregations of whole batches, and of batches that were aggregated before: what is left is what rows one by one leave.
 
 use super::{call, output_schema};
-use crate::event_script::{Backing, Harness, batch, schema};
+use crate::event_script::{Backing, Harness, Saved, batch, schema};
 use crate::group_aggregate::GroupAggregate;
 use crate::local_aggregate::LocalAggregate;
 use crate::{Operator, OutputElement};
@@ -70,6 +70,16 @@ struct TwoPhases {
 
 impl TwoPhases {
     fn new(input: &SchemaRef, keys: &[usize], calls: &[AggregateCall], retracts: bool) -> Self {
+        TwoPhases::restored(input, keys, calls, retracts, &[])
+    }
+
+    fn restored(
+        input: &SchemaRef,
+        keys: &[usize],
+        calls: &[AggregateCall],
+        retracts: bool,
+        saved: &[Saved],
+    ) -> Self {
         let between = partial_schema(input, keys);
         let local =
             LocalAggregateSpec { keys: keys.to_vec(), aggregates: calls.to_vec(), input_retracts: retracts };
@@ -80,7 +90,8 @@ impl TwoPhases {
         let places: Vec<usize> = (0..keys.len()).collect();
         let mut global = spec(&places, calls, retracts, true);
         global.merges = Some(input.clone());
-        TwoPhases { local: Harness::new(8, make), global: Harness::new(8, move || group(&global, &between)) }
+        let global = Harness::restored(8, move || group(&global, &between), saved, (0, 1));
+        TwoPhases { local: Harness::new(8, make), global }
     }
 
     fn batch(&mut self, batch: ChangelogBatch) {
@@ -142,6 +153,65 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     vec(vec((proptest::bool::weighted(0.4), 0_u8..3, text, value, any::<bool>()), 1..9), 1..9)
 }
 
+/// The rows of a step, of which those that are taken back are among `there`.
+fn changes(input: &SchemaRef, step: &[Step], retracts: bool, there: &mut Vec<Vec<String>>) -> ChangelogBatch {
+    let mut changes = Vec::new();
+    for (takes_back, key, text, value, flag) in step {
+        if *takes_back && retracts && !there.is_empty() {
+            let row = there.remove(usize::from(*key) % there.len());
+            changes.push((RowKind::Delete, row));
+            continue;
+        }
+        let null = || "NULL".to_string();
+        let text = text.map_or_else(null, |text| format!("t{text}"));
+        let value = value.map_or_else(null, |value| value.to_string());
+        let row = vec![format!("k{key}"), text, value, flag.to_string()];
+        there.push(row.clone());
+        changes.push((RowKind::Insert, row));
+    }
+    let changes: Vec<(RowKind, Vec<&str>)> =
+        changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+    batch(input, &changes)
+}
+
+/// What is kept in one phase is gone on with in two, and the reverse: what comes out is what one phase alone gives.
+fn check_crossing(steps: &[Vec<Step>], keys: &[usize], retracts: bool) {
+    let input = schema(COLUMNS);
+    let calls = calls(!retracts);
+    let single = |saved: &[Saved]| {
+        let (input, of) = (input.clone(), spec(keys, &calls, retracts, false));
+        Harness::restored(8, move || group(&of, &input), saved, (0, 1))
+    };
+    let mut undisturbed = single(&[]);
+    let mut one: Option<Harness> = Some(single(&[]));
+    let mut two: Option<TwoPhases> = None;
+    let (mut expected, mut folded) = (Folded::default(), Folded::default());
+    let mut there: Vec<Vec<String>> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let batch = changes(&input, step, retracts, &mut there);
+        if index % 2 == 1 {
+            match (one.take(), two.take()) {
+                (Some(mut harness), _) => {
+                    let saved = harness.snapshot();
+                    two = Some(TwoPhases::restored(&input, keys, &calls, retracts, &[saved]));
+                }
+                (None, Some(mut phases)) => one = Some(single(&[phases.global.snapshot()])),
+                (None, None) => unreachable!("one of them goes on"),
+            }
+        }
+        undisturbed.batch(batch.clone());
+        expected.add(undisturbed.lines());
+        if let Some(harness) = &mut one {
+            harness.batch(batch);
+            folded.add(harness.lines());
+        } else if let Some(phases) = &mut two {
+            phases.batch(batch);
+            folded.add(phases.global.lines());
+        }
+        assert_eq!(folded.0, expected.0, "after {index}");
+    }
+}
+
 fn check(steps: &[Vec<Step>], keys: &[usize], retracts: bool) {
     let input = schema(COLUMNS);
     let mut distinct = calls(!retracts);
@@ -156,28 +226,12 @@ fn check(steps: &[Vec<Step>], keys: &[usize], retracts: bool) {
     let mut folded: [Folded; 4] = Default::default();
     let mut there: Vec<Vec<String>> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        let mut changes = Vec::new();
-        for (takes_back, key, text, value, flag) in step {
-            if *takes_back && retracts && !there.is_empty() {
-                let row = there.remove(usize::from(*key) % there.len());
-                changes.push((RowKind::Delete, row));
-                continue;
-            }
-            let null = || "NULL".to_string();
-            let text = text.map_or_else(null, |text| format!("t{text}"));
-            let value = value.map_or_else(null, |value| value.to_string());
-            let row = vec![format!("k{key}"), text, value, flag.to_string()];
-            there.push(row.clone());
-            changes.push((RowKind::Insert, row));
-        }
-        let changes: Vec<(RowKind, Vec<&str>)> =
-            changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+        let batch = changes(&input, step, retracts, &mut there);
         if index % 3 == 2 {
             single.iter_mut().for_each(Harness::recover);
             plain.recover();
             phases.global.recover();
         }
-        let batch = batch(&input, &changes);
         for (harness, folded) in single.iter_mut().zip(&mut folded) {
             harness.batch(batch.clone());
             folded.add(harness.lines());
@@ -202,5 +256,12 @@ proptest! {
             check(&steps, &[], retracts);
             check(&steps, &[0, 3], retracts);
         });
+    }
+
+    #[test]
+    fn one_phase_goes_on_where_two_were_and_the_reverse(steps in steps(), retracts in any::<bool>()) {
+        check_crossing(&steps, &[0], retracts);
+        check_crossing(&steps, &[], retracts);
+        check_crossing(&steps, &[0, 3], retracts);
     }
 }

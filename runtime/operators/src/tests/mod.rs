@@ -13,6 +13,7 @@ mod timed_join;
 mod unnest;
 mod upsert;
 mod window_aggregate;
+mod window_changes;
 
 use arrow::datatypes::{Field, SchemaRef};
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use weir_types::{
 };
 
 /// time, key, value
-type Row = (i64, Option<u8>, Option<i32>);
+pub(super) type Row = (i64, Option<u8>, Option<i32>);
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -42,15 +42,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     vec(event, 1..25)
 }
 
-fn backing() -> impl Strategy<Value = Backing> {
+pub(super) fn backing() -> impl Strategy<Value = Backing> {
     prop_oneof![2 => Just(Backing::Heap), 1 => Just(Backing::Disk(0)), 1 => Just(Backing::Disk(5_000))]
 }
 
-fn text<T: ToString>(value: Option<T>) -> String {
+pub(super) fn text<T: ToString>(value: Option<T>) -> String {
     value.map_or("NULL".to_string(), |value| value.to_string())
 }
 
-fn to_batch(input: &SchemaRef, rows: &[(RowKind, Row)]) -> ChangelogBatch {
+pub(super) fn to_batch(input: &SchemaRef, rows: &[(RowKind, Row)]) -> ChangelogBatch {
     let texts: Vec<(RowKind, [String; 3])> = rows
         .iter()
         .map(|(kind, (time, key, value))| {
@@ -67,7 +67,7 @@ fn inserts(input: &SchemaRef, rows: &[Row]) -> ChangelogBatch {
     to_batch(input, &rows)
 }
 
-fn window_calls() -> Vec<AggregateCall> {
+pub(super) fn window_calls() -> Vec<AggregateCall> {
     let mut distinct = call(Count, &[2], SqlType::BigInt);
     distinct.distinct = true;
     vec![
@@ -79,7 +79,7 @@ fn window_calls() -> Vec<AggregateCall> {
 }
 
 /// COUNT(*), SUM(v), MAX(v), COUNT(DISTINCT v)
-fn results(values: &[Option<i32>]) -> String {
+pub(super) fn results(values: &[Option<i32>]) -> String {
     let mut some: Vec<i32> = values.iter().flatten().copied().collect();
     let sum = (!some.is_empty()).then(|| some.iter().sum::<i32>());
     some.sort_unstable();
@@ -94,7 +94,7 @@ fn clock(ms: i64) -> String {
 }
 
 /// All windows that hold `time`, by their definitions.
-fn windows_of(window: WindowSpec, time: i64) -> Vec<(i64, i64)> {
+pub(super) fn windows_of(window: WindowSpec, time: i64) -> Vec<(i64, i64)> {
     match window {
         WindowSpec::Tumble { size_ms, .. } => {
             let start = time / size_ms * size_ms;
@@ -151,7 +151,7 @@ fn window_model(window: WindowSpec, events: &[Event]) -> (Vec<Vec<String>>, u64)
     (emitted, late)
 }
 
-fn window_line(key: Option<u8>, values: &[Option<i32>], start: i64, end: i64) -> String {
+pub(super) fn window_line(key: Option<u8>, values: &[Option<i32>], start: i64, end: i64) -> String {
     let key = text(key.map(|key| format!("k{key}")));
     format!("+I {key} {} {} {}", results(values), clock(start), clock(end))
 }
@@ -217,11 +217,11 @@ fn make_windows(window: WindowSpec, input: &SchemaRef) -> Box<dyn Operator> {
     }
 }
 
-fn window_input() -> SchemaRef {
+pub(super) fn window_input() -> SchemaRef {
     schema("ts TIMESTAMP(3), k STRING, v INT")
 }
 
-fn emitted_by(harness: &mut Harness) -> Vec<String> {
+pub(super) fn emitted_by(harness: &mut Harness) -> Vec<String> {
     let mut lines = harness.lines();
     lines.sort();
     lines

@@ -17,6 +17,10 @@ fn input() -> SchemaRef {
 }
 
 fn create(kind: JoinKind, by: TimedJoinBy) -> Box<dyn Operator> {
+    create_by(kind, by, false)
+}
+
+fn create_by(kind: JoinKind, by: TimedJoinBy, by_clock: bool) -> Box<dyn Operator> {
     let input = input();
     let mut fields = vec![input.field(0).clone(), input.field(2).clone().with_name("lv")];
     if !kind.is_left_only() {
@@ -32,6 +36,7 @@ fn create(kind: JoinKind, by: TimedJoinBy) -> Box<dyn Operator> {
         nulls_match: false,
         left_time: 1,
         right_time: 1,
+        by_clock,
         condition: None,
         left_columns: vec![0, 2],
         right_columns: if kind.is_left_only() { vec![] } else { vec![2] },
@@ -234,4 +239,38 @@ proptest! {
             prop_assert_eq!(sorted(seen.out), sorted(expected), "{:?}", kind);
         }
     }
+}
+
+#[test]
+fn rows_of_the_clock_meet_those_that_came_lately() {
+    let by = TimedJoinBy::Interval { lower_ms: -5_000, upper_ms: 1_000 };
+    let input = input();
+    let mut harness = Harness::new(4, move || create_by(JoinKind::Full, by, true));
+    let row = |value: &'static str| batch(&input, &[(RowKind::Insert, vec!["k", "NULL", value])]);
+    harness.time(10_000);
+    harness.batch_of_input(1, row("1"));
+    harness.time(15_000);
+    harness.batch_of_input(0, row("2"));
+    assert_eq!(harness.lines(), ["+I k 2 1"], "five seconds are near enough");
+    // The watermark says nothing of the clock.
+    harness.watermark(Watermark(1_000_000));
+    assert_eq!(harness.lines(), ["watermark 1000000"]);
+    harness.recover();
+    harness.time(15_001);
+    harness.batch_of_input(0, row("3"));
+    assert_eq!(harness.lines(), [] as [&str; 0]);
+    harness.time(16_000);
+    harness.batch_of_input(1, row("4"));
+    assert_eq!(harness.lines(), ["+I k 2 4", "+I k 3 4"]);
+    harness.time(20_000);
+    harness.batch_of_input(0, row("5"));
+    assert_eq!(harness.lines(), ["+I k 5 4"]);
+    harness.time(40_000);
+    harness.batch_of_input(0, row("6"));
+    harness.batch_of_input(1, row("7"));
+    harness.recover();
+    harness.time(41_001);
+    harness.batch_of_input(1, row("8"));
+    harness.time(60_000);
+    assert_eq!(harness.lines(), ["+I k 6 7", "+I NULL NULL 8"]);
 }

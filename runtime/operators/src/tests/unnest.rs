@@ -78,6 +78,7 @@ fn unnest(
             columns: vec![1],
             ordinality,
             outer,
+            condition: None,
         }),
         inputs: vec![Input { node: NodeIndex(0), exchange: Exchange::Forward }],
         schema: Arc::new(Schema::new(fields)),

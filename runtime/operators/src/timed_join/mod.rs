@@ -30,7 +30,8 @@ use weir_types::{
 ///   are dropped. Nothing is taken back.
 /// - Of intervals: a row meets at once those of the other side whose times fit, and stays until none can come any more; a
 ///   row that had no match until then is given beside NULLs where the kind of the join keeps it. The watermark that is
-///   handed on stays behind by how old a row may be when it is emitted.
+///   handed on stays behind by how old a row may be when it is emitted. By the clock a row's time is when it comes, and rows
+///   that still wait when the input ends are forgotten, as windows of processing time are.
 /// - Of versions: left rows wait until the watermark has reached them, then get the right row with the greatest time that is
 ///   not above theirs, unless it says that the row was deleted. Of the right rows below the watermark the last one stays.
 pub(crate) struct TimedJoin {
@@ -45,7 +46,7 @@ pub(crate) struct TimedJoin {
     /// how many keys are looked at together: so few that their rows are about a batch. What it is decides about nothing but
     /// the size of the parts
     keys_at_once: usize,
-    /// the watermark
+    /// the watermark, or the clock
     progress: i64,
     /// the watermark that was handed on last, of intervals
     handed_on: i64,
@@ -125,7 +126,10 @@ impl TimedJoin {
         !self.spec.nulls_match && self.sides[side].keys.iter().any(|key| rows.column(*key).is_null(row))
     }
 
-    fn times(&self, side: usize, batch: &RecordBatch) -> Result<Vec<i64>, OperatorError> {
+    fn times(&self, side: usize, batch: &RecordBatch, now_ms: i64) -> Result<Vec<i64>, OperatorError> {
+        if self.spec.by_clock {
+            return Ok(vec![now_ms; batch.num_rows()]);
+        }
         let column = if side == 0 { self.spec.left_time } else { self.spec.right_time };
         let times = rowtime_millis(batch.column(column), self.sides[side].schema.field(column).name())?;
         // The time of a window is the last millisecond in it.
@@ -181,7 +185,7 @@ impl TimedJoin {
         batch: &ChangelogBatch,
         context: &mut OperatorContext,
     ) -> Result<(), OperatorError> {
-        let times = self.times(side, batch.rows())?;
+        let times = self.times(side, batch.rows(), context.clock.now_ms())?;
         let drops_late = self.spec.by == TimedJoinBy::Window;
         let of_versions = self.spec.by == TimedJoinBy::Version;
         let mark = |row: usize| match batch.kind(row) {
@@ -208,7 +212,7 @@ impl TimedJoin {
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let TimedJoinBy::Interval { lower_ms, upper_ms } = self.spec.by else { return Ok(()) };
-        let times = self.times(side, batch)?;
+        let times = self.times(side, batch, context.clock.now_ms())?;
         self.resolve(side, batch, &mut context.keyed)?;
         let mut grouping = Grouping::default();
         grouping.group(&self.found.slots);
@@ -299,8 +303,10 @@ impl TimedJoin {
     /// By how much the watermark stays behind: rows that are emitted may be so much older than it.
     fn delay_ms(&self) -> Option<i64> {
         match self.spec.by {
-            TimedJoinBy::Interval { lower_ms, upper_ms } => Some(upper_ms.max(-lower_ms).max(0)),
-            TimedJoinBy::Window | TimedJoinBy::Version => None,
+            TimedJoinBy::Interval { lower_ms, upper_ms } if !self.spec.by_clock => {
+                Some(upper_ms.max(-lower_ms).max(0))
+            }
+            _ => None,
         }
     }
 
@@ -331,7 +337,8 @@ impl Operator for TimedJoin {
             side.open(format!("{}/{name}", self.name), mark, keys, &mut context.keyed)?;
         }
         let name = format!("{}/timers", self.name);
-        let timers = context.keyed.register_timers(name, fields, TimeDomain::EventTime)?;
+        let domain = if self.spec.by_clock { TimeDomain::ProcessingTime } else { TimeDomain::EventTime };
+        let timers = context.keyed.register_timers(name, fields, domain)?;
         self.states = Some(States { keys, timers });
         self.progress = load_progress(&self.name, context);
         Ok(())
@@ -356,9 +363,26 @@ impl Operator for TimedJoin {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
+        if self.spec.by_clock {
+            return Ok(Progress::Done);
+        }
         // A watermark that does not rise comes after a restart: what was due then may still be owed.
         self.progress = self.progress.max(watermark.0);
         self.advance(context, output)
+    }
+
+    fn on_processing_time(
+        &mut self,
+        now_ms: i64,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<Progress, OperatorError> {
+        self.progress = self.progress.max(now_ms);
+        self.advance(context, output)
+    }
+
+    fn next_processing_timer(&self, context: &OperatorContext) -> Option<i64> {
+        context.keyed.next_timer_ms(self.states.filter(|_| self.spec.by_clock)?.timers)
     }
 
     fn resume(

@@ -189,6 +189,25 @@ const SETTINGS: &[SettingDefinition] = &[
         "AUTO",
         "with mini-batches: whether GROUP BY begins before rows are distributed; AUTO: if there are several subtasks",
     ),
+    setting(
+        "table.optimizer.distinct-agg.split.enabled",
+        Boolean,
+        "false",
+        "with several subtasks: an aggregation over DISTINCT is by buckets of the values first, so that no key has all its rows \
+         in one subtask",
+    ),
+    setting(
+        "table.optimizer.distinct-agg.split.bucket-num",
+        Integer(1, 32_767),
+        "1024",
+        "with distinct split: how many buckets",
+    ),
+    setting(
+        "table.optimizer.incremental-agg-enabled",
+        Boolean,
+        "true",
+        "with distinct split and mini-batches: whether the second aggregation begins before rows are distributed",
+    ),
     // The client.
     setting(
         "sql-client.execution.result-mode",
@@ -212,12 +231,6 @@ const SETTINGS: &[SettingDefinition] = &[
     ),
     // What Flink has and Weir does by itself, or not at all.
     only_default("table.sql-dialect", Choice(&["default", "hive"]), "default", "there is one dialect"),
-    only_default(
-        "table.optimizer.distinct-agg.split.enabled",
-        Boolean,
-        "false",
-        "there is no split aggregation",
-    ),
     only_default(
         "table.exec.sink.type-length-enforcer",
         Choice(&["IGNORE", "TRIM_PAD", "ERROR"]),

@@ -139,7 +139,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "execution.checkpointing.write-buffer-size",
             Bytes,
             "4096",
-            "buffer of a file of state that is being written; object stores take parts of 8 MB at least",
+            "buffer of a file of state that is being written, at least 1 MB; object stores take parts of 8 MB at least",
         ),
         &["state.storage.fs.write-buffer-size"],
     ),

@@ -18,8 +18,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use weir_types::{key_group_of, key_hash};
 
-/// Rows that are encoded and sorted at once: the more, the fewer steps between neighbours in a write buffer.
-const CHUNK_ROWS: usize = 256 << 10;
+/// Rows that are encoded and sorted at once: the more, the fewer steps between neighbours in a write buffer, and the fewer
+/// files.
+const CHUNK_ROWS: usize = 1 << 20;
+/// Rows from which on a snapshot writes a file instead of filling a write buffer; in tests some have more and some less.
+const FILE_ROWS: usize = if cfg!(test) { 8 } else { 32 << 10 };
+
+/// On the way to what rows are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// write buffers, which become files once they are full
+    Buffers,
+    /// files at once, where there are enough rows: a checkpoint needs all of them in files
+    Files,
+}
 
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
@@ -48,7 +60,7 @@ pub(crate) fn sequence_key(state: &str) -> String {
 impl StateWrites {
     /// # Errors
     /// [`StateError::Storage`]
-    pub(crate) fn write(&self, store: &Store, max_parallelism: u32) -> Result<(), StateError> {
+    pub(crate) fn write(&self, store: &Store, max_parallelism: u32, way: Way) -> Result<(), StateError> {
         let family = store.family(&self.family);
         let mut batch = WriteBatch::default();
         for (start, end) in self.dead.ranges() {
@@ -73,7 +85,17 @@ impl StateWrites {
                 keys.clear();
                 values.clear();
                 encode(view, rows, &self.values, max_parallelism, &mut keys, &mut values);
-                for row in order_of(&keys) {
+                let order = order_of(&keys);
+                if way == Way::Files && order.len() >= FILE_ROWS {
+                    // What is dead goes before, and a file counts as written when it is taken over.
+                    if !batch.is_empty() {
+                        store.write(&batch)?;
+                        batch.clear();
+                    }
+                    store.add_file(&self.family, (&keys, &values), &order)?;
+                    continue;
+                }
+                for row in order {
                     batch.put_cf(&family, keys.get(row as usize), values.get(row as usize));
                     flush_if_large(store, &mut batch)?;
                 }
@@ -183,7 +205,7 @@ impl Jobs {
 impl Job {
     fn run(self, store: &Store) -> Result<(), StateError> {
         for state in &self.states {
-            state.write(store, self.max_parallelism)?;
+            state.write(store, self.max_parallelism, Way::Files)?;
         }
         match self.checkpoint.upgrade() {
             Some(path) => store.checkpoint(&path),

@@ -10,8 +10,8 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
-    ExportImportFilesMetaData, ImportColumnFamilyOptions, MultiThreaded, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    ExportImportFilesMetaData, ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options,
+    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,6 +173,33 @@ impl Store {
         options.disable_wal(true);
         options.set_memtable_insert_hint_per_batch(true);
         self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
+    }
+
+    /// Writes `keys`, all different, with their `values` in the order `order`, which is theirs, to a file that `family`
+    /// takes over: they need not pass through a write buffer.
+    pub(crate) fn add_file(
+        &self,
+        family: &str,
+        (keys, values): (&ByteStrings, &ByteStrings),
+        order: &[u32],
+    ) -> Result<(), StateError> {
+        let path = self.scratch("rows");
+        let failed = |error: rocksdb::Error| self.error(&format!("write a file of {family} for"), &error);
+        let options = self.shared.file_options();
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(&path).map_err(failed)?;
+        for &row in order {
+            writer.put(keys.get(row as usize), values.get(row as usize)).map_err(failed)?;
+        }
+        writer.finish().map_err(failed)?;
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        // Nobody reads at an earlier time.
+        ingest.set_snapshot_consistency(false);
+        let added = self.db.ingest_external_file_cf_opts(&self.family(family), &ingest, vec![&path]);
+        // it has another name now
+        let _ = std::fs::remove_file(&path);
+        added.map_err(failed)
     }
 
     /// Keeps a number besides the states.

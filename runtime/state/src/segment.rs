@@ -91,6 +91,11 @@ impl ByteStrings {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
+    /// Starts to load the string.
+    pub(crate) fn prefetch(&self, row: usize) {
+        crate::huge::prefetch(self.bytes.as_ptr().wrapping_add(self.offsets[row] as usize));
+    }
+
     fn write(&self, out: &mut Writer) {
         self.offsets[1..].iter().for_each(|&end| out.u32(end));
         out.bytes(&self.bytes);

@@ -188,7 +188,12 @@ impl Store {
         let options = self.shared.file_options();
         let mut writer = SstFileWriter::create(&options);
         writer.open(&path).map_err(failed)?;
-        for &row in order {
+        for (place, &row) in order.iter().enumerate() {
+            // They lie all over the memory.
+            if let Some(&next) = order.get(place + AHEAD) {
+                keys.prefetch(next as usize);
+                values.prefetch(next as usize);
+            }
             writer.put(keys.get(row as usize), values.get(row as usize)).map_err(failed)?;
         }
         writer.finish().map_err(failed)?;
@@ -227,6 +232,9 @@ impl Drop for Store {
         self.db.cancel_all_background_work(false);
     }
 }
+
+/// Rows between one that is written and one that is loaded for that.
+const AHEAD: usize = 12;
 
 /// Bytes read ahead on a long way.
 const READAHEAD: usize = 2 << 20;

@@ -20,8 +20,24 @@ use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
 
+/// Bytes of stack for the thread that plans: expressions nest as deeply as the text does. Only what is used is taken.
+const STACK: usize = 1 << 30;
+
 fn main() -> ExitCode {
     memory::keep_freed();
+    let planning = std::thread::Builder::new().name("weir".into()).stack_size(STACK).spawn(command);
+    match planning.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            eprintln!("error: could not start a thread with {} MiB of stack: {error}", STACK >> 20);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What the command line asks for.
+fn command() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -11,9 +11,10 @@ const FUNCTION_LINES: usize = 70;
 const LINE_WIDTH: usize = 141;
 
 /// Which rooms a room may depend on: the arrows of ARCHITECTURE.md, all of them.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("weir", &["weir-planner", "weir-runtime"]),
-    ("weir-planner", &["weir-types"]),
+    ("weir-planner", &["weir-functions", "weir-types"]),
+    ("weir-functions", &["weir-types"]),
     ("weir-runtime", &["weir-operators", "weir-connectors", "weir-checkpoint", "weir-state", "weir-types"]),
     ("weir-operators", &["weir-state", "weir-types"]),
     ("weir-connectors", &["weir-formats", "weir-types"]),
@@ -91,6 +92,40 @@ fn arrows_between_rooms() {
     }
     assert_eq!(seen, allowed.keys().copied().collect(), "rooms");
     fail_if_any(problems);
+}
+
+/// Dependencies that a room has for their features alone: it fixes them for every selection of packages.
+const FOR_THEIR_FEATURES: [&str; 2] = ["datafusion-common", "datafusion-expr"];
+
+#[test]
+fn every_dependency_is_used() {
+    let metadata = metadata(&["--no-deps"]);
+    let files = rust_files();
+    let mut problems = Vec::new();
+    for package in metadata["packages"].as_array().expect("packages") {
+        let name = package["name"].as_str().expect("name");
+        let manifest = PathBuf::from(package["manifest_path"].as_str().expect("manifest_path"));
+        let room = manifest.parent().expect("a folder").strip_prefix(root()).expect("inside the workspace");
+        let own = |path: &Path| path.starts_with(room) && (name != "weir" || !is_of_another_room(path));
+        let texts: Vec<&str> =
+            files.iter().filter(|(path, _)| own(path)).map(|(_, text)| &text[..]).collect();
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let named = dependency["rename"].as_str().or(dependency["name"].as_str()).expect("name");
+            if name == "weir-types" && FOR_THEIR_FEATURES.contains(&named) {
+                continue;
+            }
+            let krate = if named == "md-5" { "md5".to_string() } else { named.replace('-', "_") };
+            let used = [format!("{krate}::"), format!("use {krate};")];
+            if !texts.iter().any(|text| used.iter().any(|used| text.contains(used))) {
+                problems.push(format!("{name}: nothing uses {named}"));
+            }
+        }
+    }
+    fail_if_any(problems);
+}
+
+fn is_of_another_room(path: &Path) -> bool {
+    path.starts_with("planner") || path.starts_with("runtime")
 }
 
 #[test]

@@ -209,14 +209,3 @@ fn hint_position(source: &str, name: Position, message: &str) -> Option<Position
         length: text.chars().count().max(1) as u64,
     })
 }
-
-/// `, did you mean 'x'?` with the known name that is most like `name`; empty if none is much like it.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let wanted = name.to_lowercase();
-    let similarity = |known: &str| strsim::jaro_winkler(&wanted, &known.to_lowercase());
-    let best = known.map(|known| (similarity(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((similarity, known)) if similarity > 0.8 => format!(", did you mean '{known}'?"),
-        _ => String::new(),
-    }
-}

@@ -9,7 +9,7 @@
 //! | `statements` | what each statement does, except for queries |
 //! | `binder` | what statements ask of queries |
 //! | `query` | queries: names and types, windows, plans to jobs, EXPLAIN |
-//! | `functions` | Flink's expressions: types, casts, arithmetic, scalar functions |
+//! | `expressions` | Flink's syntax of expressions as calls of `weir_functions` |
 //!
 //! Every error points into the text where it can. This room deliberately does not know any connector, format or
 //! operator: tables are checked through [`ConnectorCatalog`](weir_types::ConnectorCatalog), and a job is only
@@ -18,7 +18,7 @@
 mod binder;
 mod catalog;
 mod error;
-mod functions;
+mod expressions;
 mod parser;
 mod planner;
 mod query;

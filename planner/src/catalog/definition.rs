@@ -3,7 +3,6 @@
 use super::{CatalogTable, ColumnSource, Session, TableWatermark, local_name};
 use crate::PlanError;
 use crate::binder::Binder;
-use crate::error::nearest;
 use crate::parser::{
     ColumnDefinition, ColumnDefinitionKind, CreateTable, PrimaryKey, Property, WatermarkDefinition,
     expr_without_places, expression_text,
@@ -124,7 +123,7 @@ fn find<'a>(
 ) -> Result<&'a ColumnDefinition, PlanError> {
     columns.iter().find(|column| column.name.value == name.value).ok_or_else(|| {
         let known = columns.iter().map(|column| column.name.value.as_str());
-        let nearest = nearest(&name.value, known);
+        let nearest = weir_types::did_you_mean(&name.value, known);
         let message = format!("{clause}: the table has no column '{}'{nearest}", name.value);
         PlanError::invalid(message).at(name.span)
     })
@@ -257,7 +256,8 @@ impl Columns {
     ) -> Result<TableWatermark, PlanError> {
         let name = &watermark.column;
         let place = self.columns.iter().position(|column| column.name == name.value).ok_or_else(|| {
-            let nearest = nearest(&name.value, self.columns.iter().map(|column| column.name.as_str()));
+            let nearest =
+                weir_types::did_you_mean(&name.value, self.columns.iter().map(|column| column.name.as_str()));
             let message = format!("WATERMARK FOR: the table has no column '{}'{nearest}", name.value);
             PlanError::invalid(message).at(name.span)
         })?;

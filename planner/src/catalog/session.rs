@@ -134,7 +134,7 @@ impl Session {
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> PlanError {
-    PlanError::invalid(format!("table '{name}' does not exist{}", crate::error::nearest(name, known)))
+    PlanError::invalid(format!("table '{name}' does not exist{}", weir_types::did_you_mean(name, known)))
 }
 
 /// The last part of a name in the default catalog and database, the only ones that there are.

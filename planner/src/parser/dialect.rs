@@ -9,7 +9,7 @@
 //! | `TABLE t [PARTITION BY ..] [ORDER BY ..]`, `TABLE (query) ..` as an argument | `$TABLE((query)) OVER (..)`, see [`table_argument`] |
 //! | `CAST(x AS type)`, `TRY_CAST(x AS type)` | a cast whose type is custom, see [`super::cast_type`] |
 //! | `MAP['k', 1]` | `MAP('k', 1)` |
-//! | what `crate::functions` lists | calls of its own |
+//! | what `crate::expressions` lists | calls of its own |
 //! | `JSON_OBJECT(KEY k VALUE v ..)`, `JSON_OBJECTAGG(..)` | `JSON_OBJECT(k, v, ..)` with the NULL clause as a clause |
 
 use super::types::parse_type;
@@ -99,7 +99,7 @@ impl Dialect for FlinkDialect {
             Keyword::TRY_CAST if is_call(parser) => Some(parse_cast(parser, CastKind::TryCast)),
             Keyword::MAP if parser.peek_nth_token_ref(1).token == Token::LBracket => Some(parse_map(parser)),
             _ if is_json_object(word) && is_call(parser) => Some(parse_json_object(parser)),
-            _ => crate::functions::parse_prefix(parser),
+            _ => crate::expressions::parse_prefix(parser),
         }
     }
 
@@ -112,7 +112,7 @@ impl Dialect for FlinkDialect {
         if parser.peek_token_ref().token == Token::DoubleColon {
             return Some(parser.expected_ref("CAST(x AS type) instead", parser.peek_token_ref()));
         }
-        crate::functions::parse_infix(parser, expr)
+        crate::expressions::parse_infix(parser, expr)
     }
 }
 

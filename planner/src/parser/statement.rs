@@ -83,7 +83,7 @@ impl<'a> StatementParser<'a> {
             }
             other => {
                 let known = super::KEYWORDS_OF_STATEMENTS.iter().copied();
-                let nearest = crate::error::nearest(other, known);
+                let nearest = weir_types::did_you_mean(other, known);
                 let message = format!("no statement begins with '{}'{nearest}", word.value);
                 Err(PlanError::syntax(message).at(first.span))
             }

@@ -151,7 +151,7 @@ impl TypeParser<'_, '_> {
             "ROW",
         ];
         let name = token.token.to_string();
-        let nearest = crate::error::nearest(&name, known.into_iter());
+        let nearest = weir_types::did_you_mean(&name, known.into_iter());
         fail(token, format!("unknown type '{name}'{nearest}"))
     }
 

@@ -7,19 +7,18 @@ use crate::PlanError;
 use crate::parser::{LookupHint, split_lookup};
 use crate::query::error::{external, plan_error};
 use crate::query::lookup::lookup_join;
+use crate::query::nodes::{joined_schema, needed_of_both, node_of, unordered};
 use crate::query::origin::{Origin, origin, time_attribute_of};
 use crate::query::ranks::row_number;
 use crate::query::table_source::TableScanSource;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
+use datafusion_common::{Column, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion_expr::logical_plan::{Extension, Join, UserDefinedLogicalNodeCore};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{BinaryExpr, Expr, JoinType, LogicalPlan, Operator, lit};
 use sqlparser::ast::{self, Spanned, TableFactor, TableVersion};
 use sqlparser::tokenizer::Span;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use weir_types::TimeAttribute;
@@ -34,11 +33,7 @@ struct Snapshot {
     span: Span,
 }
 
-impl PartialOrd for Snapshot {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+unordered!(Snapshot);
 
 impl UserDefinedLogicalNodeCore for Snapshot {
     fn name(&self) -> &str {
@@ -114,7 +109,7 @@ impl RelationPlanner for SnapshotPlanner {
 }
 
 /// Each row of the left with the version of the right that was valid at its time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct AsOf {
     pub left: Arc<LogicalPlan>,
     pub right: Arc<LogicalPlan>,
@@ -135,21 +130,12 @@ impl AsOf {
         (left_time, right_time): (Column, Column),
         condition: Expr,
     ) -> Result<Self> {
-        let lefts = left.schema().iter().map(|(table, field)| (table.cloned(), field.clone()));
-        let rights = right.schema().iter().map(|(table, field)| {
-            let nullable = field.is_nullable() || outer;
-            (table.cloned(), Arc::new(field.as_ref().clone().with_nullable(nullable)))
-        });
-        let fields = lefts.chain(rights).collect();
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        let schema = joined_schema(&left, &right, outer)?;
         Ok(AsOf { left, right, outer, left_time, right_time, condition, schema })
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&AsOf> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     /// The keys, as expressions of left and right that are equal, and what is left of the condition.
@@ -165,33 +151,9 @@ impl AsOf {
         }
         (keys, conjunction(rest))
     }
-
-    fn meaning(&self) -> impl std::hash::Hash + PartialEq + '_ {
-        (self.outer, &self.left_time, &self.right_time, &self.condition)
-    }
 }
 
-impl PartialEq for AsOf {
-    fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning() && self.left == other.left && self.right == other.right
-    }
-}
-
-impl Eq for AsOf {}
-
-impl std::hash::Hash for AsOf {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.meaning().hash(state);
-        self.left.hash(state);
-        self.right.hash(state);
-    }
-}
-
-impl PartialOrd for AsOf {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+unordered!(AsOf);
 
 impl UserDefinedLogicalNodeCore for AsOf {
     fn name(&self) -> &str {
@@ -234,14 +196,7 @@ impl UserDefinedLogicalNodeCore for AsOf {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.left.schema().fields().len();
-        let mut needed: BTreeSet<usize> = output_columns.iter().copied().collect();
-        for expr in self.expressions() {
-            for column in expr.column_refs() {
-                needed.insert(self.schema.maybe_index_of_column(column)?);
-            }
-        }
-        let (left, right): (Vec<usize>, Vec<usize>) = needed.into_iter().partition(|place| *place < width);
-        Some(vec![left, right.into_iter().map(|place| place - width).collect()])
+        needed_of_both(&self.schema, width, &self.expressions(), output_columns)
     }
 }
 
@@ -266,8 +221,7 @@ fn snapshot(plan: &LogicalPlan) -> Option<&Snapshot> {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => snapshot(&alias.input),
         LogicalPlan::Projection(projection) => snapshot(&projection.input),
-        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-        _ => None,
+        plan => node_of(plan),
     }
 }
 

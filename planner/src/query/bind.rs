@@ -2,7 +2,7 @@
 
 use crate::PlanError;
 use crate::catalog::Session;
-use crate::functions::{FlinkAnalyzer, analyze_expr, desugar_expr, desugar_query};
+use crate::expressions::{desugar_expr, desugar_query};
 use crate::query::aggregates::TypedAggregate;
 use crate::query::as_of::rewrite_as_of;
 use crate::query::context::{Functions, PlanningContext};
@@ -32,6 +32,7 @@ use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, Spanned};
 use std::sync::Arc;
+use weir_functions::{FlinkAnalyzer, analyze_expr};
 use weir_types::TimeAttribute;
 
 fn parser_options() -> ParserOptions {

@@ -2,7 +2,6 @@
 
 use crate::binder::{Binder, BoundQuery, JobRoot, PlannedJob};
 use crate::catalog::Session;
-use crate::functions::{FunctionContext, FunctionRegistry};
 use crate::query::bind::{analyze, bind_expr, raw_plan, result_schema};
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
@@ -14,6 +13,7 @@ use arrow::datatypes::{FieldRef, Schema};
 use datafusion_expr::Expr;
 use sqlparser::ast;
 use std::str::FromStr;
+use weir_functions::{FunctionContext, FunctionRegistry};
 use weir_types::RuntimeEnv;
 use weir_types::text::TimeZone;
 

@@ -2,7 +2,7 @@
 
 use crate::PlanError;
 use crate::catalog::{CatalogEntry, CatalogView, Session};
-use crate::functions::{FlinkExprPlanner, FlinkTypePlanner, FlinkValuesPlanner, FunctionRegistry};
+use crate::expressions::{FlinkExprPlanner, FlinkTypePlanner, FlinkValuesPlanner};
 use crate::query::aggregates::{self, AggregatePlanner};
 use crate::query::as_of::SnapshotPlanner;
 use crate::query::bind::raw_plan;
@@ -25,6 +25,7 @@ use datafusion_expr::{
 use sqlparser::ast::{Ident, ObjectName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use weir_functions::FunctionRegistry;
 
 /// Views may stand upon views, to this depth: one that leads back to itself never ends.
 const MAX_VIEW_DEPTH: usize = 64;

@@ -69,9 +69,8 @@ fn message_of(message: &str) -> String {
 fn unknown_function(message: &str) -> PlanError {
     let mut quoted = message.split('\'').skip(1).step_by(2);
     let name = quoted.next().unwrap_or_default();
-    let nearest = quoted.next().filter(|nearest| strsim::jaro_winkler(&nearest.to_lowercase(), name) > 0.8);
-    let nearest =
-        nearest.map_or_else(String::new, |nearest| format!(", did you mean '{}'?", nearest.to_uppercase()));
+    let known = quoted.next().map(str::to_uppercase);
+    let nearest = weir_types::did_you_mean(name, known.as_deref());
     PlanError::invalid(format!("function '{}' does not exist{nearest}", name.to_uppercase()))
 }
 
@@ -80,7 +79,7 @@ fn schema_error(error: &SchemaError) -> PlanError {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let name = field.name.as_str();
             let known = valid_fields.iter().map(|column| column.name.as_str());
-            format!("column '{name}' does not exist{}", crate::error::nearest(name, known))
+            format!("column '{name}' does not exist{}", weir_types::did_you_mean(name, known))
         }
         SchemaError::AmbiguousReference { field } => {
             format!("column '{}' is ambiguous: write the table before it", field.name)

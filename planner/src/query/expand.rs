@@ -1,5 +1,6 @@
 //! GROUPING SETS, ROLLUP and CUBE: each row once per set, then an ordinary aggregation.
 
+use crate::query::nodes::{node_of, unordered};
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion_common::{
@@ -13,9 +14,7 @@ use datafusion_expr::{
     Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, GroupingSet, LogicalPlan,
     LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Keys that sets may have where one of them is given twice; above their bits an id counts what is the same.
@@ -27,7 +26,7 @@ const TWIN_BITS: u32 = 20;
 pub(super) const EXPAND_ID: &str = "$e";
 
 /// Each row of the input once per grouping set: keys that the set leaves out are NULL, [`EXPAND_ID`] names the set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Expand {
     pub input: Arc<LogicalPlan>,
     pub keys: Vec<Column>,
@@ -71,10 +70,7 @@ impl Expand {
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&Expand> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     /// True if every set keeps `key`.
@@ -94,27 +90,7 @@ impl Expand {
     }
 }
 
-impl PartialEq for Expand {
-    fn eq(&self, other: &Self) -> bool {
-        let meaning = |expand: &Expand| (expand.keys.clone(), expand.sets.clone(), expand.ids.clone());
-        meaning(self) == meaning(other) && self.input == other.input
-    }
-}
-
-impl Eq for Expand {}
-
-impl Hash for Expand {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.keys, &self.sets, &self.ids).hash(state);
-        self.input.hash(state);
-    }
-}
-
-impl PartialOrd for Expand {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+unordered!(Expand);
 
 impl UserDefinedLogicalNodeCore for Expand {
     fn name(&self) -> &str {

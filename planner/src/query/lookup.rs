@@ -4,18 +4,17 @@
 
 use crate::parser::LookupHint;
 use crate::query::as_of::compared;
+use crate::query::nodes::{joined_schema, needed_of_both, node_of, unordered};
 use crate::query::table_source::TableScanSource;
-use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, internal_err, plan_err};
+use datafusion_common::{Column, DFSchemaRef, Result, internal_err, plan_err};
 use datafusion_expr::logical_plan::{Extension, Join, UserDefinedLogicalNodeCore};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 /// Each row of the left with the rows that a table has for its keys when it is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Lookup {
     pub left: Arc<LogicalPlan>,
     /// the table
@@ -35,21 +34,12 @@ impl Lookup {
         condition: Expr,
         (outer, hint): (bool, LookupHint),
     ) -> Result<Self> {
-        let lefts = left.schema().iter().map(|(table, field)| (table.cloned(), field.clone()));
-        let rights = right.schema().iter().map(|(table, field)| {
-            let nullable = field.is_nullable() || outer;
-            (table.cloned(), Arc::new(field.as_ref().clone().with_nullable(nullable)))
-        });
-        let fields = lefts.chain(rights).collect();
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
+        let schema = joined_schema(&left, &right, outer)?;
         Ok(Lookup { left, right, outer, condition, hint, schema })
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&Lookup> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     /// The keys: what is asked for, over the left, and the column of the right that equals it; and what is left of the
@@ -87,33 +77,9 @@ impl Lookup {
             _ => None,
         }
     }
-
-    fn meaning(&self) -> impl std::hash::Hash + PartialEq + '_ {
-        (self.outer, &self.condition, &self.hint)
-    }
 }
 
-impl PartialEq for Lookup {
-    fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning() && self.left == other.left && self.right == other.right
-    }
-}
-
-impl Eq for Lookup {}
-
-impl std::hash::Hash for Lookup {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.meaning().hash(state);
-        self.left.hash(state);
-        self.right.hash(state);
-    }
-}
-
-impl PartialOrd for Lookup {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+unordered!(Lookup);
 
 impl UserDefinedLogicalNodeCore for Lookup {
     fn name(&self) -> &str {
@@ -156,12 +122,7 @@ impl UserDefinedLogicalNodeCore for Lookup {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let width = self.left.schema().fields().len();
-        let mut needed: BTreeSet<usize> = output_columns.iter().copied().collect();
-        for column in self.condition.column_refs() {
-            needed.insert(self.schema.maybe_index_of_column(column)?);
-        }
-        let (left, right): (Vec<usize>, Vec<usize>) = needed.into_iter().partition(|place| *place < width);
-        Some(vec![left, right.into_iter().map(|place| place - width).collect()])
+        needed_of_both(&self.schema, width, &self.expressions(), output_columns)
     }
 }
 

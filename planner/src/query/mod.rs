@@ -7,7 +7,7 @@
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
 //! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
-//! | types settled | `bind`, `crate::functions` |
+//! | types settled | `bind`, `weir_functions` |
 //! | the plan optimised | `optimize` |
 //! | operators, exchanges, shared parts | `lower` |
 //! | row kinds of each edge, names of operators | `changelog`, `identity` |
@@ -39,6 +39,7 @@ mod lower;
 mod match_recognize;
 mod materialize;
 mod names;
+mod nodes;
 mod not_null;
 mod optimize;
 mod origin;

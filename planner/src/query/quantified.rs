@@ -10,6 +10,7 @@
 //!
 //! The scalar subqueries that this takes are joins like those that are written.
 
+use crate::query::syntax::query_with_body;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
@@ -362,18 +363,7 @@ fn derived(of: &Query, item: Expr, condition: Option<Expr>, named: bool) -> Quer
 }
 
 fn query(select: Select) -> Query {
-    Query {
-        with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    }
+    query_with_body(Box::new(SetExpr::Select(Box::new(select))))
 }
 
 fn call(name: &str, arguments: Vec<FunctionArgExpr>) -> Expr {

@@ -2,6 +2,7 @@
 
 use crate::parser::ttl_relation;
 use crate::query::expand::Expand;
+use crate::query::nodes::{node_of, unordered};
 use datafusion_common::{DFSchemaRef, Result, internal_err};
 use datafusion_expr::logical_plan::Extension;
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
@@ -17,18 +18,11 @@ pub(super) struct StateTtl {
     pub ttl_ms: u64,
 }
 
-impl PartialOrd for StateTtl {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        (self == other).then_some(std::cmp::Ordering::Equal)
-    }
-}
+unordered!(StateTtl);
 
 impl StateTtl {
     pub fn of(plan: &LogicalPlan) -> Option<&StateTtl> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 }
 

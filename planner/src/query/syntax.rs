@@ -158,7 +158,7 @@ fn one_that_equals(values: &[Expr], query: &Query) -> Query {
         op: BinaryOperator::And,
         right: Box::new(right),
     });
-    query_of(Box::new(SetExpr::Select(Box::new(select))))
+    query_with_body(Box::new(SetExpr::Select(Box::new(select))))
 }
 
 /// A bare `VALUES ..` becomes `SELECT * FROM (VALUES ..)`.
@@ -200,7 +200,7 @@ fn values_table(values: Box<SetExpr>, columns: usize) -> TableFactor {
     };
     TableFactor::Derived {
         lateral: false,
-        subquery: Box::new(query_of(values)),
+        subquery: Box::new(query_with_body(values)),
         alias: Some(alias),
         sample: None,
     }
@@ -308,7 +308,7 @@ fn seconds_ms(text: &str) -> Option<i64> {
 }
 
 /// A query of this body and no other clause.
-fn query_of(body: Box<SetExpr>) -> Query {
+pub(super) fn query_with_body(body: Box<SetExpr>) -> Query {
     Query {
         with: None,
         body,

@@ -4,8 +4,8 @@
 //! Once the join stands, the two become one node over the join's left side, whose columns the argument then reads.
 
 use crate::PlanError;
-use crate::functions::{FunctionRegistry, analyze_expr};
 use crate::query::error::{external, plan_error};
+use crate::query::nodes::{node_of, unordered};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{
     Column, DFSchema, DFSchemaRef, Result, ScalarValue, internal_err, not_impl_err, plan_err,
@@ -16,18 +16,17 @@ use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, ExprSchemable, Filter, JoinType, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use weir_functions::{FunctionRegistry, analyze_expr};
 use weir_types::{SqlField, SqlType};
 
 /// The column that WITH ORDINALITY adds, as Flink calls it.
 const ORDINALITY: &str = "ORDINALITY";
 
 /// Each row of the input once for each element of a collection of it, with the element's columns appended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Unnest {
     pub input: Arc<LogicalPlan>,
     /// an ARRAY, MAP or MULTISET over the input
@@ -88,10 +87,7 @@ impl Unnest {
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&Unnest> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     /// The columns that are appended.
@@ -102,32 +98,9 @@ impl Unnest {
     pub fn into_plan(self) -> LogicalPlan {
         LogicalPlan::Extension(Extension { node: Arc::new(self) })
     }
-
-    fn meaning(&self) -> impl Hash + PartialEq + '_ {
-        (&self.collection, &self.collection_type, self.ordinality, self.outer, &self.names)
-    }
 }
 
-impl PartialEq for Unnest {
-    fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning() && self.input == other.input
-    }
-}
-
-impl Eq for Unnest {}
-
-impl Hash for Unnest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.meaning().hash(state);
-        self.input.hash(state);
-    }
-}
-
-impl PartialOrd for Unnest {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+unordered!(Unnest);
 
 impl UserDefinedLogicalNodeCore for Unnest {
     fn name(&self) -> &str {

@@ -1,6 +1,5 @@
 //! CURRENT_WATERMARK: a function of the operator that a row passes, not of the row.
 
-use crate::functions::CURRENT_WATERMARK;
 use crate::query::origin::{Origin, expr_origin};
 use crate::query::text::expr_text;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -8,6 +7,7 @@ use datafusion_common::{Column, DFSchema, Result, TableReference, plan_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use std::sync::Arc;
+use weir_functions::CURRENT_WATERMARK;
 use weir_types::{SqlType, TimeAttribute};
 
 /// The column behind those of a Calc's input.

@@ -1,14 +1,14 @@
 //! TUMBLE, HOP, CUMULATE and SESSION as a node of the logical plan.
 
 use crate::query::names::unique_name;
+use crate::query::nodes::{equal_by_meaning, node_of, unordered};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, TableReference, internal_err, plan_err};
 use datafusion_expr::logical_plan::{Extension, UserDefinedLogicalNodeCore};
 use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::tokenizer::Span;
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::sync::Arc;
 use weir_types::{SqlType, TimeAttribute, WindowSpec};
 
@@ -96,10 +96,7 @@ impl WindowFunction {
 
     /// The node, if `plan` is one.
     pub fn of(plan: &LogicalPlan) -> Option<&WindowFunction> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     /// Which of the appended columns `name` is: 0 start, 1 end, 2 time.
@@ -117,26 +114,8 @@ impl WindowFunction {
     }
 }
 
-impl PartialEq for WindowFunction {
-    fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning() && self.input == other.input
-    }
-}
-
-impl Eq for WindowFunction {}
-
-impl Hash for WindowFunction {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.meaning().hash(state);
-        self.input.hash(state);
-    }
-}
-
-impl PartialOrd for WindowFunction {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+equal_by_meaning!(WindowFunction);
+unordered!(WindowFunction);
 
 impl UserDefinedLogicalNodeCore for WindowFunction {
     fn name(&self) -> &str {

@@ -8,7 +8,6 @@ use crate::catalog::{
     CatalogEntry, CatalogTable, CatalogView, Session, TableDefinition, define_table, local_name, merge_like,
     new_name,
 };
-use crate::error::nearest;
 use crate::parser::{
     AlterTable, AlterView, ColumnDefinition, ColumnDefinitionKind, CreateTable, CreateView, DropStatement,
     ObjectKind, TableChange, ViewChange, bare, without_places,
@@ -174,7 +173,11 @@ pub(super) fn drop_entry(session: &mut Session, drop: &DropStatement) -> Result<
         None if drop.if_exists => return Ok(done()),
         None => {
             let known = session.catalog.entries().map(CatalogEntry::name);
-            let message = format!("{what} '{}' does not exist{}", name.value, nearest(&name.value, known));
+            let message = format!(
+                "{what} '{}' does not exist{}",
+                name.value,
+                weir_types::did_you_mean(&name.value, known)
+            );
             return Err(PlanError::invalid(message).at(name.span));
         }
         Some(CatalogEntry::Table(_)) => drop.kind == ObjectKind::Table,
@@ -214,7 +217,7 @@ pub(super) fn alter_table(session: &mut Session, alter: &AlterTable) -> Result<P
         TableChange::Reset(keys) => {
             for key in keys {
                 if options.remove(&key.value).is_none() {
-                    let nearest = nearest(&key.value, options.keys().map(String::as_str));
+                    let nearest = weir_types::did_you_mean(&key.value, options.keys().map(String::as_str));
                     let message = format!("table '{}' has no option '{}'{nearest}", name.value, key.value);
                     return Err(PlanError::invalid(message).at(key.span));
                 }

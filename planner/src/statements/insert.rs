@@ -3,12 +3,11 @@
 use crate::PlanError;
 use crate::binder::{Binder, BoundQuery, JobRoot, SinkValue};
 use crate::catalog::{CatalogEntry, CatalogTable, Session, local_name};
-use crate::error::nearest;
-use crate::functions::is_implicitly_castable;
 use crate::parser::Insert;
 use arrow::datatypes::{Field, FieldRef};
 use sqlparser::ast::Ident;
 use std::sync::Arc;
+use weir_functions::is_implicitly_castable;
 use weir_types::SqlType;
 
 pub(super) fn bind_insert(
@@ -146,7 +145,10 @@ fn find(table: &CatalogTable, places: &[usize], column: &Ident) -> Result<usize,
     let message = match columns.iter().any(|known| known.name == column.value) {
         true => format!("column '{}' of '{table}' is not stored: it cannot be written", column.value),
         false => {
-            let nearest = nearest(&column.value, places.iter().map(|place| columns[*place].name.as_str()));
+            let nearest = weir_types::did_you_mean(
+                &column.value,
+                places.iter().map(|place| columns[*place].name.as_str()),
+            );
             format!("table '{table}' has no column '{}'{nearest}", column.value)
         }
     };

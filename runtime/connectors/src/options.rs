@@ -117,7 +117,7 @@ impl<'a> TableOptions<'a> {
         let known = self.known.borrow();
         let Some(key) = self.table.options.keys().find(|key| !known.contains(key)) else { return Ok(()) };
         let mut message = format!("unknown option '{key}' for connector '{}'", self.connector);
-        match nearest(key, known.iter().map(String::as_str)) {
+        match weir_types::nearest(key, known.iter().map(String::as_str)) {
             Some(name) => message.push_str(&format!(", did you mean '{name}'?")),
             None => {
                 let mut names: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -127,16 +127,6 @@ impl<'a> TableOptions<'a> {
         }
         Err(self.error(key, message))
     }
-}
-
-/// The name that `wrong` was probably meant to be.
-pub(crate) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let wrong = wrong.to_lowercase();
-    names
-        .map(|name| (strsim::normalized_damerau_levenshtein(&wrong, &name.to_lowercase()), name))
-        .filter(|(similarity, _)| *similarity >= 0.5)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use crate::datagen::Datagen;
 use crate::filesystem::Filesystem;
 use crate::limited::LimitedSource;
 use crate::nexmark::Nexmark;
-use crate::options::nearest;
 use crate::print::Print;
 use crate::socket::Socket;
 use crate::{ConnectorError, Sink, Source};
@@ -98,7 +97,7 @@ fn find(table: &TableDescriptor) -> Result<&'static dyn Connector, OptionError> 
         return Err(error(format!("option 'connector' is missing: it is one of {all}")));
     };
     let found = CONNECTORS.iter().copied().find(|connector| connector.name() == name);
-    found.ok_or_else(|| match nearest(name, names()) {
+    found.ok_or_else(|| match weir_types::nearest(name, names()) {
         Some(nearest) => error(format!("there is no connector '{name}', did you mean '{nearest}'?")),
         None => {
             let all = names().collect::<Vec<_>>().join(", ");

@@ -46,8 +46,7 @@ impl Format {
         options: &BTreeMap<String, String>,
     ) -> Result<Format, OptionError> {
         let Some(known) = Format::options(name) else {
-            let nearest = Format::NAMES.into_iter().find(|known| strsim::jaro_winkler(known, name) > 0.75);
-            let advice = match nearest {
+            let advice = match weir_types::nearest(name, Format::NAMES) {
                 Some(nearest) => format!("did you mean '{nearest}'?"),
                 None => format!("known are {}", names()),
             };

@@ -121,14 +121,10 @@ fn unescape(text: &str) -> String {
 }
 
 fn unknown(format: &str, prefix: &str, full_key: &str, key: &str, known: &[OptionSpec]) -> OptionError {
-    let nearest = known
-        .iter()
-        .map(|option| (strsim::jaro_winkler(option.key, key), option.key))
-        .max_by(|left, right| left.0.total_cmp(&right.0));
-    let advice = match nearest {
-        Some((likeness, nearest)) if likeness > 0.75 => format!("did you mean '{prefix}{nearest}'?"),
-        _ if known.is_empty() => "it has none".to_string(),
-        _ => {
+    let advice = match weir_types::nearest(key, known.iter().map(|option| option.key)) {
+        Some(nearest) => format!("did you mean '{prefix}{nearest}'?"),
+        None if known.is_empty() => "it has none".to_string(),
+        None => {
             let keys: Vec<_> = known.iter().map(|option| format!("'{prefix}{}'", option.key)).collect();
             format!("known are {}", keys.join(", "))
         }

@@ -267,12 +267,7 @@ fn choice(choices: &[&str], value: &str) -> Result<String, String> {
 
 /// `, did you mean 'x'?`
 fn nearest(key: &str) -> String {
-    let known = registered_settings()
-        .flat_map(|definition| definition.old_keys.iter().chain([&definition.key]).copied());
-    let best =
-        known.map(|known| (strsim::jaro_winkler(key, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((similarity, known)) if similarity > 0.85 => format!(", did you mean '{known}'?"),
-        _ => String::new(),
-    }
+    let keys =
+        |definition: &'static SettingDefinition| definition.old_keys.iter().chain([&definition.key]).copied();
+    crate::did_you_mean(key, registered_settings().flat_map(keys))
 }

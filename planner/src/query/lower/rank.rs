@@ -5,7 +5,6 @@ use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
 use super::over::window_position;
 use crate::PlanError;
-use crate::functions::analyze_expr;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::origin::{Origin, expr_origin};
@@ -19,6 +18,7 @@ use datafusion_expr::expr::Sort as SortExpr;
 use datafusion_expr::{Expr, Filter, LogicalPlan, Sort, Window, lit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use weir_functions::analyze_expr;
 use weir_types::{
     AggregateCall, AggregateFunction, DeduplicateSpec, Exchange, NodeIndex, OperatorSpec, OverFrame,
     OverSpec, RankSpec, SortKey, SqlType, StateNote, TimeAttribute, column_text,

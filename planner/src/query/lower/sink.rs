@@ -4,7 +4,6 @@ use super::Lowering;
 use super::builder::{NewNode, Stream};
 use crate::binder::{JobRoot, SinkValue};
 use crate::catalog::{CatalogTable, Session};
-use crate::functions::cast_expr;
 use crate::parser::split_name;
 use crate::query::bind::{bind_expr, result_schema};
 use crate::query::context::Functions;
@@ -16,6 +15,7 @@ use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
+use weir_functions::cast_expr;
 use weir_types::{Exchange, OperatorSpec, SinkSpec, SqlType};
 
 /// The plan of a root: for a table its persisted columns, with its types.

@@ -5,7 +5,6 @@ use super::builder::{NewNode, Stream};
 use super::calc::Output;
 use super::relations::without_dependencies;
 use crate::PlanError;
-use crate::functions::analyze_expr;
 use crate::query::error::plan_error;
 use crate::query::window_function::WindowFunction;
 use arrow::datatypes::FieldRef;
@@ -14,6 +13,7 @@ use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, UserDefinedLogicalNodeCore};
 use datafusion_physical_expr::expressions::Column as PhysicalColumn;
 use std::sync::Arc;
+use weir_functions::analyze_expr;
 use weir_types::{
     AggregateCall, AggregateFunction, Exchange, NodeIndex, OperatorSpec, SqlField, SqlType, StateNote,
     TimeAttribute, UnnestSpec, WindowAggregateSpec, WindowProperty, WindowSpec, WindowTableFunctionSpec,

@@ -4,7 +4,6 @@ use super::node::{Bound, MatchRecognize, OrderKey, Parts, Value, Variable};
 use super::pattern::{after_match, variables};
 use super::scope::{Scope, invalid};
 use crate::PlanError;
-use crate::functions::FunctionRegistry;
 use crate::parser::WITHIN;
 use crate::query::bind::rewrite_windows;
 use crate::query::error::{external, plan_error};
@@ -20,6 +19,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 use std::sync::Arc;
+use weir_functions::FunctionRegistry;
 use weir_types::{SqlType, TimeAttribute};
 
 /// Plans MATCH_RECOGNIZE.
@@ -223,8 +223,10 @@ fn check_definitions(clause: &Clause, variables: &[(String, bool)]) -> Result<()
     for definition in &clause.definitions {
         let name = &definition.symbol;
         if !variables.iter().any(|(variable, _)| *variable == name.value) {
-            let nearest =
-                crate::error::nearest(&name.value, variables.iter().map(|(variable, _)| variable.as_str()));
+            let nearest = weir_types::did_you_mean(
+                &name.value,
+                variables.iter().map(|(variable, _)| variable.as_str()),
+            );
             let message = format!("DEFINE has '{}', which PATTERN does not have{nearest}", name.value);
             return invalid(message, name.span);
         }

@@ -1,15 +1,15 @@
 //! MATCH_RECOGNIZE as a node of the logical plan.
 
 use super::pattern::Quantifier;
+use crate::query::nodes::{equal_by_meaning, node_of, unordered};
 use arrow::datatypes::FieldRef;
 use datafusion_common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference, internal_err};
 use datafusion_expr::expr::AggregateFunction as AggregateExpr;
 use datafusion_expr::logical_plan::{Extension, UserDefinedLogicalNodeCore};
 use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::tokenizer::Span;
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::sync::Arc;
 use weir_types::{AfterMatch, MatchRow, MatchRows, TimeAttribute};
 
@@ -171,10 +171,7 @@ impl MatchRecognize {
     }
 
     pub fn of(plan: &LogicalPlan) -> Option<&MatchRecognize> {
-        match plan {
-            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
-            _ => None,
-        }
+        node_of(plan)
     }
 
     pub fn into_plan(self) -> LogicalPlan {
@@ -204,26 +201,8 @@ impl MatchRecognize {
     }
 }
 
-impl PartialEq for MatchRecognize {
-    fn eq(&self, other: &Self) -> bool {
-        self.meaning() == other.meaning() && self.input == other.input
-    }
-}
-
-impl Eq for MatchRecognize {}
-
-impl Hash for MatchRecognize {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.meaning().hash(state);
-        self.input.hash(state);
-    }
-}
-
-impl PartialOrd for MatchRecognize {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+equal_by_meaning!(MatchRecognize);
+unordered!(MatchRecognize);
 
 impl UserDefinedLogicalNodeCore for MatchRecognize {
     fn name(&self) -> &str {

@@ -166,7 +166,7 @@ pub(super) fn after_match(
     let find = |name: &Ident| {
         let names = variables.iter().map(|(variable, _)| variable.value.as_str());
         variables.iter().position(|(variable, _)| variable.value == name.value).ok_or_else(|| {
-            let nearest = crate::error::nearest(&name.value, names);
+            let nearest = weir_types::did_you_mean(&name.value, names);
             let message = format!("AFTER MATCH SKIP TO '{name}', which PATTERN does not have{nearest}");
             PlanError::invalid(message).at(name.span)
         })

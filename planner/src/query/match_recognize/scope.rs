@@ -5,7 +5,6 @@
 
 use super::node::{Bound, RowsKey, Value};
 use crate::PlanError;
-use crate::functions::{FunctionRegistry, analyze_expr};
 use crate::query::error::{external, plan_error};
 use crate::query::syntax::function_name;
 use crate::walk::{walk, walk_mut};
@@ -21,6 +20,7 @@ use sqlparser::tokenizer::Span;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use weir_functions::{FunctionRegistry, analyze_expr};
 use weir_types::{SqlType, TimeAttribute};
 
 /// Names of the columns that stand for values.
@@ -75,7 +75,7 @@ impl Scope<'_, '_> {
                     Some(_) => {
                         format!(": '{name}' is a pattern variable, name a column of it as in {name}.x")
                     }
-                    None => crate::error::nearest(name, known()),
+                    None => weir_types::did_you_mean(name, known()),
                 };
                 invalid(format!("column '{name}' does not exist{hint}"), ident.span)
             }
@@ -125,7 +125,7 @@ impl Scope<'_, '_> {
             }
             [other, ..] => {
                 let names = self.variables.iter().map(|(name, _)| name.as_str());
-                let nearest = crate::error::nearest(&other.value, names);
+                let nearest = weir_types::did_you_mean(&other.value, names);
                 invalid(format!("'{}' is no variable of the PATTERN{nearest}", other.value), other.span)
             }
             [] => invalid("a name is missing".to_string(), Span::empty()),

@@ -179,7 +179,7 @@ fn columns(
 fn check_metadata(column: &TableColumn, key: &str, options: &TableOptions) -> Result<(), OptionError> {
     let Some((_, sql_type)) = METADATA.iter().find(|(name, _)| *name == key) else {
         let names = METADATA.iter().map(|(name, _)| *name);
-        let hint = crate::options::nearest(key, names.clone()).map_or_else(
+        let hint = weir_types::nearest(key, names.clone()).map_or_else(
             || format!("; there are {}", names.collect::<Vec<_>>().join(", ")),
             |name| format!(", did you mean '{name}'?"),
         );

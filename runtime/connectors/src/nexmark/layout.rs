@@ -3,7 +3,7 @@
 use super::columns::{Column, Leaf};
 use super::event::Kind;
 use super::options::Proportions;
-use crate::options::{TableOptions, nearest};
+use crate::options::TableOptions;
 use arrow::datatypes::DataType;
 use weir_types::{ColumnKind, OptionError, SqlType, TableDescriptor};
 
@@ -155,7 +155,7 @@ impl Layout {
                 options.table_error(format!("column {name} is {sql_type}, nexmark has it as {expected}"))
             );
         }
-        let hint = match nearest(name, known.iter().copied()) {
+        let hint = match weir_types::nearest(name, known.iter().copied()) {
             Some(nearest) => format!(", did you mean '{nearest}'?"),
             None => {
                 known.sort_unstable();

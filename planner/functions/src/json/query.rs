@@ -3,9 +3,9 @@
 use super::super::arguments::{Inputs, Texts};
 use super::super::definition::{Call, Typed};
 use super::super::strings::written;
-use super::super::type_text::parse_type_text;
 use super::document::{Json, write_number};
 use super::path::{Found, JsonPath};
+use crate::casts::type_of_text;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int32Builder, ListBuilder, StringBuilder,
 };
@@ -94,7 +94,7 @@ pub(super) fn type_value(call: &Call<'_>) -> Result<Typed> {
     if call.types.len() != 7 || !text(document) || !text(path) {
         return call.refuse("a document and a path");
     }
-    let result = parse_type_text(returning)?.sql_type;
+    let result = type_of_text(returning)?;
     if !matches!(result, SqlType::Varchar(_) | SqlType::Int | SqlType::Double | SqlType::Boolean) {
         return plan_err!("JSON_VALUE returns STRING, INT, DOUBLE or BOOLEAN, not {result}");
     }
@@ -272,7 +272,7 @@ pub(super) fn type_query(call: &Call<'_>) -> Result<Typed> {
     if call.types.len() != 6 || !text(document) || !text(path) {
         return call.refuse("a document and a path");
     }
-    let result = parse_type_text(returning)?.sql_type;
+    let result = type_of_text(returning)?;
     match &result {
         SqlType::Varchar(_) => {}
         SqlType::Array(element) if matches!(element.sql_type, SqlType::Varchar(_)) => {

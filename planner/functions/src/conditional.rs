@@ -1,10 +1,10 @@
 //! CASE, COALESCE, IF and their like: typed as calls, executed as DataFusion's CASE.
 
+use super::analyzer::null_of;
 use super::analyzer::{coerce, coerce_comparison, is_fallible};
 use super::arguments::Inputs;
 use super::coercion::common_type;
 use super::definition::{Call, Function, Typed, Typing};
-use super::planners::null_of;
 use super::registry::FunctionRegistry;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::kernels::zip::zip;

@@ -1,9 +1,6 @@
 //! VALUES with Flink's types.
 
-use super::analyzer::{analyze_expr, coerce, no_columns, type_of};
-use super::coercion::common_type;
 use super::desugar::VALUES;
-use super::registry::FunctionRegistry;
 use arrow::datatypes::Field;
 use datafusion_common::{DFSchema, Result, plan_err};
 use datafusion_expr::logical_plan::Values;
@@ -11,6 +8,7 @@ use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlanner
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, TableFactor};
 use std::sync::Arc;
+use weir_functions::{FunctionRegistry, analyze_expr, coerce, common_type, no_columns, type_of};
 use weir_types::SqlType;
 
 /// Plans the call that [`super::desugar_query`] makes of VALUES.

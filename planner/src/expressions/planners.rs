@@ -1,15 +1,13 @@
 //! DataFusion's hooks for operators, special syntax and types.
 
-use super::analyzer::coerce_comparison;
-use super::registry::FunctionRegistry;
-use super::type_text::sql_type_of as sql_type;
+use super::types::sql_type_of as sql_type;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion_common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err, plan_err};
-use datafusion_expr::expr::ScalarFunction;
+use datafusion_common::{DFSchema, Result, TableReference, plan_err};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 use sqlparser::ast::{self, BinaryOperator};
 use std::sync::Arc;
+use weir_functions::{FunctionRegistry, coerce_comparison};
 
 /// Operators and special syntax as calls of Flink's functions.
 #[derive(Debug)]
@@ -24,14 +22,6 @@ impl FlinkExprPlanner {
 
     fn planned<T>(&self, name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<T>> {
         Ok(PlannerResult::Planned(self.registry.call(name, arguments)?))
-    }
-}
-
-impl FunctionRegistry {
-    /// An unbound call.
-    pub(super) fn call(&self, name: &str, arguments: Vec<Expr>) -> Result<Expr> {
-        let function = self.get(name).ok_or_else(|| plan_datafusion_err!("unknown function '{name}'"))?;
-        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
     }
 }
 
@@ -139,9 +129,4 @@ impl TypePlanner for FlinkTypePlanner {
     fn plan_type_field(&self, data_type: &ast::DataType) -> Result<Option<FieldRef>> {
         Ok(Some(Arc::new(sql_type(data_type)?.to_field("", true))))
     }
-}
-
-/// A typed NULL.
-pub(super) fn null_of(data_type: &DataType) -> Result<Expr> {
-    Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None))
 }

@@ -1,6 +1,6 @@
 //! One expression at a time.
 
-use super::super::type_text::sql_type_of;
+use super::super::types::sql_type_of;
 use super::literals;
 use crate::parser::bare;
 use datafusion_common::{Result, plan_err};
@@ -15,13 +15,13 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Span;
 
 /// The name of the table function that stands for VALUES.
-pub(in crate::functions) const VALUES: &str = "$VALUES";
+pub(in crate::expressions) const VALUES: &str = "$VALUES";
 
-pub(in crate::functions) fn text(value: impl Into<String>) -> Expr {
+pub(in crate::expressions) fn text(value: impl Into<String>) -> Expr {
     Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value.into()), span: Span::empty() })
 }
 
-pub(in crate::functions) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(in crate::expressions) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![bare(name)]),
         uses_odbc_syntax: false,

@@ -7,11 +7,14 @@ use super::definition::{Call, Function, Typed};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use weir_types::SqlType;
+
+/// Bytes of a call's name that are kept as they are.
+const LONGEST_NAME: usize = 400;
 
 /// A function by name, or one call of it whose types are fixed.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub(super) struct FlinkFunction {
 pub(super) struct Bound {
     pub typed: Typed,
     data_types: Vec<DataType>,
-    field: FieldRef,
+    pub field: FieldRef,
     cache: Cache,
 }
 
@@ -114,6 +117,19 @@ impl ScalarUDFImpl for FlinkFunction {
         self.function.name
     }
 
+    /// The name of a column that holds the call. DataFusion asks for it at every level of nesting in each of its passes, so
+    /// what is long is cut: names of nested calls would take time with the third power of their depth.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let args: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        let name = format!("{}({})", self.function.name, args.join(","));
+        if name.len() <= LONGEST_NAME {
+            return Ok(name);
+        }
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Ok(format!("{}(..{:016x})", self.function.name, hasher.finish()))
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -172,7 +188,7 @@ impl ScalarUDFImpl for FlinkFunction {
 
 impl FlinkFunction {
     /// True if this call, with `args`, may fail on some values: it must not run where SQL would not run it.
-    pub fn may_fail(&self, args: &[datafusion_expr::Expr]) -> bool {
+    pub fn may_fail(&self, args: &[Expr]) -> bool {
         use datafusion_expr::Expr;
         let Some(bound) = &self.bound else { return self.function.fallible };
         if !self.function.fallible {

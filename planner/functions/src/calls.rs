@@ -249,7 +249,7 @@ fn type_field(call: &Call<'_>) -> Result<Typed> {
     };
     let Some(field) = fields.iter().find(|field| field.name == name) else {
         let known = fields.iter().map(|field| field.name.as_str());
-        return plan_err!("there is no field '{name}'{}", crate::error::nearest(name, known));
+        return plan_err!("there is no field '{name}'{}", weir_types::did_you_mean(name, known));
     };
     Ok(Typed {
         arguments: vec![call.types[0].clone(), SqlType::STRING],

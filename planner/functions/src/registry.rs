@@ -7,7 +7,9 @@ use super::{
     arithmetic, calls, casts, collections, compare, conditional, hashes, json, math, patterns, strings,
     temporal,
 };
-use datafusion_expr::ScalarUDF;
+use datafusion_common::{Result, plan_datafusion_err};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{Expr, ScalarUDF};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ pub struct FunctionRegistry {
 }
 
 /// Every scalar function.
-pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
+pub fn functions() -> impl Iterator<Item = &'static Function> {
     let tables: [&'static [Function]; 16] = [
         arithmetic::FUNCTIONS,
         compare::FUNCTIONS,
@@ -55,5 +57,13 @@ impl FunctionRegistry {
     /// Names as users write them, sorted; without those that only the planner calls.
     pub fn names(&self) -> Vec<String> {
         self.functions.keys().filter(|name| !name.starts_with('$')).map(|name| name.to_string()).collect()
+    }
+}
+
+impl FunctionRegistry {
+    /// An unbound call.
+    pub fn call(&self, name: &str, arguments: Vec<Expr>) -> Result<Expr> {
+        let function = self.get(name).ok_or_else(|| plan_datafusion_err!("unknown function '{name}'"))?;
+        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
     }
 }

@@ -11,10 +11,9 @@ use super::analyzer::type_of;
 use super::arguments::Inputs;
 use super::definition::{Call, Function, Typed, Typing};
 use super::registry::FunctionRegistry;
-use super::type_text::parse_type_text;
 use super::udf::FlinkFunction;
 use arrow::array::{ArrayRef, new_null_array};
-use datafusion_common::{DFSchema, Result, internal_err, plan_err};
+use datafusion_common::{DFSchema, Result, internal_err, plan_datafusion_err, plan_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Cast, Expr, ExprSchemable};
 use weir_types::SqlType;
@@ -30,7 +29,7 @@ fn type_cast(call: &Call<'_>) -> Result<Typed> {
     let (Some(text), [from, _]) = (call.literal_text(1), call.types) else {
         return call.refuse("a value and a type");
     };
-    let target = match parse_type_text(text)?.sql_type {
+    let target = match type_of_text(text)? {
         // A TIME in a query has no fraction, whatever its type says.
         SqlType::Time(_) => SqlType::Time(0),
         target => target,
@@ -160,4 +159,9 @@ impl CastStep {
             _ => numbers::cast(array, from, to),
         }
     }
+}
+
+/// The type that `text` names, as the type's `Display` writes it: the argument of `$CAST(x, 'DECIMAL(10, 2)')`.
+pub(crate) fn type_of_text(text: &str) -> Result<SqlType> {
+    text.parse().map_err(|error| plan_datafusion_err!("{error}"))
 }

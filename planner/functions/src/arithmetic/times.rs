@@ -63,7 +63,7 @@ pub(super) fn is_time(inputs: &Inputs<'_>) -> bool {
 
 /// Days since the epoch, `months` later; a day that the month does not have is its last.
 #[inline]
-pub(in crate::functions) fn add_months(days: i64, months: i64) -> i64 {
+pub(crate) fn add_months(days: i64, months: i64) -> i64 {
     let (year, month, day) = civil_of_days(days);
     let total = year * 12 + i64::from(month) - 1 + months;
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);

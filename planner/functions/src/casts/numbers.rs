@@ -134,7 +134,7 @@ fn decimals_of_doubles(
 }
 
 /// The nearest DOUBLE, as Java's `BigDecimal.doubleValue`.
-pub(in crate::functions) fn double_of_decimal(value: i128, scale: i8) -> f64 {
+pub(crate) fn double_of_decimal(value: i128, scale: i8) -> f64 {
     // Both exact: the quotient is the nearest number.
     if value.unsigned_abs() < 1 << 53 && (0..=22).contains(&scale) {
         return value as f64 / POWERS[scale as usize] as f64;

@@ -4,10 +4,9 @@ use super::casts::cast_expr;
 use super::coercion::{common_type, comparison_type, literal_value};
 use super::compare;
 use super::conditional;
-use super::planners::null_of;
 use super::registry::FunctionRegistry;
 use super::udf::FlinkFunction;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::metadata::FieldMetadata;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter};
@@ -154,23 +153,29 @@ pub fn analyze_expr(registry: &FunctionRegistry, expr: Expr, schema: &DFSchema) 
     Ok(expr.rewrite(&mut Binder { registry, schema })?.data)
 }
 
+/// Type and nullability of an expression over `schema`. A bound call knows its own: DataFusion would ask all below it again,
+/// and for their names.
+fn field_of(expr: &Expr, schema: &DFSchema) -> Result<FieldRef> {
+    if let Expr::ScalarFunction(call) = expr
+        && let Some(bound) = FlinkFunction::of(&call.func).and_then(|function| function.bound.as_ref())
+    {
+        return Ok(bound.field.clone());
+    }
+    Ok(expr.to_field(schema)?.1)
+}
+
 /// The type of an expression over `schema`.
-pub(super) fn type_of(expr: &Expr, schema: &DFSchema) -> Result<SqlType> {
-    let field = expr.to_field(schema)?.1;
+pub fn type_of(expr: &Expr, schema: &DFSchema) -> Result<SqlType> {
+    let field = field_of(expr, schema)?;
     SqlType::of_field(&field)
         .ok_or_else(|| plan_datafusion_err!("{} is not a SQL type: {expr}", field.data_type()))
 }
 
 /// `expr`, whose SQL type is known, as a value of `target`.
-pub(super) fn coerce(
-    registry: &FunctionRegistry,
-    expr: Expr,
-    schema: &DFSchema,
-    target: &SqlType,
-) -> Result<Expr> {
+pub fn coerce(registry: &FunctionRegistry, expr: Expr, schema: &DFSchema, target: &SqlType) -> Result<Expr> {
     let data_type = target.data_type();
-    let found = expr.get_type(schema)?;
-    if found == data_type || found.equals_datatype(&data_type) {
+    let field = field_of(&expr, schema)?;
+    if field.data_type() == &data_type || field.data_type().equals_datatype(&data_type) {
         return Ok(expr);
     }
     if matches!(&expr, Expr::Literal(value, _) if value.is_null()) {
@@ -180,7 +185,7 @@ pub(super) fn coerce(
 }
 
 /// Operands of a comparison in the type in which Flink compares them.
-pub(super) fn coerce_comparison(
+pub fn coerce_comparison(
     registry: &FunctionRegistry,
     left: Expr,
     op: Operator,
@@ -314,7 +319,7 @@ impl Binder<'_> {
             Some(function) if function.bound.is_none() => function,
             _ => return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),
         };
-        let fields = args.iter().map(|arg| Ok(arg.to_field(self.schema)?.1)).collect::<Result<Vec<_>>>()?;
+        let fields = args.iter().map(|arg| field_of(arg, self.schema)).collect::<Result<Vec<_>>>()?;
         let literals: Vec<_> = args
             .iter()
             .map(|arg| if let Expr::Literal(value, _) = arg { Some(value) } else { None })
@@ -444,7 +449,12 @@ impl Binder<'_> {
 }
 
 /// The schema of no columns, for expressions that read none.
-pub(super) fn no_columns() -> DFSchema {
+pub fn no_columns() -> DFSchema {
     DFSchema::from_unqualified_fields(Schema::empty().fields, Default::default())
         .unwrap_or_else(|_| DFSchema::empty())
+}
+
+/// A typed NULL.
+pub(crate) fn null_of(data_type: &DataType) -> Result<Expr> {
+    Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None))
 }

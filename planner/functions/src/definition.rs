@@ -9,14 +9,14 @@ use weir_types::SqlType;
 
 /// One scalar function.
 #[derive(Debug)]
-pub(super) struct Function {
+pub struct Function {
     /// As users write it, in capitals. Functions that only the planner calls start with `$`.
     pub name: &'static str,
-    pub typing: Typing,
-    pub kernel: Kernel,
-    pub volatility: Volatility,
+    pub(crate) typing: Typing,
+    pub(crate) kernel: Kernel,
+    pub(crate) volatility: Volatility,
     /// True if a call may fail on some values: it must not be evaluated where SQL would not.
-    pub fallible: bool,
+    pub(crate) fallible: bool,
     /// one line for the documentation, and for whoever calls it wrongly
     pub summary: &'static str,
 }
@@ -24,16 +24,21 @@ pub(super) struct Function {
 pub(super) type Kernel = fn(&Inputs<'_>) -> Result<ArrayRef>;
 
 impl Function {
-    pub const fn new(name: &'static str, typing: Typing, kernel: Kernel, summary: &'static str) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        typing: Typing,
+        kernel: Kernel,
+        summary: &'static str,
+    ) -> Self {
         Function { name, typing, kernel, volatility: Volatility::Immutable, fallible: false, summary }
     }
 
-    pub const fn volatile(mut self) -> Self {
+    pub(crate) const fn volatile(mut self) -> Self {
         self.volatility = Volatility::Volatile;
         self
     }
 
-    pub const fn fallible(mut self) -> Self {
+    pub(crate) const fn fallible(mut self) -> Self {
         self.fallible = true;
         self
     }

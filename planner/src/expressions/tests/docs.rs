@@ -1,9 +1,8 @@
 //! `docs/functions.md` lists what there is. `WEIR_UPDATE_EXPECTED=1` writes it anew.
 
-use crate::functions::definition::Function;
-use crate::functions::registry::functions;
 use std::fmt::Write;
 use std::path::Path;
+use weir_functions::{Function, functions};
 
 fn line(out: &mut String, function: &Function) {
     writeln!(out, "| `{}` | {} |", function.name, function.summary.replace('|', "\\|")).unwrap();
@@ -11,7 +10,7 @@ fn line(out: &mut String, function: &Function) {
 
 fn listed() -> String {
     let mut out = String::from(
-        "# Scalar functions\n\nGenerated from the tables in `planner/src/functions`. Names, types and answers are those of \
+        "# Scalar functions\n\nGenerated from the tables in `planner/functions`. Names, types and answers are those of \
          Flink 2.2, in any case of letters.\n",
     );
     let mut section = |title: &str, fits: &dyn Fn(&Function) -> bool| {

@@ -1,8 +1,6 @@
 //! The same answers from columns as from literals, NULLs and empty batches.
 
 use super::{analyzed, answer, evaluate, registry_in, shown};
-use crate::functions::FunctionRegistry;
-use crate::functions::udf::FlinkFunction;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{Field, Schema};
@@ -10,6 +8,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::{Expr, col};
 use std::sync::Arc;
+use weir_functions::FunctionRegistry;
 
 /// Calls whose literals say what is done, not to what: units, types, formats of JSON.
 fn takes_words(name: &str) -> bool {
@@ -41,9 +40,7 @@ fn takes_words(name: &str) -> bool {
 fn lifted(expr: Expr) -> (Expr, Vec<ScalarValue>) {
     let mut values = vec![];
     let lifted = expr.transform_down(|expr| match expr {
-        Expr::ScalarFunction(call)
-            if FlinkFunction::of(&call.func).is_some_and(|f| takes_words(f.function.name)) =>
-        {
+        Expr::ScalarFunction(call) if takes_words(call.func.name()) => {
             // What is below such a call stays constant.
             Ok(Transformed::new(
                 Expr::ScalarFunction(call),

@@ -88,7 +88,7 @@ const TODAY: Typing = Typing::Signatures(&[call(&[], R::Date)]);
 const NOW_TIME: Typing = Typing::Signatures(&[call(&[], R::Time)]);
 
 /// The name of the function that a query's operators answer themselves.
-pub(crate) const CURRENT_WATERMARK: &str = "CURRENT_WATERMARK";
+pub const CURRENT_WATERMARK: &str = "CURRENT_WATERMARK";
 
 /// Which column it is has to be looked up in the plan: only a time attribute has a watermark.
 fn type_watermark(call: &Call<'_>) -> Result<Typed> {

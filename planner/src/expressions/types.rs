@@ -1,17 +1,9 @@
-//! SQL types as text, in calls that carry a type: `$CAST(x, 'DECIMAL(10, 2)')`.
+//! Types as sqlparser knows them.
 
 use crate::parser::cast_type;
-use datafusion_common::{Result, not_impl_err, plan_datafusion_err};
-use sqlparser::ast::{
-    CharLengthUnits, CharacterLength, DataType, ExactNumberInfo, Ident, ObjectName, TimezoneInfo,
-};
-use weir_types::{SqlField, SqlType};
-
-/// The type that `text` names, as the type's `Display` writes it.
-pub(super) fn parse_type_text(text: &str) -> Result<SqlField> {
-    let data_type = DataType::Custom(ObjectName::from(vec![Ident::new(text)]), vec![]);
-    cast_type(&data_type).ok_or_else(|| plan_datafusion_err!("unknown type '{text}'"))
-}
+use datafusion_common::{Result, not_impl_err};
+use sqlparser::ast::{CharLengthUnits, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
+use weir_types::SqlType;
 
 fn length(length: &Option<CharacterLength>, default: u32) -> u32 {
     match length {

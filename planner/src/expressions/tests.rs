@@ -20,6 +20,7 @@ use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::parser::Parser;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_functions::{FunctionContext, FunctionRegistry, analyze_expr};
 use weir_types::text::{TextStyle, TimeZone, ValueText};
 use weir_types::{BoxFuture, Clock, RandomSource, SqlType};
 

@@ -91,11 +91,6 @@ impl ByteStrings {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 
-    /// Starts to load the string.
-    pub(crate) fn prefetch(&self, row: usize) {
-        crate::huge::prefetch(self.bytes.as_ptr().wrapping_add(self.offsets[row] as usize));
-    }
-
     fn write(&self, out: &mut Writer) {
         self.offsets[1..].iter().for_each(|&end| out.u32(end));
         out.bytes(&self.bytes);
@@ -269,6 +264,24 @@ pub(crate) fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrin
     above.push(ByteStrings::of_keys(&own));
     above
 }
+
+/// The hashes of the keys of `rows`, of a table by key.
+pub(crate) fn hashes(view: &TableView, rows: &[*const u8]) -> Vec<u64> {
+    let flag = view.layout.null_key;
+    let mut hashes = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(HASHED_ROWS) {
+        // SAFETY: the rows are of this view's layout and nobody writes to them; the flag lies within.
+        let keys = unsafe {
+            let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
+            keys_of_rows(rows, view.shape, false, null_key, &view.arena)
+        };
+        hashes.extend_from_slice(keys.hashes());
+    }
+    hashes
+}
+
+/// Keys that are hashed at once.
+const HASHED_ROWS: usize = 4096;
 
 fn parent_row(view: &TableView, row: *const u8, parent: &TableView) -> Option<*const u8> {
     let is_list = view.kind == StateKind::List;

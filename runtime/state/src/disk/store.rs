@@ -34,6 +34,8 @@ pub(crate) struct Store {
     db: Db,
     /// own the filters of their column families, so they go after the database
     options: Mutex<Vec<Options>>,
+    /// of files that are written as a whole
+    file_options: Options,
     /// unique among all stores of all jobs
     pub(crate) name: String,
     shared: Arc<RocksDb>,
@@ -54,6 +56,7 @@ impl Store {
         Ok(Store {
             db,
             options: Mutex::default(),
+            file_options: shared.file_options(),
             name,
             shared: shared.clone(),
             now_ms: Arc::default(),
@@ -175,36 +178,12 @@ impl Store {
         self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
     }
 
-    /// Writes `keys`, all different, with their `values` in the order `order`, which is theirs, to a file that `family`
-    /// takes over: they need not pass through a write buffer.
-    pub(crate) fn add_file(
-        &self,
-        family: &str,
-        (keys, values): (&ByteStrings, &ByteStrings),
-        order: &[u32],
-    ) -> Result<(), StateError> {
+    /// A file of rows that `family` will take over: they need not pass through a write buffer.
+    pub(crate) fn new_file(&self, family: &str) -> Result<NewFile<'_>, StateError> {
         let path = self.scratch("rows");
-        let failed = |error: rocksdb::Error| self.error(&format!("write a file of {family} for"), &error);
-        let options = self.shared.file_options();
-        let mut writer = SstFileWriter::create(&options);
-        writer.open(&path).map_err(failed)?;
-        for (place, &row) in order.iter().enumerate() {
-            // They lie all over the memory.
-            if let Some(&next) = order.get(place + AHEAD) {
-                keys.prefetch(next as usize);
-                values.prefetch(next as usize);
-            }
-            writer.put(keys.get(row as usize), values.get(row as usize)).map_err(failed)?;
-        }
-        writer.finish().map_err(failed)?;
-        let mut ingest = IngestExternalFileOptions::default();
-        ingest.set_move_files(true);
-        // Nobody reads at an earlier time.
-        ingest.set_snapshot_consistency(false);
-        let added = self.db.ingest_external_file_cf_opts(&self.family(family), &ingest, vec![&path]);
-        // it has another name now
-        let _ = std::fs::remove_file(&path);
-        added.map_err(failed)
+        let mut writer = SstFileWriter::create(&self.file_options);
+        writer.open(&path).map_err(|error| self.error(&format!("begin a file of {family} for"), &error))?;
+        Ok(NewFile { store: self, family: family.to_string(), path, writer })
     }
 
     /// Keeps a number besides the states.
@@ -233,8 +212,43 @@ impl Drop for Store {
     }
 }
 
-/// Rows between one that is written and one that is loaded for that.
-const AHEAD: usize = 12;
+/// A file that is being written.
+pub(crate) struct NewFile<'a> {
+    store: &'a Store,
+    family: String,
+    path: PathBuf,
+    writer: SstFileWriter<'a>,
+}
+
+impl NewFile<'_> {
+    /// Adds an entry, whose key is above those before it.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        self.writer.put(key, value).map_err(|error| self.failed(&error))
+    }
+
+    /// Ends the file, which has entries, and adds it to its family, above everything that is there.
+    pub(crate) fn add(mut self) -> Result<(), StateError> {
+        self.writer.finish().map_err(|error| self.failed(&error))?;
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        // Nobody reads at an earlier time.
+        ingest.set_snapshot_consistency(false);
+        let family = self.store.family(&self.family);
+        let added = self.store.db.ingest_external_file_cf_opts(&family, &ingest, vec![&self.path]);
+        added.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rocksdb::Error) -> StateError {
+        self.store.error(&format!("write a file of {} for", self.family), error)
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        // one that was taken over has another name besides
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 /// Bytes read ahead on a long way.
 const READAHEAD: usize = 2 << 20;

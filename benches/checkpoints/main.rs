@@ -6,9 +6,11 @@
 //! ```
 //!
 //! Each run is a process of the binary that was built with it. `throughput` counts and sums by a random key and a
-//! changelog goes to a blackhole, without checkpoints and with one a second; `changes` fills a table of groups and then
-//! changes one of a hundred of them each second; `restore` fills one with texts, kills the process, and waits for the
-//! first row of the next.
+//! changelog goes to a blackhole, without checkpoints and with one a second; with `10` or `1` at its end it fills the
+//! groups and then comes back to one in ten or in a hundred of them, all over the table. `changes` fills a table of groups
+//! and then changes one of a hundred of them each second; `restore` fills one with texts, kills the process, and waits
+//! for the first row of the next, from the checkpoint and from a canonical savepoint of it. RocksDB has memory for
+//! everything.
 
 mod process;
 mod report;
@@ -21,17 +23,19 @@ const MILLION: u64 = 1_000_000;
 
 #[derive(Clone, Copy)]
 enum Case {
-    /// random keys, rows of a run
-    Throughput { keys: u64, rows: u64 },
+    /// random keys among one in so many, rows of a run
+    Throughput { keys: u64, one_in: u64, rows: u64 },
     /// groups of which one in a hundred changes between two checkpoints
     Changes { keys: u64, spread: bool },
     /// groups, each with a text of 200 characters
     Restore { keys: u64 },
 }
 
-const CASES: [(&str, Case); 7] = [
-    ("throughput_1m", Case::Throughput { keys: MILLION, rows: 80 * MILLION }),
-    ("throughput_10m", Case::Throughput { keys: 10 * MILLION, rows: 80 * MILLION }),
+const CASES: [(&str, Case); 9] = [
+    ("throughput_1m", Case::Throughput { keys: MILLION, one_in: 1, rows: 80 * MILLION }),
+    ("throughput_10m", Case::Throughput { keys: 10 * MILLION, one_in: 1, rows: 80 * MILLION }),
+    ("throughput_10m_10", Case::Throughput { keys: 10 * MILLION, one_in: 10, rows: 80 * MILLION }),
+    ("throughput_10m_1", Case::Throughput { keys: 10 * MILLION, one_in: 100, rows: 80 * MILLION }),
     ("changes_1m", Case::Changes { keys: MILLION, spread: true }),
     ("changes_10m", Case::Changes { keys: 10 * MILLION, spread: true }),
     ("changes_1m_together", Case::Changes { keys: MILLION, spread: false }),
@@ -81,21 +85,31 @@ fn numbers(name: &str, rows: Option<u64>, rows_per_second: u64, more: &str) -> S
 
 const UNTHROTTLED: u64 = 2_000_000_000;
 
-fn throughput(name: &str, keys: u64, rows: u64, options: &Options) -> Result<(), String> {
-    let sql = format!(
-        "CREATE TABLE src (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '{rows}',
-           'rows-per-second' = '{UNTHROTTLED}', 'fields.k.min' = '0', 'fields.k.max' = '{}',
+/// All keys once and then one in `one_in` of them, or all at random if that is 1.
+fn throughput_sql(keys: u64, one_in: u64, rows: u64) -> String {
+    let key = match one_in {
+        1 => "r".to_string(),
+        _ => format!("CASE WHEN id < {keys} THEN id ELSE r * {one_in} END"),
+    };
+    format!(
+        "CREATE TABLE src (id BIGINT, r BIGINT, v BIGINT, k AS {key}) WITH ('connector' = 'datagen',
+           'number-of-rows' = '{rows}', 'rows-per-second' = '{UNTHROTTLED}', 'fields.id.kind' = 'sequence',
+           'fields.id.start' = '0', 'fields.id.end' = '{}', 'fields.r.min' = '0', 'fields.r.max' = '{}',
            'fields.v.min' = '0', 'fields.v.max' = '1000000');
          CREATE TABLE snk (k BIGINT, c BIGINT, s BIGINT) WITH ('connector' = 'blackhole');
          INSERT INTO snk SELECT k, COUNT(*), SUM(v) FROM src GROUP BY k;",
-        keys - 1
-    );
+        rows - 1,
+        keys / one_in - 1
+    )
+}
+
+fn throughput(name: &str, sql: &str, rows: u64, options: &Options) -> Result<(), String> {
     let mut best: [Option<Times>; 2] = [None, None];
     // turn by turn, so that what else the machine does meets both
     for _ in 0..options.runs {
         for (place, with) in [false, true].into_iter().enumerate() {
             let job = Job::new(&options.backend, with)?;
-            let times = job.run(&sql)?;
+            let times = job.run(sql)?;
             best[place] = Some(best[place].map_or(times, |best| best.least(times)));
         }
     }
@@ -179,17 +193,23 @@ fn restore(name: &str, keys: u64, options: &Options) -> Result<(), String> {
     let directory = running.directory().to_string();
     let full = report::wait_until_quiet(&mut running, keys)?;
     running.kill()?;
-    let mut least = Duration::MAX;
+    let canonical = format!("{directory}/canonical");
+    let bytes = report::convert(&directory, &canonical)?;
+    let mut least = [Duration::MAX; 2];
     for _ in 0..options.runs {
-        let mut restored = job.start(&sql, Some(&directory))?;
-        least = least.min(restored.until_first_row()?);
-        restored.kill()?;
+        for (least, from) in least.iter_mut().zip([&directory, &canonical]) {
+            let mut restored = job.start(&sql, Some(from))?;
+            *least = (*least).min(restored.until_first_row()?);
+            restored.kill()?;
+        }
     }
     println!(
-        "{name:<22} {:<8} {} restored, first row after {:.2} s ({:.2} s without a checkpoint)",
+        "{name:<22} {:<8} {} restored, first row after {:.2} s; as a canonical savepoint {}, {:.2} s ({:.2} s without)",
         options.backend,
         mib(full),
-        least.as_secs_f64(),
+        least[0].as_secs_f64(),
+        mib(bytes),
+        least[1].as_secs_f64(),
         fresh.as_secs_f64(),
     );
     Ok(())
@@ -200,7 +220,9 @@ fn run() -> Result<(), String> {
     let wanted = |name: &str| options.cases.is_empty() || options.cases.iter().any(|case| case == name);
     for (name, case) in CASES.iter().filter(|(name, _)| wanted(name)) {
         match *case {
-            Case::Throughput { keys, rows } => throughput(name, keys, rows, &options)?,
+            Case::Throughput { keys, one_in, rows } => {
+                throughput(name, &throughput_sql(keys, one_in, rows), rows, &options)?;
+            }
             Case::Changes { keys, spread } => changes(name, keys, spread, &options)?,
             Case::Restore { keys } => restore(name, keys, &options)?,
         }

@@ -57,6 +57,9 @@ impl Job {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
         command.args(["run", "-", "--set", &format!("state.backend.type={}", self.backend)]);
+        if self.backend == "rocksdb" {
+            command.args(["--set", "taskmanager.memory.managed.size=6 gb"]);
+        }
         if self.checkpoints {
             let dir = format!("execution.checkpointing.dir={}", self.folder.path().display());
             command.args(["--set", "execution.checkpointing.interval=1 s", "--set", &dir]);

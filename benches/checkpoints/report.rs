@@ -67,6 +67,18 @@ pub fn wait_until_quiet(running: &mut Running, keys: u64) -> Result<u64, String>
     }
 }
 
+/// Writes a canonical savepoint of the newest checkpoint in `from`; bytes of its files.
+pub fn convert(from: &str, to: &str) -> Result<u64, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(["savepoint", "convert", from, to]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("weir savepoint convert: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let files = std::fs::read_dir(to).map_err(|error| error.to_string())?;
+    let bytes = files.map(|file| file.and_then(|file| file.metadata()).map(|file| file.len()));
+    bytes.sum::<Result<u64, _>>().map_err(|error| error.to_string())
+}
+
 pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

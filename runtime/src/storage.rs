@@ -45,6 +45,7 @@ pub(crate) fn open(
         in_memory,
         inline_bytes: settings.inline_bytes,
         write_buffer_bytes: settings.write_buffer_bytes.clamp(1, 64 << 20) as usize,
+        compression: settings.compression,
         memory_state_bytes: settings.memory_state_bytes,
         retained: settings.num_retained as usize,
         workspace: crate::state::workspace(&graph.settings, environment),

@@ -11,6 +11,7 @@
 //!
 //! This room deliberately does not know tasks, connectors or operators: it sees numbers and what they hand in.
 
+mod compression;
 mod convert;
 mod coordinator;
 mod directory;

@@ -40,6 +40,8 @@ pub struct StoreConfig {
     pub inline_bytes: u64,
     /// bytes that are gathered before they are written to a file
     pub write_buffer_bytes: usize,
+    /// segments are compressed
+    pub compression: bool,
     /// the most that an operator may keep in one subtask if state stays in memory
     pub memory_state_bytes: u64,
     /// complete checkpoints that are kept, at least one

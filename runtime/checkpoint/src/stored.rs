@@ -1,6 +1,7 @@
 //! A checkpoint that was opened: its manifest, and what that refers to.
 
 use crate::CheckpointError;
+use crate::compression::{expand_all, is_compressed};
 use crate::directory::{Directory, Environment, blocking};
 use crate::manifest::{FileRecord, KeyedManifest, MANIFEST, Manifest, NamedFile, Place, decode};
 use crate::permit::CommitPermit;
@@ -141,6 +142,10 @@ impl StoredCheckpoint {
                     segments.insert(id, bytes.slice(from..from + place.length as usize));
                 }
             }
+        }
+        if segments.values().any(is_compressed) {
+            let file = shown.clone();
+            segments = blocking(move || expand_all(segments, &file)).await??;
         }
         let mut snapshot = RestoredSnapshot::new(keyed.index(), segments, shown);
         if !keyed.files.is_empty() {

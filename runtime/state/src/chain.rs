@@ -106,7 +106,7 @@ impl Chain {
         }
         let held = self.held_until(completed);
         let since = self.join(held, limits);
-        let anew = oldest(pages, completed, self.budget(bytes));
+        let anew = oldest(pages, completed, self.budget(bytes, limits));
         let mut oldest_changed = u32::MAX;
         let steps = pages.iter().enumerate().map(|(place, page)| {
             let Some(base) = page.base(completed) else { return Step::Whole };
@@ -153,12 +153,18 @@ impl Chain {
         from
     }
 
-    /// Bytes of pages to be written anew: twice what changes in an interval, if too much lies on top of `bytes`.
-    fn budget(&self, bytes: u64) -> u64 {
+    /// Bytes of pages to be written anew if too much lies on top of `bytes`: what changes in an interval, with which what
+    /// lies on top comes to about the pages' size, and up to twice that where there are so few changes that it would take
+    /// more intervals than there may be links.
+    fn budget(&self, bytes: u64, limits: Limits) -> u64 {
         let (Some(first), Some(last)) = (self.changes.first(), self.changes.last()) else { return 0 };
         let on_top: u64 = self.changes.iter().map(Changes::bytes).sum();
         let intervals = u64::from(last.until.saturating_sub(first.since).max(1));
-        if 8 * on_top < bytes { 0 } else { (2 * on_top / intervals).max(1) }
+        if 8 * on_top < bytes {
+            return 0;
+        }
+        let rate = (on_top / intervals).max(1);
+        (bytes * 4 / (3 * limits.links as u64).max(1)).clamp(rate, 2 * rate)
     }
 
     /// The next snapshot refers to nothing that `written_by` wrote, as far as writing it anew takes no more than a part

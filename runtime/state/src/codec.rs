@@ -38,6 +38,20 @@ impl Writer {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Appends `length` bytes, which `write` sets to zeros or else; it may write `more` bytes behind them, which are cut
+    /// off.
+    pub(crate) fn overlapped(&mut self, length: usize, more: usize, write: impl FnOnce(&mut [u8])) {
+        let start = self.0.len();
+        self.0.resize(start + length + more, 0);
+        write(&mut self.0[start..]);
+        self.0.truncate(start + length);
+    }
+
+    /// Makes room for `bytes` more.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
+    }
+
     /// A length of four bytes, and the bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.u32(bytes.len() as u32);

@@ -1,7 +1,7 @@
 //! Memory for rows: pages of one size, cut out of blocks that the kernel may back with huge pages.
 
+use crate::huge;
 use parking_lot::Mutex;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ impl PagePool {
         Arc::new(PagePool { page_bytes, pages_per_block, blocks: Mutex::default() })
     }
 
-    fn block_layout(&self, pages: usize) -> Layout {
-        let bytes = (pages * self.page_bytes).next_multiple_of(4096);
-        let align = if bytes >= BLOCK_BYTES / 2 { BLOCK_BYTES } else { 4096 };
-        Layout::from_size_align(bytes, align).expect("a block's size is far below the limit of a layout")
+    /// A whole block is a huge page, or several.
+    fn block_bytes(&self, pages: usize) -> usize {
+        let unit = if pages == self.pages_per_block { BLOCK_BYTES } else { 4096 };
+        (pages * self.page_bytes).next_multiple_of(unit)
     }
 
     /// A page whose bytes are initialised, to what is not said.
@@ -71,7 +71,8 @@ impl PagePool {
                     blocks.all.push(None);
                     blocks.all.len() - 1
                 });
-                let pages = (FIRST_BLOCK_PAGES << index.min(16)).min(self.pages_per_block);
+                let pages = FIRST_BLOCK_PAGES << index.min(16);
+                let pages = if 2 * pages > self.pages_per_block { self.pages_per_block } else { pages };
                 blocks.all[index] = Some(self.new_block(pages));
                 blocks.with_space.insert(index);
                 blocks.empty += 1;
@@ -90,11 +91,7 @@ impl PagePool {
     }
 
     fn new_block(&self, pages: usize) -> Block {
-        let layout = self.block_layout(pages);
-        // SAFETY: the layout is not empty.
-        let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
-        crate::huge::advise(start.as_ptr(), layout.size());
+        let start = huge::allocate(self.block_bytes(pages));
         Block { start, pages, free: (0..pages as u16).rev().collect() }
     }
 
@@ -106,13 +103,13 @@ impl PagePool {
         let all_free = entry.free.len() == entry.pages;
         blocks.with_space.insert(block);
         blocks.empty += usize::from(all_free);
-        // Windows come and go: a quarter of the memory is kept for the next one.
-        if all_free && blocks.empty > 2 + blocks.all.len() / 4 {
+        // Windows come and go, and a snapshot may have every page copied: half of the memory is kept for the next one.
+        if all_free && blocks.empty > 2 + blocks.all.len() / 2 {
             let entry = blocks.all[block].take().expect("was there a moment ago");
             blocks.with_space.remove(&block);
             blocks.empty -= 1;
-            // SAFETY: allocated with the same layout, and none of its pages is in use.
-            unsafe { dealloc(entry.start.as_ptr(), self.block_layout(entry.pages)) };
+            // SAFETY: allocated with the same size, and none of its pages is in use.
+            unsafe { huge::free(entry.start, self.block_bytes(entry.pages)) };
         }
     }
 }
@@ -121,8 +118,8 @@ impl Drop for PagePool {
     fn drop(&mut self) {
         let blocks: Vec<Block> = self.blocks.get_mut().all.drain(..).flatten().collect();
         for block in blocks {
-            // SAFETY: allocated with the same layout; each page holds the pool, so none is left.
-            unsafe { dealloc(block.start.as_ptr(), self.block_layout(block.pages)) };
+            // SAFETY: allocated with the same size; each page holds the pool, so none is left.
+            unsafe { huge::free(block.start, self.block_bytes(block.pages)) };
         }
     }
 }

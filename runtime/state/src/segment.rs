@@ -1,20 +1,22 @@
 //! The bytes of a segment: entries of one state, column by column, without anything that belongs to one machine or
 //! process.
 //!
-//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; from version 2 on what part of the state it is, see
-//! [`part`]; per row the key group (u16); the number
-//! of keys u8, and for each key its column of bytes: the key, then the map keys on the way down; of a List
-//! the sequence numbers (u64); whether there are times of last access u8, and these (i64); the number of
-//! fields u16, and for each: kind u8, whether it has NULLs u8, a bit a row that is set for NULL, its values.
-//! A column of bytes is its end offsets (u32), its total length (u32), its bytes. Of a timer the second key
-//! is its time and namespace.
+//! `WSEG`, version, kind u8, namespace (tag u8, end i64), rows u32; what part of the state it is, see [`part`]; the number
+//! of all key groups u32, from which a key's own follows; the number of keys u8, and for each key its column of strings: the
+//! key, then the map keys on the way down; of a List the sequence numbers; whether there are times of last access u8, and
+//! these; the number of fields u16, and for each: kind u8, whether it has NULLs u8, a bit a row that is set for NULL, its
+//! values. Columns are packed, see [`packed`]. Of a timer the second key is its time and namespace.
+//!
+//! That is version 3. In versions 1 and 2 each row has its key group (u16) in the place of their number; numbers have
+//! their full width, and a column of bytes is its end offsets (u32), its total length (u32), its bytes. Version 1, which
+//! stands alone, does not say what part it is.
 
+mod packed;
 mod part;
 
 pub(crate) use part::{Part, PartKind, read_part};
 
 use crate::StateError;
-use crate::arena::HANDLE_BYTES;
 use crate::codec::{Reader, Writer, open_any, seal};
 use crate::descriptor::{FieldKind, Namespace, StateKind};
 use crate::page::Page;
@@ -26,7 +28,7 @@ use crate::timers::PREFIX_BYTES;
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use weir_types::{EncodedKeys, key_group_of, key_hash};
+use weir_types::{EncodedKeys, KeyShape, key_group_of, key_hash};
 
 #[cfg(target_endian = "big")]
 compile_error!("fixed-width fields are persisted as they lie in memory, little endian");
@@ -36,7 +38,9 @@ const MAGIC: [u8; 4] = *b"WSEG";
 const ALONE: u16 = 1;
 /// Segments that are part of a whole.
 const IN_PARTS: u16 = 2;
-const VERSIONS: RangeInclusive<u16> = ALONE..=IN_PARTS;
+/// Segments whose columns are packed.
+const PACKED: u16 = 3;
+const VERSIONS: RangeInclusive<u16> = ALONE..=PACKED;
 
 /// Byte strings, one after the other: string `i` is `bytes[offsets[i]..offsets[i + 1]]`.
 pub(crate) struct ByteStrings {
@@ -141,35 +145,66 @@ pub(crate) fn write(view: &TableView, pages: &[PagePart], kind: PartKind, max_pa
             }
         }
     }
-    let all = rows.clone();
-    let keys = keys(view, &mut rows);
-    if rows.len() < all.len() {
-        freed.extend(without(&all, &rows, &mut slots));
-    }
+    let words = words(view, &rows);
+    let keys = match (&words, &view.parent) {
+        (Some(_), _) => Vec::new(),
+        (None, None) => keys(view, &mut rows),
+        (None, Some(_)) => {
+            let all = rows.clone();
+            let keys = keys(view, &mut rows);
+            freed.extend(without(&all, &rows, &mut slots));
+            keys
+        }
+    };
     let first = pages.first().map_or(0, |part| part.first);
     let part = Part::new(kind, first..=first | view.mask, view.drained, slots, freed);
-    let mut out = Writer::new(MAGIC, if kind == PartKind::Alone { ALONE } else { IN_PARTS });
+    let mut out = Writer::new(MAGIC, PACKED);
+    out.reserve(rows.len() * view.stride / 2);
     out.u8(view.kind as u8);
     write_namespace(view.namespace, &mut out);
     out.u32(rows.len() as u32);
     part.write(&mut out);
-    for row in 0..rows.len() {
-        out.u16(key_group_of(key_hash(keys[0].get(row)), max_parallelism).0);
+    out.u32(max_parallelism);
+    match &words {
+        Some((width, words)) => {
+            out.u8(1);
+            packed::write_words(*width, words, &mut out);
+        }
+        None => {
+            out.u8(keys.len() as u8);
+            keys.iter().for_each(|keys| keys.write_packed(&mut out));
+        }
     }
-    out.u8(keys.len() as u8);
-    keys.iter().for_each(|keys| keys.write(&mut out));
-    // SAFETY: the rows are of this view's layout, and nobody writes to a page that a snapshot holds.
-    let number = |row: *const u8, offset: usize| unsafe { row.add(offset).cast::<u64>().read_unaligned() };
+    let mut numbers = Vec::with_capacity(rows.len());
     if view.kind == StateKind::List {
-        rows.iter().for_each(|&row| out.u64(number(row, 8)));
+        // SAFETY: the number is behind the parent in a row of a list; so it is of all rows.
+        unsafe { write_numbers::<i64>(&rows, 8, i64::from, &mut numbers, &mut out) };
     }
     out.u8(u8::from(view.layout.last_access.is_some()));
     if let Some(offset) = view.layout.last_access {
-        rows.iter().for_each(|&row| out.u64(number(row, offset)));
+        // SAFETY: the time lies within the row.
+        unsafe { write_numbers::<i64>(&rows, offset, i64::from, &mut numbers, &mut out) };
     }
     out.u16(view.layout.fields.len() as u16);
-    view.layout.fields.iter().for_each(|field| write_field(view, field, &rows, &mut out));
+    for field in &view.layout.fields {
+        write_field(view, field, &rows, &mut numbers, &mut out);
+    }
     Written { bytes: seal(out), rows: rows.len() as u32, freed: part.freed() }
+}
+
+/// The keys of `rows` and the bytes of one, where each is a word that is not NULL.
+fn words(view: &TableView, rows: &[*const u8]) -> Option<(usize, Vec<u64>)> {
+    let KeyShape::Word { width, column: true } = view.shape else { return None };
+    if view.kind != StateKind::Value {
+        return None;
+    }
+    let flag = view.layout.null_key;
+    // SAFETY: the rows are of this view's layout and nobody writes to them; the word is at their front.
+    let word = |&row: &*const u8| unsafe {
+        (*row.add(flag.offset) & flag.bit == 0).then(|| row.cast::<u64>().read_unaligned())
+    };
+    let words: Option<Vec<u64>> = rows.iter().map(word).collect();
+    Some((usize::from(width), words?))
 }
 
 /// Takes the slots of the rows of `all` that are not among `left` out of `slots`, and returns them.
@@ -230,6 +265,24 @@ pub(crate) fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrin
     above
 }
 
+/// The hashes of the keys of `rows`, of a table by key.
+pub(crate) fn hashes(view: &TableView, rows: &[*const u8]) -> Vec<u64> {
+    let flag = view.layout.null_key;
+    let mut hashes = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(HASHED_ROWS) {
+        // SAFETY: the rows are of this view's layout and nobody writes to them; the flag lies within.
+        let keys = unsafe {
+            let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
+            keys_of_rows(rows, view.shape, false, null_key, &view.arena)
+        };
+        hashes.extend_from_slice(keys.hashes());
+    }
+    hashes
+}
+
+/// Keys that are hashed at once.
+const HASHED_ROWS: usize = 4096;
+
 fn parent_row(view: &TableView, row: *const u8, parent: &TableView) -> Option<*const u8> {
     let is_list = view.kind == StateKind::List;
     // SAFETY: the row is of this view's layout, and nobody writes to it.
@@ -249,7 +302,13 @@ fn split_timers(whole: &ByteStrings, rows: usize) -> Vec<ByteStrings> {
     vec![keys, times]
 }
 
-fn write_field(view: &TableView, field: &FieldPlace, rows: &[*const u8], out: &mut Writer) {
+fn write_field(
+    view: &TableView,
+    field: &FieldPlace,
+    rows: &[*const u8],
+    numbers: &mut Vec<i64>,
+    out: &mut Writer,
+) {
     out.u8(field.kind as u8);
     out.u8(u8::from(field.null_flag.is_some()));
     if let Some(flag) = field.null_flag {
@@ -268,15 +327,41 @@ fn write_field(view: &TableView, field: &FieldPlace, rows: &[*const u8], out: &m
             strings.bytes.extend_from_slice(&view.arena.get(unsafe { read_handle(row, field.offset) }));
             strings.end();
         }
-        strings.write(out);
+        strings.write_packed(out);
         return;
     }
-    let width = field.kind.width();
-    debug_assert!(width <= HANDLE_BYTES);
-    for &row in rows {
-        // SAFETY: the field lies within the row, which nobody writes to.
-        out.raw(unsafe { std::slice::from_raw_parts(row.add(field.offset), width) });
+    let place = field.offset;
+    // SAFETY: the field lies within the row, and any bytes are a number.
+    unsafe {
+        match field.kind.width() {
+            1 => write_numbers::<i8>(rows, place, i64::from, numbers, out),
+            2 => write_numbers::<i16>(rows, place, i64::from, numbers, out),
+            4 => write_numbers::<i32>(rows, place, i64::from, numbers, out),
+            8 => write_numbers::<i64>(rows, place, i64::from, numbers, out),
+            _ => {
+                let wide = |&row: &*const u8| row.add(place).cast::<i128>().read_unaligned();
+                let wide: Vec<i128> = rows.iter().map(wide).collect();
+                packed::write_wide_numbers(&wide, out);
+            }
+        }
     }
+}
+
+/// Appends the number at `offset` of each row; `numbers` is memory.
+///
+/// # Safety
+/// The rows are readable there, and nobody writes to them.
+unsafe fn write_numbers<T: Copy>(
+    rows: &[*const u8],
+    offset: usize,
+    widen: impl Fn(T) -> i64,
+    numbers: &mut Vec<i64>,
+    out: &mut Writer,
+) {
+    numbers.clear();
+    // SAFETY: the caller's promise.
+    numbers.extend(rows.iter().map(|&row| widen(unsafe { row.add(offset).cast::<T>().read_unaligned() })));
+    packed::write_numbers(size_of::<T>(), numbers, out);
 }
 
 /// A segment that was read: its structure has been checked, its values have not.
@@ -361,6 +446,9 @@ fn read_head<'a>(
         _ => return Err(reader.corrupt("an unknown kind of namespace")),
     };
     let rows = reader.u32("the number of rows")? as usize;
+    if version == PACKED && rows > packed::MOST_ROWS {
+        return Err(reader.corrupt("more rows than a segment has"));
+    }
     Ok((reader, version, kind, namespace, rows))
 }
 
@@ -371,47 +459,80 @@ pub(crate) fn read(bytes: &Bytes, kind: StateKind, file: &str) -> Result<Segment
         return Err(reader.corrupt("another kind of state than the index says"));
     }
     Part::read(&mut reader, version, rows)?;
-    let groups = reader.items(rows, 2, "key groups")?;
-    let key_groups = groups.as_chunks::<2>().0.iter().map(|group| u16::from_le_bytes(*group)).collect();
+    let columns = Columns { packed: version == PACKED, rows };
+    let (mut key_groups, mut all_groups) = (Vec::new(), 0);
+    if columns.packed {
+        all_groups = reader.u32("the number of key groups")?;
+    } else {
+        let groups = reader.items(rows, 2, "key groups")?;
+        key_groups.extend(groups.as_chunks::<2>().0.iter().map(|group| u16::from_le_bytes(*group)));
+    }
     let count = reader.u8("the number of keys")?;
     let mut keys = Vec::new();
     for _ in 0..count {
-        keys.push(ByteStrings::read(&mut reader, rows, "keys")?);
+        keys.push(columns.strings(&mut reader, "keys")?);
+    }
+    if let (true, Some(keys)) = (columns.packed, keys.first()) {
+        key_groups.extend((0..rows).map(|row| key_group_of(key_hash(keys.get(row)), all_groups).0));
+    } else if columns.packed {
+        return Err(reader.corrupt("entries without a key"));
     }
     let sequence = match kind {
-        StateKind::List => numbers(&mut reader, rows, "sequence numbers")?,
+        StateKind::List => columns.numbers(&mut reader, "sequence numbers")?,
         _ => Vec::new(),
     };
     let last_access = match reader.u8("times of last access")? {
         0 => None,
-        1 => Some(numbers(&mut reader, rows, "times of last access")?),
+        1 => Some(columns.numbers(&mut reader, "times of last access")?),
         _ => return Err(reader.corrupt("neither with nor without times of last access")),
     };
     let count = reader.u16("the number of fields")?;
     let mut fields = Vec::new();
     for _ in 0..count {
-        let kind = FieldKind::from_u8(reader.u8("the kind of a field")?);
-        let kind = kind.ok_or_else(|| reader.corrupt("an unknown kind of field"))?;
-        let nulls = match reader.u8("whether a field has NULLs")? {
-            0 => None,
-            1 => Some(reader.take(rows.div_ceil(8), "NULLs of a field")?.to_vec()),
-            _ => return Err(reader.corrupt("a field neither with nor without NULLs")),
-        };
-        let values = match kind {
-            FieldKind::Bytes => {
-                FieldBytes::Strings(ByteStrings::read(&mut reader, rows, "values of a field")?)
-            }
-            _ => FieldBytes::Fixed(reader.items(rows, kind.width(), "values of a field")?.to_vec()),
-        };
-        fields.push(FieldRows { kind, nulls, values });
+        fields.push(columns.field(&mut reader)?);
     }
     reader.finish()?;
     Ok(SegmentRows { namespace, rows, key_groups, keys, sequence, last_access, fields })
 }
 
-fn numbers(reader: &mut Reader, rows: usize, what: &str) -> Result<Vec<u64>, StateError> {
-    let bytes = reader.items(rows, 8, what)?;
-    Ok(bytes.as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number)).collect())
+/// How the columns of a segment are written.
+struct Columns {
+    packed: bool,
+    rows: usize,
+}
+
+impl Columns {
+    fn strings(&self, reader: &mut Reader, what: &str) -> Result<ByteStrings, StateError> {
+        match self.packed {
+            true => ByteStrings::read_packed(reader, self.rows, what),
+            false => ByteStrings::read(reader, self.rows, what),
+        }
+    }
+
+    fn numbers(&self, reader: &mut Reader, what: &str) -> Result<Vec<u64>, StateError> {
+        if self.packed {
+            return packed::read_u64s(reader, self.rows, what);
+        }
+        let bytes = reader.items(self.rows, 8, what)?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number)).collect())
+    }
+
+    fn field(&self, reader: &mut Reader) -> Result<FieldRows, StateError> {
+        let kind = FieldKind::from_u8(reader.u8("the kind of a field")?);
+        let kind = kind.ok_or_else(|| reader.corrupt("an unknown kind of field"))?;
+        let nulls = match reader.u8("whether a field has NULLs")? {
+            0 => None,
+            1 => Some(reader.take(self.rows.div_ceil(8), "NULLs of a field")?.to_vec()),
+            _ => return Err(reader.corrupt("a field neither with nor without NULLs")),
+        };
+        let what = "values of a field";
+        let values = match (kind, self.packed) {
+            (FieldKind::Bytes, _) => FieldBytes::Strings(self.strings(reader, what)?),
+            (_, true) => FieldBytes::Fixed(packed::read_numbers(reader, kind.width(), self.rows, what)?),
+            (_, false) => FieldBytes::Fixed(reader.items(self.rows, kind.width(), what)?.to_vec()),
+        };
+        Ok(FieldRows { kind, nulls, values })
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct CheckpointSettings {
     pub inline_bytes: u64,
     /// `write-buffer-size` of files of state
     pub write_buffer_bytes: u64,
+    /// `snapshot-compression`: of entries that a backend hands on in memory
+    pub compression: bool,
     /// the most that a subtask's state may be if it is kept in memory
     pub memory_state_bytes: u64,
     /// `local-backup.enabled` and `local-backup.dirs`: where copies of state are kept for a fast restart; empty if
@@ -66,6 +68,7 @@ impl Default for CheckpointSettings {
             savepoint_dir: None,
             inline_bytes: 20 << 10,
             write_buffer_bytes: 4096,
+            compression: false,
             memory_state_bytes: 5 << 20,
             local_backup: None,
         }

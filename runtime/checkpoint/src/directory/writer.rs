@@ -11,6 +11,11 @@ use std::sync::Arc;
 /// Stores take parts of this size at least, but for the last.
 const OBJECT_PART: usize = 8 << 20;
 
+/// Files of this machine are written in pieces of this size at least: each takes a thread of its own a moment.
+const LOCAL_PART: usize = 1 << 20;
+/// Of blocks of this size, so that none is begun twice.
+const BLOCK: usize = 4096;
+
 /// Writes one file. Nobody knows of it before [`FileWriter::finish`]; one that is dropped before is gone.
 pub(crate) struct FileWriter {
     directory: Directory,
@@ -65,7 +70,7 @@ impl Directory {
                 let begun = path.clone();
                 let file = local::blocking(move || local::begin(&begun)).await;
                 let file = file.map_err(|error| self.error("write", relative, error))?;
-                (Target::Local(LocalFile { path, file: Some(file) }), buffer_bytes.max(1))
+                (Target::Local(LocalFile { path, file: Some(file) }), buffer_bytes.max(LOCAL_PART))
             }
             Store::Objects(store, _) => {
                 let target = Target::Objects { store: store.clone(), path, upload: None };
@@ -81,7 +86,13 @@ impl FileWriter {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         self.written += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= self.buffer_bytes { self.flush().await } else { Ok(()) }
+        if self.buffer.len() < self.buffer_bytes {
+            return Ok(());
+        }
+        let rest = self.buffer.split_off(self.buffer.len() / BLOCK * BLOCK);
+        self.flush().await?;
+        self.buffer.extend_from_slice(&rest);
+        Ok(())
     }
 
     /// Makes the file durable; its size.

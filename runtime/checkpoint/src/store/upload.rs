@@ -3,6 +3,7 @@
 use super::pack::{Pack, PackFile, Packed};
 use super::{CheckpointStore, Known};
 use crate::CheckpointError;
+use crate::compression::compress;
 use crate::directory::{Directory, blocking};
 use crate::handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 use crate::snapshot::{OperatorSnapshot, SubtaskSnapshot, TaskId};
@@ -137,7 +138,8 @@ impl CheckpointStore {
         let mut pack = Pack::new(self.pack_file(target, true, name));
         let mut packed: BTreeMap<SegmentId, Packed> = BTreeMap::new();
         while let Some(segment) = snapshot.next_segment() {
-            packed.insert(segment.id, pack.add(segment.bytes).await?);
+            let bytes = if self.config.compression { compress(segment.bytes) } else { segment.bytes };
+            packed.insert(segment.id, pack.add(bytes).await?);
             give_way().await;
         }
         let mut new_bytes = pack.bytes();

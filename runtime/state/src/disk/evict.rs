@@ -6,7 +6,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::StateWrites;
+use crate::disk::flush::{StateWrites, Way};
 use crate::disk::marks::Marks;
 use crate::links::Links;
 use std::collections::BTreeMap;
@@ -189,7 +189,7 @@ impl KeyedStateBackend {
             });
         }
         let Some(disk) = &self.disk else { return Ok(()) };
-        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism))
+        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism, Way::Buffers))
     }
 
     /// Takes those of the entries at `slots` that the disk has as they are out of memory, with all under them.

@@ -20,6 +20,19 @@ use weir_types::{key_group_of, key_hash};
 
 /// Rows that are encoded and sorted at once: the more, the fewer steps between neighbours in a write buffer.
 const CHUNK_ROWS: usize = 256 << 10;
+/// The same where each part lies before the next one anyway; a part has at least one key group.
+const PART_ROWS: usize = 16 << 10;
+/// Rows from which on a snapshot writes a file instead of filling a write buffer; in tests some have more and some less.
+const FILE_ROWS: usize = if cfg!(test) { 8 } else { 32 << 10 };
+
+/// On the way to what rows are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// write buffers, which become files once they are full
+    Buffers,
+    /// files at once, where there are enough rows: a checkpoint needs all of them in files
+    Files,
+}
 
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
@@ -48,7 +61,7 @@ pub(crate) fn sequence_key(state: &str) -> String {
 impl StateWrites {
     /// # Errors
     /// [`StateError::Storage`]
-    pub(crate) fn write(&self, store: &Store, max_parallelism: u32) -> Result<(), StateError> {
+    pub(crate) fn write(&self, store: &Store, max_parallelism: u32, way: Way) -> Result<(), StateError> {
         let family = store.family(&self.family);
         let mut batch = WriteBatch::default();
         for (start, end) in self.dead.ranges() {
@@ -61,25 +74,85 @@ impl StateWrites {
         if let Some(next) = self.next_sequence {
             store.put_number(&mut batch, &sequence_key(&self.family), next);
         }
-        let (mut keys, mut values) = (ByteStrings::new(), ByteStrings::new());
         for (view, slots) in &self.tables {
-            let mut slots = slots.ones();
-            loop {
-                let rows: Vec<*const u8> =
-                    slots.by_ref().filter_map(|slot| view.live_row(slot)).take(CHUNK_ROWS).collect();
-                if rows.is_empty() {
-                    break;
+            let rows: Vec<*const u8> = slots.ones().filter_map(|slot| view.live_row(slot)).collect();
+            let runs = Runs::of(view, rows, max_parallelism);
+            if way == Way::Files && runs.rows() >= FILE_ROWS && runs.in_order {
+                // What is dead goes before, and a file counts as written when it is taken over.
+                if !batch.is_empty() {
+                    store.write(&batch)?;
+                    batch.clear();
                 }
-                keys.clear();
-                values.clear();
-                encode(view, rows, &self.values, max_parallelism, &mut keys, &mut values);
-                for row in order_of(&keys) {
-                    batch.put_cf(&family, keys.get(row as usize), values.get(row as usize));
-                    flush_if_large(store, &mut batch)?;
-                }
+                let mut file = store.new_file(&self.family)?;
+                runs.encode(view, &self.values, max_parallelism, |key, value| file.put(key, value))?;
+                file.add()?;
+                continue;
             }
+            runs.encode(view, &self.values, max_parallelism, |key, value| {
+                batch.put_cf(&family, key, value);
+                flush_if_large(store, &mut batch)
+            })?;
         }
         if batch.is_empty() { Ok(()) } else { store.write(&batch) }
+    }
+}
+
+/// Rows of a table, cut into parts that are encoded and sorted one after the other, so that what is sorted stays in the
+/// processor's caches.
+struct Runs {
+    parts: Vec<Vec<*const u8>>,
+    /// each part lies before the next one
+    in_order: bool,
+}
+
+impl Runs {
+    /// Rows by key are cut by key groups, with which their keys on disk begin; what hangs under others, and timers, as
+    /// they come.
+    fn of(view: &TableView, rows: Vec<*const u8>, max_parallelism: u32) -> Runs {
+        let hashes = if view.kind == StateKind::Value { segment::hashes(view, &rows) } else { Vec::new() };
+        if hashes.is_empty() {
+            let parts: Vec<_> = rows.chunks(CHUNK_ROWS).map(<[*const u8]>::to_vec).collect();
+            return Runs { in_order: parts.len() < 2, parts };
+        }
+        let group = |hash: u64| usize::from(key_group_of(hash, max_parallelism).0);
+        let mut sizes = vec![0; max_parallelism as usize];
+        hashes.iter().for_each(|&hash| sizes[group(hash)] += 1);
+        // Of each group the part that it is in.
+        let (mut parts, mut part_of, mut filled) = (Vec::new(), Vec::with_capacity(sizes.len()), PART_ROWS);
+        for size in sizes {
+            if filled >= PART_ROWS {
+                parts.push(Vec::new());
+                filled = 0;
+            }
+            filled += size;
+            part_of.push(parts.len() - 1);
+        }
+        rows.into_iter().zip(hashes).for_each(|(row, hash)| parts[part_of[group(hash)]].push(row));
+        Runs { parts, in_order: true }
+    }
+
+    fn rows(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+
+    /// Hands out keys and values, as they are on disk, in the order of the keys of each part.
+    fn encode(
+        self,
+        view: &TableView,
+        layout: &ValueLayout,
+        max_parallelism: u32,
+        mut entry: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let (mut keys, mut values) = (ByteStrings::new(), ByteStrings::new());
+        for rows in self.parts {
+            keys.clear();
+            values.clear();
+            encode(view, rows, layout, max_parallelism, &mut keys, &mut values);
+            for row in order_of(&keys) {
+                entry(keys.get(row as usize), values.get(row as usize))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -183,7 +256,7 @@ impl Jobs {
 impl Job {
     fn run(self, store: &Store) -> Result<(), StateError> {
         for state in &self.states {
-            state.write(store, self.max_parallelism)?;
+            state.write(store, self.max_parallelism, Way::Files)?;
         }
         match self.checkpoint.upgrade() {
             Some(path) => store.checkpoint(&path),

@@ -139,15 +139,8 @@ impl RocksDb {
         options.set_level_zero_file_num_compaction_trigger(FRESH_FILES);
         options.set_level_zero_slowdown_writes_trigger(3 * FRESH_FILES);
         options.set_level_zero_stop_writes_trigger(4 * FRESH_FILES);
-        let mut levels: Vec<DBCompressionType> = settings
-            .compression_per_level
-            .iter()
-            .map(|compression| match compression {
-                Compression::None => DBCompressionType::None,
-                Compression::Lz4 => DBCompressionType::Lz4,
-                Compression::Zstd => DBCompressionType::Zstd,
-            })
-            .collect();
+        let mut levels: Vec<DBCompressionType> =
+            settings.compression_per_level.iter().map(|level| compression(*level)).collect();
         let last = levels.last().copied().unwrap_or(DBCompressionType::None);
         levels.resize(LEVELS, last);
         options.set_compression_per_level(&levels);
@@ -168,6 +161,25 @@ impl RocksDb {
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         options.set_block_based_table_factory(&table);
         options
+    }
+}
+
+impl RocksDb {
+    /// Options of a file that is written as a whole and then taken over by a column family, as one of its first level.
+    pub(crate) fn file_options(&self) -> Options {
+        let mut options = self.family_options();
+        // The writer would take the last level's.
+        let first = self.settings.compression_per_level.first().copied();
+        options.set_compression_per_level(&[compression(first.unwrap_or(Compression::None))]);
+        options
+    }
+}
+
+fn compression(compression: Compression) -> DBCompressionType {
+    match compression {
+        Compression::None => DBCompressionType::None,
+        Compression::Lz4 => DBCompressionType::Lz4,
+        Compression::Zstd => DBCompressionType::Zstd,
     }
 }
 

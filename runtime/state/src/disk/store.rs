@@ -10,8 +10,8 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
-    ExportImportFilesMetaData, ImportColumnFamilyOptions, MultiThreaded, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    ExportImportFilesMetaData, ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options,
+    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) struct Store {
     db: Db,
     /// own the filters of their column families, so they go after the database
     options: Mutex<Vec<Options>>,
+    /// of files that are written as a whole
+    file_options: Options,
     /// unique among all stores of all jobs
     pub(crate) name: String,
     shared: Arc<RocksDb>,
@@ -54,6 +56,7 @@ impl Store {
         Ok(Store {
             db,
             options: Mutex::default(),
+            file_options: shared.file_options(),
             name,
             shared: shared.clone(),
             now_ms: Arc::default(),
@@ -175,6 +178,14 @@ impl Store {
         self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
     }
 
+    /// A file of rows that `family` will take over: they need not pass through a write buffer.
+    pub(crate) fn new_file(&self, family: &str) -> Result<NewFile<'_>, StateError> {
+        let path = self.scratch("rows");
+        let mut writer = SstFileWriter::create(&self.file_options);
+        writer.open(&path).map_err(|error| self.error(&format!("begin a file of {family} for"), &error))?;
+        Ok(NewFile { store: self, family: family.to_string(), path, writer })
+    }
+
     /// Keeps a number besides the states.
     pub(crate) fn put_number(&self, batch: &mut WriteBatch, key: &str, number: u64) {
         batch.put(key.as_bytes(), number.to_le_bytes());
@@ -198,6 +209,44 @@ impl Drop for Store {
     fn drop(&mut self) {
         // Nobody needs what a compaction would write now.
         self.db.cancel_all_background_work(false);
+    }
+}
+
+/// A file that is being written.
+pub(crate) struct NewFile<'a> {
+    store: &'a Store,
+    family: String,
+    path: PathBuf,
+    writer: SstFileWriter<'a>,
+}
+
+impl NewFile<'_> {
+    /// Adds an entry, whose key is above those before it.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        self.writer.put(key, value).map_err(|error| self.failed(&error))
+    }
+
+    /// Ends the file, which has entries, and adds it to its family, above everything that is there.
+    pub(crate) fn add(mut self) -> Result<(), StateError> {
+        self.writer.finish().map_err(|error| self.failed(&error))?;
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        // Nobody reads at an earlier time.
+        ingest.set_snapshot_consistency(false);
+        let family = self.store.family(&self.family);
+        let added = self.store.db.ingest_external_file_cf_opts(&family, &ingest, vec![&self.path]);
+        added.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rocksdb::Error) -> StateError {
+        self.store.error(&format!("write a file of {} for", self.family), error)
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        // one that was taken over has another name besides
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::StateWrites;
+use crate::disk::flush::{StateWrites, Way};
 use crate::disk::keys::front;
 use crate::disk::load::group_of;
 use crate::resolve::Slots;
@@ -155,7 +155,7 @@ impl KeyedStateBackend {
             next_sequence: None,
         };
         if let Some(disk) = &self.disk {
-            writes.write(&disk.store, self.max_parallelism)?;
+            writes.write(&disk.store, self.max_parallelism, Way::Buffers)?;
         }
         drop(writes);
         let state = &mut self.states[id.0 as usize];

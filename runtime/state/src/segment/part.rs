@@ -4,17 +4,20 @@
 //! one segment is which of another. A page has the entries of a range of places, and what earlier segments have of that
 //! range is void; a segment of changes has the entries of some places, and says of others that no entry is there.
 //!
-//! Tag u8: 1 a page, with the first and the last place u32 and a bit a place, set for those that have a row; 2 changes,
-//! with the first place u32 that any segment's entry may have, a place u32 a row, the number of places without an entry
-//! u32, and these u32. The bits and the places rise with the rows.
+//! Tag u8: 0 all; 1 a page, with the first and the last place u32 and a bit a place, set for those that have a row; 2
+//! changes, with the first place u32 that any segment's entry may have, the places of the rows, the number of places without
+//! an entry u32, and these. The bits and the places of rows rise with the rows. Places are the first of them u32 (of none 0)
+//! and the distance of each from the one before, as packed numbers of 4 bytes; in version 2 a u32 each.
 
-use super::read_head;
+use super::packed;
+use super::{ALONE, IN_PARTS, read_head};
 use crate::StateError;
 use crate::bits::Bits;
 use crate::codec::{Reader, Writer};
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 
+const WHOLE: u8 = 0;
 const PAGE: u8 = 1;
 const CHANGES: u8 = 2;
 /// A page has no more rows than this: a longer range is damage.
@@ -71,7 +74,7 @@ impl Part {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         match self {
-            Part::Alone => {}
+            Part::Alone => out.u8(WHOLE),
             Part::Page { range, places } => {
                 out.u8(PAGE);
                 out.u32(*range.start());
@@ -85,19 +88,21 @@ impl Part {
             Part::Changes { first, places, freed } => {
                 out.u8(CHANGES);
                 out.u32(*first);
-                places.iter().for_each(|place| out.u32(*place));
+                write_places(places, out);
                 out.u32(freed.len() as u32);
-                freed.iter().for_each(|place| out.u32(*place));
+                write_places(freed, out);
             }
         }
     }
 
     /// Of a segment of `version` with so many `rows`.
     pub(super) fn read(reader: &mut Reader, version: u16, rows: usize) -> Result<Part, StateError> {
-        if version == super::ALONE {
+        if version == ALONE {
             return Ok(Part::Alone);
         }
+        let numbers = if version == IN_PARTS { numbers } else { read_places };
         match reader.u8("which part it is")? {
+            WHOLE if version != IN_PARTS => Ok(Part::Alone),
             PAGE => {
                 let range = reader.u32("the first place")?..=reader.u32("the last place")?;
                 let length = range.end().checked_sub(*range.start()).filter(|length| *length < PAGE_ROWS);
@@ -138,6 +143,28 @@ impl Part {
             Part::Page { places, .. } | Part::Changes { places, .. } => places,
         }
     }
+}
+
+fn write_places(places: &[u32], out: &mut Writer) {
+    out.u32(places.first().copied().unwrap_or(0));
+    let steps = places.windows(2).map(|pair| i64::from(pair[1].wrapping_sub(pair[0]) as i32));
+    let steps: Vec<i64> = steps.collect();
+    packed::write_numbers(4, &steps, out);
+}
+
+fn read_places(reader: &mut Reader, count: usize) -> Result<Vec<u32>, StateError> {
+    if count > packed::MOST_ROWS {
+        return Err(reader.corrupt("more places than a segment has"));
+    }
+    let mut place = reader.u32("the first of some places")?;
+    let steps = packed::read_u32s(reader, count.saturating_sub(1), "places")?;
+    let mut places = Vec::with_capacity(count);
+    places.extend((count > 0).then_some(place));
+    for step in steps {
+        place = place.wrapping_add(step);
+        places.push(place);
+    }
+    Ok(places)
 }
 
 fn numbers(reader: &mut Reader, count: usize) -> Result<Vec<u32>, StateError> {

@@ -43,6 +43,7 @@ impl Settings {
             savepoint_dir: text("savepoint-dir"),
             inline_bytes: self.bytes(&key("data-inline-threshold")),
             write_buffer_bytes: self.bytes(&key("write-buffer-size")),
+            compression: boolean("snapshot-compression"),
             memory_state_bytes: self.bytes(&key("max-state-size-in-memory")),
             local_backup: boolean("local-backup.enabled")
                 .then(|| text("local-backup.dirs").unwrap_or_default()),

@@ -90,7 +90,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             Text,
             "path or URL (file, s3, gs, az) below which checkpoints are written",
         ),
-        &["state.checkpoints.dir"],
+        &["state.checkpoints.dir", "state.backend.fs.checkpointdir"],
     ),
     or_old(
         setting(
@@ -107,7 +107,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             Text,
             "path or URL below which savepoints are written",
         ),
-        &["state.savepoints.dir"],
+        &["state.savepoints.dir", "savepoints.state.backend.fs.dir"],
     ),
     or_old(
         setting(
@@ -132,16 +132,23 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "20 kb",
             "state of a subtask up to this size is written into the metadata",
         ),
-        &["state.storage.fs.memory-threshold"],
+        &["state.storage.fs.memory-threshold", "state.backend.fs.memory-threshold"],
     ),
     or_old(
         setting(
             "execution.checkpointing.write-buffer-size",
             Bytes,
             "4096",
-            "buffer of a file of state that is being written; object stores take parts of 8 MB at least",
+            "buffer of a file of state that is being written, at least 1 MB; object stores take parts of 8 MB at least",
         ),
-        &["state.storage.fs.write-buffer-size"],
+        &["state.storage.fs.write-buffer-size", "state.backend.fs.write-buffer-size"],
+    ),
+    setting(
+        "execution.checkpointing.snapshot-compression",
+        Boolean,
+        "false",
+        "entries of `hashmap` are compressed where they are stored; RocksDB's files are as `compression.per.level` says, \
+         and canonical savepoints are compressed anyway",
     ),
     setting(
         "execution.checkpointing.max-state-size-in-memory",
@@ -288,10 +295,122 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         "every job can have unaligned checkpoints",
     ),
     only_default(
-        "execution.checkpointing.snapshot-compression",
+        "execution.checkpointing.interval-during-backlog",
+        Text,
+        "",
+        "no source tells whether it works off a backlog: `interval` holds always",
+    ),
+    only_default(
+        "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
+        Text,
+        "5",
+        "rows that were on their way lie with the other state of their subtask",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.across-checkpoint-boundary",
         Boolean,
         "false",
-        "state is stored as it is; RocksDB's own files and canonical savepoints are compressed anyway",
+        "the state of a subtask is one file already",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.max-file-size",
+        Text,
+        "32 mb",
+        "the state of a subtask is one file already",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.max-space-amplification",
+        Text,
+        "2.0",
+        "a file of which less than half is needed is written anew, which bounds it",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.max-subtasks-per-file",
+        Text,
+        "4",
+        "the state of a subtask is one file already",
+    ),
+    only_default(
+        "execution.checkpointing.file-merging.pool-blocking",
+        Boolean,
+        "false",
+        "the state of a subtask is one file already",
+    ),
+    or_old(
+        only_default(
+            "execution.state-recovery.approximate-local-recovery",
+            Boolean,
+            "false",
+            "it loses and repeats rows; all subtasks go back to the last checkpoint together",
+        ),
+        &["execution.checkpointing.approximate-local-recovery"],
+    ),
+    only_default(
+        "execution.state-recovery.from-local",
+        Boolean,
+        "true",
+        "what `local-backup.enabled` keeps on this machine is read first, otherwise it would be of no use",
+    ),
+    or_old(
+        only_default(
+            "state.changelog.enabled",
+            Boolean,
+            "false",
+            "an incremental checkpoint holds no more than what changed, which is what a changelog is for",
+        ),
+        &["state.backend.changelog.enabled"],
+    ),
+    or_old(
+        only_default("state.changelog.storage", Text, "memory", "there is no changelog of state"),
+        &["state.backend.changelog.storage"],
+    ),
+    or_old(
+        only_default("state.changelog.max-failures-allowed", Text, "3", "there is no changelog of state"),
+        &["state.backend.changelog.max-failures-allowed"],
+    ),
+    or_old(
+        only_default(
+            "state.changelog.periodic-materialize.enabled",
+            Boolean,
+            "true",
+            "there is no changelog of state",
+        ),
+        &["state.backend.changelog.periodic-materialize.enabled"],
+    ),
+    or_old(
+        only_default(
+            "state.changelog.periodic-materialize.interval",
+            Text,
+            "10 min",
+            "there is no changelog of state",
+        ),
+        &["state.backend.changelog.periodic-materialize.interval"],
+    ),
+    or_old(
+        only_default(
+            "state.latency-track.keyed-state-enabled",
+            Boolean,
+            "false",
+            "state is read for whole batches, of which no single access can be timed",
+        ),
+        &["state.backend.latency-track.keyed-state-enabled"],
+    ),
+    or_old(
+        only_default("state.latency-track.sample-interval", Text, "100", "no access to state is timed"),
+        &["state.backend.latency-track.sample-interval"],
+    ),
+    or_old(
+        only_default("state.latency-track.history-size", Text, "128", "no access to state is timed"),
+        &["state.backend.latency-track.history-size"],
+    ),
+    or_old(
+        only_default(
+            "state.latency-track.state-name-as-variable",
+            Boolean,
+            "true",
+            "no access to state is timed",
+        ),
+        &["state.backend.latency-track.state-name-as-variable"],
     ),
     only_default(
         "execution.checkpointing.unaligned.interruptible-timers.enabled",

@@ -197,6 +197,20 @@ pub(super) const STATE_BACKEND: &[SettingDefinition] = &[
     only_default("state.backend.rocksdb.options-factory", Text, "", "a class of Java has no meaning here"),
     only_default("state.backend.rocksdb.log.level", Text, "FATAL_LEVEL", "RocksDB's own log is not kept"),
     only_default("state.backend.rocksdb.log.dir", Text, "", "RocksDB's own log is not kept"),
+    only_default("state.backend.rocksdb.log.file-num", Text, "4", "RocksDB's own log is not kept"),
+    only_default("state.backend.rocksdb.log.max-file-size", Text, "25 mb", "RocksDB's own log is not kept"),
+    only_default(
+        "state.backend.rocksdb.timer-service.cache-size",
+        Text,
+        "128",
+        "the timers that are due next are in memory anyway",
+    ),
+    only_default(
+        "state.backend.rocksdb.incremental-restore-async-compact-after-rescale",
+        Boolean,
+        "false",
+        "what belongs to other subtasks is hidden at once, and goes with the next compaction",
+    ),
     only_default(
         "state.backend.rocksdb.use-ingest-db-restore-mode",
         Boolean,

@@ -96,3 +96,21 @@ fn at_any_parallelism_a_sink_ends_with_the_same_rows() {
     );
     assert_eq!(last(2), last(1));
 }
+
+#[test]
+fn a_blackhole_is_given_no_rows_before_updates() {
+    let plan = |query: &str| {
+        let sql = format!(
+            "{TABLES} CREATE TABLE hole (k STRING, c BIGINT) WITH ('connector' = 'blackhole');
+             EXPLAIN CHANGELOG_MODE INSERT INTO hole {query};"
+        );
+        let text = run_sql(&sql, &[]).succeeded().stdout;
+        text.split("Optimized Execution Plan").nth(1).unwrap_or_default().to_string()
+    };
+    // Who makes updates leaves the rows before them out.
+    let counted = plan("SELECT k, COUNT(*) FROM orders GROUP BY k");
+    assert!(counted.contains("changelogMode=[I,UA]") && !counted.contains("UB"), "{counted}");
+    // Who has them anyway is followed by one who does.
+    let read = plan("SELECT cat, CAST(price AS BIGINT) FROM products WHERE price > 2");
+    assert!(read.contains("DropUpdateBefore(changelogMode=[I,UA,D])"), "{read}");
+}

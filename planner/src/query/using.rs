@@ -86,7 +86,8 @@ impl Queries<'_> {
             && let OrderByKind::Expressions(keys) = &mut order.kind
         {
             common.retain(|common: &Common| !is_given(select, &common.name));
-            keys.iter_mut().try_for_each(|key| replace(&mut key.expr, &common))?;
+            let scope = Scope { columns: self.columns, tables: &self.tables };
+            keys.iter_mut().try_for_each(|key| replace(&mut key.expr, &common, scope))?;
         }
         Ok(())
     }
@@ -111,6 +112,7 @@ impl Queries<'_> {
         for from in &mut select.from {
             self.from(from, &mut relations, common)?;
         }
+        let scope = Scope { columns: self.columns, tables: &self.tables };
         let is_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
         let items = std::mem::take(&mut select.projection);
         for item in items {
@@ -123,18 +125,18 @@ impl Queries<'_> {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
                     let name = expr_name(expr).filter(|name| common.iter().any(|one| one.name == name.value));
-                    replace(expr, common)?;
+                    replace(expr, common, scope)?;
                     if let Some(alias) = name {
                         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
                     }
                 }
-                SelectItem::ExprWithAlias { expr, .. } => replace(expr, common)?,
+                SelectItem::ExprWithAlias { expr, .. } => replace(expr, common, scope)?,
                 _ => {}
             }
         }
         let mut conditions = select.selection.iter_mut().chain(&mut select.having).chain(&mut select.qualify);
-        conditions.try_for_each(|condition| replace(condition, common))?;
-        walk_mut(&mut select.group_by, &mut Replace { common, queries: 0 })
+        conditions.try_for_each(|condition| replace(condition, common, scope))?;
+        walk_mut(&mut select.group_by, &mut Replace { common, scope, hidden: vec![] })
     }
 
     /// GROUP BY and HAVING know no names that the list gives.
@@ -190,7 +192,8 @@ impl Queries<'_> {
         let mut here: Vec<Common> = vec![];
         for join in &mut from.joins {
             let right = self.relation(&mut join.relation)?;
-            join_common(join, &relations[first..], &right, &mut here)?;
+            let scope = Scope { columns: self.columns, tables: &self.tables };
+            join_common(join, (&relations[first..], &right), &mut here, scope)?;
             relations.push(right);
         }
         common.append(&mut here);
@@ -240,9 +243,9 @@ fn of_now(table: &TableFactor) -> TableFactor {
 /// Writes the condition of one join; `here` are the common columns so far.
 fn join_common(
     join: &mut Join,
-    left: &[Relation],
-    right: &Relation,
+    (left, right): (&[Relation], &Relation),
     here: &mut Vec<Common>,
+    scope: Scope<'_>,
 ) -> Result<(), PlanError> {
     let (span, kind) = (join.relation.span(), Kind::of(&join.join_operator));
     let Some(constraint) = constraint(&mut join.join_operator) else { return Ok(()) };
@@ -250,7 +253,7 @@ fn join_common(
     let names = match &mut *constraint {
         JoinConstraint::Using(names) => names.iter().filter_map(bare_name).collect::<Vec<_>>(),
         JoinConstraint::Natural => common_names(left, here, right),
-        JoinConstraint::On(condition) => return replace(condition, here),
+        JoinConstraint::On(condition) => return replace(condition, here, scope),
         JoinConstraint::None => return Ok(()),
     };
     let mut conditions = vec![];
@@ -430,27 +433,51 @@ impl Visitor for Named<'_> {
     }
 }
 
-fn replace(expr: &mut Expr, common: &[Common]) -> Result<(), PlanError> {
-    walk_mut(expr, &mut Replace { common, queries: 0 })
+fn replace(expr: &mut Expr, common: &[Common], scope: Scope<'_>) -> Result<(), PlanError> {
+    walk_mut(expr, &mut Replace { common, scope, hidden: vec![] })
 }
 
-/// Puts values in the place of bare names of common columns, but for queries, whose tables may have the names.
+/// Puts values in the place of bare names of common columns; inside a query only of those that its own tables do not have.
 struct Replace<'a> {
     common: &'a [Common],
-    /// around this place
-    queries: u32,
+    scope: Scope<'a>,
+    /// what the tables of the queries around this place have; `None` where that cannot be told
+    hidden: Vec<Option<Vec<String>>>,
+}
+
+/// Where names are looked up.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    columns: Columns<'a>,
+    tables: &'a [Cte],
+}
+
+impl Scope<'_> {
+    /// The columns of all tables of a query.
+    fn columns_of(self, query: &Query) -> Option<Vec<String>> {
+        let SetExpr::Select(select) = query.body.as_ref() else { return None };
+        let mut tables = self.tables.to_vec();
+        tables.extend(query.with.iter().flat_map(|with| with.cte_tables.iter().cloned()));
+        let mut found = vec![];
+        for from in &select.from {
+            for table in std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)) {
+                found.extend((self.columns)(&tables, &of_now(table)).ok()?);
+            }
+        }
+        Some(found)
+    }
 }
 
 impl VisitorMut for Replace<'_> {
     type Break = PlanError;
 
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<PlanError> {
-        self.queries += 1;
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<PlanError> {
+        self.hidden.push(self.scope.columns_of(query));
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<PlanError> {
-        self.queries -= 1;
+        self.hidden.pop();
         ControlFlow::Continue(())
     }
 
@@ -459,7 +486,10 @@ impl VisitorMut for Replace<'_> {
         let Some(common) = self.common.iter().find(|known| known.name == name.value) else {
             return ControlFlow::Continue(());
         };
-        if self.queries > 0 {
+        let hides = |columns: &Option<Vec<String>>| {
+            columns.as_ref().is_none_or(|columns| columns.contains(&name.value))
+        };
+        if self.hidden.iter().any(hides) {
             return ControlFlow::Continue(());
         }
         if common.natural {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use weir_types::{ConnectorCatalog, LookupError, LookupSource, SqlType, TableDescriptor};
+use weir_types::{Clock, ConnectorCatalog, LookupError, LookupSource, SqlType, TableDescriptor};
 
 const COLUMNS: [(&str, SqlType); 3] = [("k", SqlType::Int), ("s", SqlType::STRING), ("v", SqlType::Int)];
 

@@ -254,7 +254,7 @@ fn rows_of_the_clock_meet_those_that_came_lately() {
     assert_eq!(harness.lines(), ["+I k 2 1"], "five seconds are near enough");
     // The watermark says nothing of the clock.
     harness.watermark(Watermark(1_000_000));
-    assert_eq!(harness.lines(), ["watermark 1000000"]);
+    assert_eq!(harness.lines(), [] as [&str; 0]);
     harness.recover();
     harness.time(15_001);
     harness.batch_of_input(0, row("3"));

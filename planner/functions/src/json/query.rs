@@ -58,6 +58,15 @@ fn word<'a>(inputs: &Inputs<'a>, index: usize) -> Result<&'a str> {
     Ok(inputs.texts(index)?.constant().flatten().unwrap_or(""))
 }
 
+/// What is at the path. Text that is no JSON has nothing in it where the path is lax; nothing at all is in `null`.
+fn find<'d, 'a>(path: &JsonPath, document: Option<&'d Json<'a>>) -> Found<'d, 'a> {
+    match document {
+        None if path.lax => Found::Nothing,
+        None | Some(Json::Null) => Found::Missing,
+        Some(document) => path.find(document),
+    }
+}
+
 pub(super) fn exists(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, paths, on_error) = (inputs.texts(0)?, Paths::new(inputs)?, word(inputs, 2)?);
     let mut answers = BooleanBuilder::with_capacity(inputs.rows);
@@ -66,12 +75,8 @@ pub(super) fn exists(inputs: &Inputs<'_>) -> Result<ArrayRef> {
             answers.append_null();
             continue;
         };
-        // What is no JSON has nothing in it.
-        let Some(document) = Json::parse(text) else {
-            answers.append_value(false);
-            continue;
-        };
-        match (path.find(&document), on_error) {
+        let document = Json::parse(text);
+        match (find(&path, document.as_ref()), on_error) {
             (Found::One(_) | Found::Many(_), _) => answers.append_value(true),
             (Found::Nothing, _) => answers.append_value(false),
             (Found::Missing, "TRUE") => answers.append_value(true),
@@ -159,11 +164,8 @@ fn values(
             other(row, Outcome::Null);
             continue;
         };
-        let Some(document) = Json::parse(text) else {
-            other(row, Outcome::Null);
-            continue;
-        };
-        let outcome = match path.find(&document) {
+        let document = Json::parse(text);
+        let outcome = match find(&path, document.as_ref()) {
             Found::One(value) if value.is_scalar() => match take(row, value) {
                 true => Outcome::Done,
                 // No clause answers for this, as in Flink.
@@ -317,8 +319,13 @@ impl Query<'_> {
         }
     }
 
-    fn find<'d, 'a>(&self, path: &JsonPath, document: &'d Json<'a>, text: &str) -> Result<Queried<'d, 'a>> {
-        let found = path.find(document);
+    fn find<'d, 'a>(
+        &self,
+        path: &JsonPath,
+        document: Option<&'d Json<'a>>,
+        text: &str,
+    ) -> Result<Queried<'d, 'a>> {
+        let found = find(path, document);
         let is_array = match &found {
             Found::Missing => return self.instead(self.on_error, text),
             Found::Nothing => return self.instead(self.on_empty, text),
@@ -358,9 +365,9 @@ pub(super) fn query(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     };
     written(inputs.rows, inputs.rows * 32, |row, out| {
         let (Some(text), Some(path)) = (texts.get(row), paths.get(row)?) else { return Ok(false) };
-        let Some(document) = Json::parse(text) else { return Ok(false) };
+        let document = Json::parse(text);
         let start = out.len();
-        match query.find(&path, &document, text)? {
+        match query.find(&path, document.as_ref(), text)? {
             Queried::Null => return Ok(false),
             Queried::EmptyArray => out.push_str("[]"),
             Queried::EmptyObject => out.push_str("{}"),
@@ -408,11 +415,8 @@ fn query_arrays(
             arrays.append_null();
             continue;
         };
-        let Some(document) = Json::parse(text) else {
-            arrays.append_null();
-            continue;
-        };
-        let elements = match query.find(&path, &document, text)? {
+        let document = Json::parse(text);
+        let elements = match query.find(&path, document.as_ref(), text)? {
             Queried::Value(Json::Array(elements)) => elements.iter().collect(),
             Queried::Value(value) | Queried::Wrapped(value) => vec![value],
             Queried::Elements(values) => values,

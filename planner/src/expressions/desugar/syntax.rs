@@ -5,10 +5,10 @@ use super::literals;
 use crate::parser::bare;
 use datafusion_common::{Result, plan_err};
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-    UnaryOperator, Value, ValueWithSpan, Values,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -83,12 +83,37 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             _ => function("$NEGATE", vec![taken(expr)]),
         },
         Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => overlaps(left, right)?,
+        Expr::Array(array) => function("$ARRAY", std::mem::take(&mut array.elem)),
         Expr::Tuple(members) => function("ROW", std::mem::take(members)),
+        Expr::CompoundFieldAccess { root, access_chain } => field_access(root, access_chain),
         Expr::Function(call) => return rewrite_call(call),
         _ => return Ok(()),
     };
     *expr = rewritten;
     Ok(())
+}
+
+/// `items[1].sku` is `$FIELD(items[1], 'sku')`. Names right behind a name may be a table and its column: they stay names.
+fn field_access(root: &mut Box<Expr>, chain: &mut Vec<AccessExpr>) -> Expr {
+    let mut value = taken(root);
+    for access in std::mem::take(chain) {
+        value = match (value, access) {
+            (Expr::Identifier(first), AccessExpr::Dot(Expr::Identifier(name))) => {
+                Expr::CompoundIdentifier(vec![first, name])
+            }
+            (Expr::CompoundIdentifier(mut names), AccessExpr::Dot(Expr::Identifier(name))) => {
+                names.push(name);
+                Expr::CompoundIdentifier(names)
+            }
+            (value, AccessExpr::Dot(Expr::Identifier(name))) => {
+                function("$FIELD", vec![value, text(name.value)])
+            }
+            (value, access) => {
+                Expr::CompoundFieldAccess { root: Box::new(value), access_chain: vec![access] }
+            }
+        };
+    }
+    value
 }
 
 /// `CASE x WHEN a ..` is `CASE WHEN x = a ..`.

@@ -15,7 +15,9 @@ pub fn read(path: &Path, variables: &Variables) -> Result<String, Failure> {
         (path.display().to_string(), std::fs::read_to_string(path))
     };
     let text = text.map_err(|error| Failure::User(format!("read {name}: {error}")))?;
-    variables.substitute(&text).map_err(|error| Failure::User(format!("{name}, {error}")))
+    // the mark that editors of some systems put in front of UTF-8
+    let text = text.strip_prefix('\u{feff}').map_or(text.as_str(), |rest| rest);
+    variables.substitute(text).map_err(|error| Failure::User(format!("{name}, {error}")))
 }
 
 pub fn variables(arguments: &SessionArguments) -> Result<Variables, Failure> {

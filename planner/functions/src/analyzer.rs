@@ -19,7 +19,7 @@ use datafusion_expr::{
 };
 use datafusion_optimizer::AnalyzerRule;
 use std::sync::Arc;
-use weir_types::SqlType;
+use weir_types::{SqlField, SqlType};
 
 /// The analyzer rule that gives a plan Flink's types. It comes before DataFusion's `TypeCoercion`, which then finds
 /// nothing left to coerce in expressions.
@@ -194,7 +194,17 @@ pub fn coerce_comparison(
 ) -> Result<Expr> {
     let (left, right) = (typed_literal(left), typed_literal(right));
     let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
-    let Some(target) = comparison_type(&left_type, &right_type) else {
+    if let (Operator::Eq, SqlType::Row(a), SqlType::Row(b)) = (op, &left_type, &right_type)
+        && a.len() == b.len()
+        && !a.is_empty()
+        // A row that is there equals itself, whatever is in it, as in Flink.
+        && (left != right || is_row_call(&left))
+    {
+        return equal_rows(registry, (&left, a), (&right, b), schema);
+    }
+    let target =
+        comparison_type(&left_type, &right_type).or_else(|| read_number(op, &left_type, &right_type));
+    let Some(target) = target else {
         return plan_err!(
             "cannot compare {left_type} with {right_type}: cast one of them to the other's type"
         );
@@ -210,6 +220,45 @@ pub fn coerce_comparison(
         return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function.bind(typed), arguments)));
     }
     Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
+}
+
+/// The type in which a text is read that a number is ordered with. Flink compares them so, but for equality.
+fn read_number(op: Operator, left: &SqlType, right: &SqlType) -> Option<DataType> {
+    let is_order = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    let number = |found: &SqlType| found.is_integer() || matches!(found, SqlType::Float | SqlType::Double);
+    match (left, right) {
+        (text, other) | (other, text) if is_order && text.is_string() && number(other) => {
+            Some(other.data_type())
+        }
+        _ => None,
+    }
+}
+
+fn is_row_call(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "ROW")
+}
+
+/// Rows are equal if all their fields are: a NULL among them is as unknown as elsewhere.
+fn equal_rows(
+    registry: &FunctionRegistry,
+    (left, left_fields): (&Expr, &[SqlField]),
+    (right, right_fields): (&Expr, &[SqlField]),
+    schema: &DFSchema,
+) -> Result<Expr> {
+    let field = |row: &Expr, place: usize, field: &SqlField| match row {
+        Expr::ScalarFunction(call) if is_row_call(row) => Ok(call.args[place].clone()),
+        row => registry.call("$FIELD", vec![row.clone(), Expr::Literal(field.name.as_str().into(), None)]),
+    };
+    let mut equal: Option<Expr> = None;
+    for (place, (a, b)) in left_fields.iter().zip(right_fields).enumerate() {
+        let (a, b) = (field(left, place, a)?, field(right, place, b)?);
+        let same = coerce_comparison(registry, a, Operator::Eq, b, schema)?;
+        equal = Some(match equal {
+            Some(equal) => equal.and(same),
+            None => same,
+        });
+    }
+    Ok(equal.unwrap_or_else(|| Expr::Literal(ScalarValue::Boolean(Some(true)), None)))
 }
 
 fn to_comparable(
@@ -389,7 +438,16 @@ impl Binder<'_> {
     fn in_list(&self, list: InList) -> Result<Expr> {
         let InList { expr, list, negated } = list;
         let expr = typed_literal(*expr);
-        let mut target = type_of(&expr, self.schema)?.data_type();
+        let found = type_of(&expr, self.schema)?;
+        if matches!(found, SqlType::Row(_)) {
+            let equal =
+                |member| coerce_comparison(self.registry, expr.clone(), Operator::Eq, member, self.schema);
+            let equal = list.into_iter().map(equal).collect::<Result<Vec<_>>>()?;
+            let any = equal.into_iter().reduce(Expr::or);
+            let any = any.unwrap_or_else(|| Expr::Literal(ScalarValue::Boolean(Some(false)), None));
+            return Ok(if negated { not(any) } else { any });
+        }
+        let mut target = found.data_type();
         for member in &list {
             let found = SqlType::of_data_type(&target).unwrap_or(SqlType::Null);
             let member = type_of(member, self.schema)?;

@@ -71,11 +71,19 @@ fn type_case(call: &Call<'_>) -> Result<Typed> {
     Ok(Typed { arguments: (0..=last).map(argument).collect(), result, nullable })
 }
 
+/// As [`common`], but that FLOAT and DOUBLE meet in DOUBLE: Flink types these calls itself, CASE after Calcite.
+fn widest(call: &Call<'_>) -> Result<SqlType> {
+    match common(call, call.types)? {
+        SqlType::Float if call.types.contains(&SqlType::Double) => Ok(SqlType::Double),
+        common => Ok(common),
+    }
+}
+
 fn type_coalesce(call: &Call<'_>) -> Result<Typed> {
     if call.types.is_empty() {
         return call.refuse("COALESCE(value, ..)");
     }
-    let result = common(call, call.types)?;
+    let result = widest(call)?;
     let nullable = call.nullable.iter().all(|nullable| *nullable);
     Ok(Typed { arguments: vec![result.clone(); call.types.len()], result, nullable })
 }
@@ -107,7 +115,7 @@ fn type_extreme(call: &Call<'_>) -> Result<Typed> {
     if call.types.is_empty() {
         return call.refuse("at least one value");
     }
-    let result = common(call, call.types)?;
+    let result = widest(call)?;
     if matches!(result, SqlType::Array(_) | SqlType::Map(..) | SqlType::Multiset(_) | SqlType::Row(_)) {
         return call.refuse("values that can be compared");
     }

@@ -166,9 +166,10 @@ fn sign(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         let array = inputs.primitives::<T>(0)?.array;
         let (zero, one) = (T::Native::ZERO, T::Native::ONE);
         let signs = array.unary::<_, T>(|value| {
-            if value.is_lt(zero) {
+            // NaN and both zeros are their own signs: no total order here
+            if value < zero {
                 one.neg_wrapping()
-            } else if value.is_gt(zero) {
+            } else if value > zero {
                 one
             } else {
                 value

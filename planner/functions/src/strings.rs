@@ -40,6 +40,11 @@ const CONCAT_OPERATOR: Typing =
 const POSITION: Typing = Typing::Signatures(&[call(&[P::Text, P::Text], R::Int)]);
 const LOCATE: Typing =
     Typing::Signatures(&[call(&[P::Text, P::Text], R::Int), call(&[P::Text, P::Text, P::Int], R::Int)]);
+const INSTR: Typing = Typing::Signatures(&[
+    call(&[P::Text, P::Text], R::Int),
+    call(&[P::Text, P::Text, P::Int], R::Int),
+    call(&[P::Text, P::Text, P::Int, P::Int], R::Int),
+]);
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("||", CONCAT_OPERATOR, words::concat_operator, "two texts together; NULL if one is"),
@@ -71,7 +76,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("LTRIM", TRIM, cuts::ltrim, "without some characters (spaces) in front"),
     Function::new("RTRIM", TRIM, cuts::rtrim, "without some characters (spaces) at the end"),
     Function::new("POSITION", POSITION, cuts::locate, "POSITION(search IN s); 0 if it is not there"),
-    Function::new("INSTR", POSITION, cuts::instr, "INSTR(s, search); 0 if it is not there"),
+    Function::new("INSTR", INSTR, cuts::instr, "INSTR(s, search[, from[, nth]]); 0 if it is not there")
+        .fallible(),
     Function::new("LOCATE", LOCATE, cuts::locate, "LOCATE(search, s[, from]); 0 if it is not there"),
     Function::new("STARTSWITH", TEXTS_TO_BOOLEAN, cuts::starts_with, "TRUE if the text starts with another"),
     Function::new("ENDSWITH", TEXTS_TO_BOOLEAN, cuts::ends_with, "TRUE if the text ends with another"),

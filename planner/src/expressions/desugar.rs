@@ -8,6 +8,8 @@
 //! | `CASE ..` | `$CASE(condition, value, .., otherwise)` |
 //! | `FLOOR(x TO u)`, `CEIL(x TO u)` | `$FLOOR(x, 'u')`, `$CEIL(x, 'u')` |
 //! | `- x` | `$NEGATE(x)` |
+//! | `ARRAY[a, b]` | `$ARRAY(a, b)` |
+//! | `items[1].sku`, `(who).name` | `$FIELD(items[1], 'sku')`, `$FIELD((who), 'name')` |
 //! | `(a, b) OVERLAPS (c, d)` | `$OVERLAPS(a, b, c, d)` |
 //! | `INTERVAL '1-2' YEAR TO MONTH` | `INTERVAL '14' MONTH` |
 //! | `TIMESTAMPADD(DAY, n, t)` | `TIMESTAMPADD('DAY', n, t)` |

@@ -16,6 +16,7 @@ use crate::query::origin::{expr_origin, time_attribute_of};
 use crate::query::quantified::rewrite_quantified;
 use crate::query::refuse::{check_expr, check_query};
 use crate::query::set_operations::rewrite_set_operation;
+use crate::query::stars::name_apart;
 use crate::query::subquery::single_values;
 use crate::query::syntax::{all_of, normalize};
 use crate::query::unnest::rewrite_join;
@@ -67,7 +68,8 @@ pub(super) fn raw_plan(
     let order = order_places(&query);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
-    rewrite_windows(place_order(plan, &order).map_err(plan_error)?).map_err(plan_error)
+    let plan = place_order(plan, &order).and_then(name_apart).map_err(plan_error)?;
+    rewrite_windows(plan).map_err(plan_error)
 }
 
 /// Where the keys of the outermost ORDER BY stand.

@@ -10,6 +10,7 @@ use crate::query::checkpoint_table::CheckpointPlanner;
 use crate::query::error::external;
 use crate::query::match_recognize::MatchPlanner;
 use crate::query::ranks::window_function;
+use crate::query::stars::StarPlanner;
 use crate::query::state_ttl::StateTtlPlanner;
 use crate::query::table_source::{TableScanSource, ViewSource};
 use crate::query::unnest::UnnestPlanner;
@@ -82,6 +83,7 @@ impl<'a> PlanningContext<'a> {
                 Arc::new(WindowPlanner { in_view: view_depth > 0 }),
                 Arc::new(MatchPlanner { registry: functions.scalar.clone(), in_view: view_depth > 0 }),
                 Arc::new(StateTtlPlanner),
+                Arc::new(StarPlanner),
                 Arc::new(SnapshotPlanner { in_view: view_depth > 0 }),
                 Arc::new(UnnestPlanner::new(functions.scalar.clone(), view_depth > 0)),
                 Arc::new(FlinkValuesPlanner::new(functions.scalar.clone())),

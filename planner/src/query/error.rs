@@ -40,6 +40,7 @@ fn translate(error: &DataFusionError) -> PlanError {
         DataFusionError::Plan(message) if message.starts_with("Invalid function '") => {
             unknown_function(message)
         }
+        DataFusionError::Plan(message) if message.contains(NOT_GROUPED) => not_grouped(message),
         DataFusionError::Internal(message) => PlanError::internal(message_of(message)),
         DataFusionError::SchemaError(schema, _) => schema_error(schema),
         DataFusionError::ArrowError(arrow, _) => PlanError::invalid(arrow.to_string()),
@@ -72,6 +73,18 @@ fn unknown_function(message: &str) -> PlanError {
     let known = quoted.next().map(str::to_uppercase);
     let nearest = weir_types::did_you_mean(name, known.as_deref());
     PlanError::invalid(format!("function '{}' does not exist{nearest}", name.to_uppercase()))
+}
+
+/// What DataFusion says of a column that is neither a key nor aggregated.
+const NOT_GROUPED: &str = "must appear in the GROUP BY clause";
+
+fn not_grouped(message: &str) -> PlanError {
+    let quoted = message.split(NOT_GROUPED).next().and_then(|before| before.split('"').nth(1));
+    let column = quoted.and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+    PlanError::invalid(format!(
+        "column '{column}' is neither in GROUP BY nor in an aggregation: group by it too, or say which of its values is \
+         meant, as in MAX({column})"
+    ))
 }
 
 fn schema_error(error: &SchemaError) -> PlanError {

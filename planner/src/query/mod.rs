@@ -3,7 +3,7 @@
 //! | step | module |
 //! | --- | --- |
 //! | what is not built is refused, where the text still has places | `refuse` |
-//! | names and lengths made plain | `using`, `syntax` |
+//! | names and lengths made plain | `using`, `syntax`, `stars` |
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
 //! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
@@ -50,6 +50,7 @@ mod quantified;
 mod ranks;
 mod refuse;
 mod set_operations;
+mod stars;
 mod state_ttl;
 mod subquery;
 mod syntax;

@@ -4,9 +4,9 @@
 use crate::PlanError;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
-    BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias,
-    TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut, With,
+    AccessExpr, BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, Query, Select, SelectItem,
+    SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut, With,
     helpers::attached_token::AttachedToken,
 };
 use sqlparser::tokenizer::Span;
@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::query::names::unique_name;
+use crate::query::stars::{Stars, beside_star, has_star};
 
 /// Functions that assign rows to windows.
 const WINDOW_FUNCTIONS: [&str; 4] = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
@@ -51,10 +52,13 @@ fn takes_lengths(function: &Function) -> bool {
 /// Rewrites `query` in place.
 pub(super) fn normalize(query: &mut Query) -> Result<(), PlanError> {
     name_values(query);
-    walk_mut(query, &mut Normalizer)
+    walk_mut(query, &mut Normalizer::default())
 }
 
-struct Normalizer;
+#[derive(Default)]
+struct Normalizer {
+    stars: Stars,
+}
 
 impl VisitorMut for Normalizer {
     type Break = PlanError;
@@ -69,11 +73,22 @@ impl VisitorMut for Normalizer {
             query.limit_clause =
                 Some(LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: vec![] });
         }
+        self.stars.wrap_with(query, |table| {
+            let mut select = select_all();
+            select.from[0].relation = table;
+            query_with_body(Box::new(SetExpr::Select(Box::new(select))))
+        });
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<PlanError> {
         name_columns(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<PlanError> {
+        self.stars.name_derived(factor);
+        bare_window_call(factor);
         ControlFlow::Continue(())
     }
 
@@ -90,6 +105,14 @@ impl VisitorMut for Normalizer {
                     continue;
                 };
                 match length_ms(argument) {
+                    // Milliseconds stand for intervals from here on: a number that was written is none.
+                    _ if matches!(argument, Expr::Value(value) if matches!(value.value, Value::Number(..))) =>
+                    {
+                        let message = format!(
+                            "a length of a window is an interval such as INTERVAL '10' SECOND, not {argument}"
+                        );
+                        return ControlFlow::Break(PlanError::invalid(message).at(argument.span()));
+                    }
                     Ok(Some(ms)) => *argument = number(ms, argument.span()),
                     Ok(None) => {}
                     Err(error) => return ControlFlow::Break(error.at(argument.span())),
@@ -97,6 +120,28 @@ impl VisitorMut for Normalizer {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `FROM TUMBLE(TABLE t, ..)` is `FROM TABLE(TUMBLE(TABLE t, ..))`.
+fn bare_window_call(factor: &mut TableFactor) {
+    let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else { return };
+    let call = Function {
+        name: name.clone(),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.args.clone(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    };
+    if is_window_function(&call) {
+        *factor = TableFactor::TableFunction { expr: Expr::Function(call), alias: alias.take() };
     }
 }
 
@@ -225,6 +270,7 @@ fn name_columns(select: &mut Select) {
             taken.insert(alias.value.clone());
         }
     }
+    let is_star = has_star(select);
     for (place, item) in select.projection.iter_mut().enumerate() {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let name = match &*expr {
@@ -232,9 +278,16 @@ fn name_columns(select: &mut Select) {
             Expr::CompoundIdentifier(parts) => {
                 parts.last().map_or_else(String::new, |part| part.value.clone())
             }
+            Expr::CompoundFieldAccess { access_chain, .. } => match access_chain.last() {
+                Some(AccessExpr::Dot(Expr::Identifier(field))) => field.value.clone(),
+                _ => format!("EXPR${place}"),
+            },
             _ => format!("EXPR${place}"),
         };
-        let unique = unique_name(&name, &taken.iter().map(String::as_str).collect());
+        let unique = match is_star {
+            true => beside_star(&name, place),
+            false => unique_name(&name, &taken.iter().map(String::as_str).collect()),
+        };
         taken.insert(unique.clone());
         if matches!(expr, Expr::Identifier(_)) && unique == name {
             continue;

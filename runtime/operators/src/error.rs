@@ -50,6 +50,8 @@ impl From<arrow::error::ArrowError> for OperatorError {
 
 impl From<datafusion_common::DataFusionError> for OperatorError {
     fn from(error: datafusion_common::DataFusionError) -> Self {
-        OperatorError::Evaluation(error.strip_backtrace())
+        let message = error.strip_backtrace();
+        let message = message.strip_prefix("Execution error: ").unwrap_or(&message);
+        OperatorError::Evaluation(message.to_string())
     }
 }

@@ -459,6 +459,8 @@ pub struct OverSpec {
     pub columns: Vec<usize>,
     /// All rows of a partition have the same time: it ends with it.
     pub ends: bool,
+    /// Of rows that time and `order` do not tell apart the one that came last is first.
+    pub last_first: bool,
 }
 
 /// Each row with aggregates of all rows up to it in its partition, in an order that is not that of time: a row that comes

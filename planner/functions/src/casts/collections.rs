@@ -2,6 +2,7 @@
 
 use super::CastStep;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, internal_err};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ impl CastStep {
                 let list = array.as_list::<i32>();
                 let values = self.array(list.values(), &a.sql_type, &b.sql_type)?;
                 let offsets = list.offsets().clone();
-                Ok(Arc::new(ListArray::try_new(element, offsets, values, list.nulls().cloned())?))
+                let nulls = self.without_failed(list.nulls(), &[(list.values(), &values)], Some(&offsets));
+                Ok(Arc::new(ListArray::try_new(element, offsets, values, nulls)?))
             }
             (SqlType::Map(k1, v1), SqlType::Map(k2, v2), data_type) => {
                 self.map(array, [k1, v1], [k2, v2], &data_type)
@@ -29,7 +31,8 @@ impl CastStep {
                 let columns = columns
                     .map(|(column, (a, b))| self.array(column, &a.sql_type, &b.sql_type))
                     .collect::<Result<Vec<_>>>()?;
-                let nulls = row.nulls().cloned();
+                let casts: Vec<_> = row.columns().iter().zip(&columns).collect();
+                let nulls = self.without_failed(row.nulls(), &casts, None);
                 Ok(Arc::new(StructArray::try_new_with_length(fields, columns, nulls, row.len())?))
             }
             _ => internal_err!("cast of {from} to {to}"),
@@ -50,8 +53,35 @@ impl CastStep {
         let map = array.as_map();
         let keys = self.array(map.keys(), &from[0].sql_type, &to[0].sql_type)?;
         let values = self.array(map.values(), &from[1].sql_type, &to[1].sql_type)?;
-        let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
         let offsets = map.offsets().clone();
-        Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, map.nulls().cloned(), *sorted)?))
+        let casts = [(map.keys(), &keys), (map.values(), &values)];
+        let nulls = self.without_failed(map.nulls(), &casts, Some(&offsets));
+        let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+        Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, nulls, *sorted)?))
+    }
+
+    /// The collections that are there after TRY_CAST: one of whose members could not be cast is none. `casts` are
+    /// members before and after, those of a collection between two of `offsets`, without offsets one each.
+    fn without_failed(
+        &self,
+        nulls: Option<&NullBuffer>,
+        casts: &[(&ArrayRef, &ArrayRef)],
+        offsets: Option<&OffsetBuffer<i32>>,
+    ) -> Option<NullBuffer> {
+        let failed =
+            |place: usize| casts.iter().any(|(before, after)| before.is_valid(place) && after.is_null(place));
+        let is_lossy = |(before, after): &(&ArrayRef, &ArrayRef)| before.null_count() < after.null_count();
+        if !self.lenient || !casts.iter().any(is_lossy) {
+            return nulls.cloned();
+        }
+        let whole: NullBuffer = match offsets {
+            Some(offsets) => offsets
+                .windows(2)
+                .map(|ends| !(ends[0] as usize..ends[1] as usize).any(failed))
+                .collect::<Vec<_>>()
+                .into(),
+            None => (0..casts[0].0.len()).map(|place| !failed(place)).collect::<Vec<_>>().into(),
+        };
+        NullBuffer::union(nulls, Some(&whole))
     }
 }

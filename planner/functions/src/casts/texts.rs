@@ -83,19 +83,6 @@ pub(super) fn to_bytes(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result
     Ok(Arc::new(builder.finish()))
 }
 
-/// What became of one text.
-enum Read<V> {
-    Value(V),
-    Null,
-    Malformed,
-}
-
-impl<V> From<Option<V>> for Read<V> {
-    fn from(value: Option<V>) -> Self {
-        value.map_or(Read::Malformed, Read::Value)
-    }
-}
-
 impl CastStep {
     /// Values that texts stand for.
     pub(super) fn parse(&self, array: &ArrayRef, to: &SqlType) -> Result<ArrayRef> {
@@ -106,22 +93,17 @@ impl CastStep {
             SqlType::SmallInt => self.parse_integers::<Int16Type>(texts, to),
             SqlType::Int => self.parse_integers::<Int32Type>(texts, to),
             SqlType::BigInt => self.parse_integers::<Int64Type>(texts, to),
-            SqlType::Float => {
-                self.parse_with::<Float32Type>(texts, to, |text| parse::java_float(text).into())
-            }
-            SqlType::Double => {
-                self.parse_with::<Float64Type>(texts, to, |text| parse::java_double(text).into())
-            }
+            SqlType::Float => self.parse_with::<Float32Type>(texts, to, parse::java_float),
+            SqlType::Double => self.parse_with::<Float64Type>(texts, to, parse::java_double),
             SqlType::Decimal { precision, scale } => self.parse_with::<Decimal128Type>(texts, to, |text| {
                 match parse::decimal(text.trim().as_bytes(), *precision, *scale) {
-                    ParsedDecimal::Value(value) => Read::Value(value),
-                    ParsedDecimal::Overflow => Read::Null,
-                    ParsedDecimal::Malformed => Read::Malformed,
+                    ParsedDecimal::Value(value) => Some(value),
+                    ParsedDecimal::Overflow | ParsedDecimal::Malformed => None,
                 }
             }),
-            SqlType::Date => self.parse_with::<Date32Type>(texts, to, |text| parse::cast_date(text).into()),
+            SqlType::Date => self.parse_with::<Date32Type>(texts, to, parse::cast_date),
             SqlType::Time(precision) => self.parse_with::<Time32MillisecondType>(texts, to, |text| {
-                parse::cast_time(text).map(|millis| super::times::cut_time(millis, *precision)).into()
+                parse::cast_time(text).map(|millis| super::times::cut_time(millis, *precision))
             }),
             SqlType::Timestamp(precision) => self.parse_timestamps(texts, to, *precision, None),
             SqlType::TimestampLtz(precision) => self.parse_timestamps(texts, to, *precision, Some(self.zone)),
@@ -158,7 +140,7 @@ impl CastStep {
         to: &SqlType,
     ) -> Result<ArrayRef> {
         self.parse_with::<T>(texts, to, |text| {
-            parse::cast_integer(text).and_then(|value| T::Native::try_from(value).ok()).into()
+            parse::cast_integer(text).and_then(|value| T::Native::try_from(value).ok())
         })
     }
 
@@ -174,7 +156,6 @@ impl CastStep {
             let time = parse::cast_timestamp(text).map(|time| time.truncated(precision));
             time.map(|time| zone.map_or(time, |zone| zone.to_utc(time)))
                 .and_then(|time: LocalDateTime| time.to_units(unit))
-                .into()
         };
         match unit {
             TimeUnit::Second => self.parse_with::<TimestampSecondType>(texts, to, read),
@@ -188,7 +169,7 @@ impl CastStep {
         &self,
         texts: &StringArray,
         to: &SqlType,
-        read: impl Fn(&str) -> Read<T::Native>,
+        read: impl Fn(&str) -> Option<T::Native>,
     ) -> Result<ArrayRef> {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(texts.len()).with_data_type(to.data_type());
         for text in texts {
@@ -197,9 +178,8 @@ impl CastStep {
                 continue;
             };
             match read(text) {
-                Read::Value(value) => builder.append_value(value),
-                Read::Null => builder.append_null(),
-                Read::Malformed => builder.append_option(self.malformed(text, to)?),
+                Some(value) => builder.append_value(value),
+                None => builder.append_option(self.malformed(text, to)?),
             }
         }
         Ok(Arc::new(builder.finish()))

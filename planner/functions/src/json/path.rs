@@ -57,12 +57,12 @@ impl JsonPath {
         Ok(JsonPath { lax, steps, definite })
     }
 
-    /// Where the path leads in a document; in what is no JSON it leads nowhere.
+    /// Where the path leads in a document; in what is no JSON, or is `null`, it leads nowhere.
     pub fn find_in<'d, 'a>(&self, document: Option<&'d Json<'a>>) -> Found<'d, 'a> {
         match document {
-            Some(document) => self.find(document),
             None if self.lax => Found::Nothing,
-            None => Found::Missing,
+            None | Some(Json::Null) => Found::Missing,
+            Some(document) => self.find(document),
         }
     }
 

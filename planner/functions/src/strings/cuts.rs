@@ -4,7 +4,7 @@ use super::super::arguments::{Inputs, Texts};
 use super::{bytes_of, slices};
 use arrow::array::{ArrayRef, BooleanArray, Int32Array};
 use arrow::datatypes::Int32Type;
-use datafusion_common::Result;
+use datafusion_common::{Result, exec_err};
 use std::sync::Arc;
 
 /// The byte at which character `index` starts, or the end.
@@ -127,10 +127,47 @@ pub(super) fn locate(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(places.collect::<Int32Array>()))
 }
 
+/// As [`place`], of the match number `nth`; matches may overlap. A negative `from` counts from the end, and matches
+/// that begin there or before are counted backwards.
+fn nth_place(search: &str, text: &str, from: i32, nth: i32) -> i32 {
+    if search.is_empty() {
+        return 1;
+    }
+    let matches = |place: &usize| text[byte_of_char(text, *place)..].starts_with(search);
+    let length = count_chars(text);
+    let nth = nth.max(1) as usize - 1;
+    let (from, distance) = (i64::from(from), from.unsigned_abs() as usize);
+    let found = match from {
+        0 => None,
+        1.. => (distance - 1..length).filter(matches).nth(nth),
+        _ => (0..(length + 1).saturating_sub(distance)).rev().filter(matches).nth(nth),
+    };
+    found.map_or(0, |place| place as i32 + 1)
+}
+
 pub(super) fn instr(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, searches) = (inputs.texts(0)?, inputs.texts(1)?);
-    let places = (0..inputs.rows).map(|row| Some(place(searches.get(row)?, texts.get(row)?, 1)));
-    Ok(Arc::new(places.collect::<Int32Array>()))
+    if inputs.len() == 2 {
+        let places = (0..inputs.rows).map(|row| Some(place(searches.get(row)?, texts.get(row)?, 1)));
+        return Ok(Arc::new(places.collect::<Int32Array>()));
+    }
+    let starts = inputs.primitives::<Int32Type>(2)?;
+    let numbers = if inputs.len() == 4 { Some(inputs.primitives::<Int32Type>(3)?) } else { None };
+    let mut places = Vec::with_capacity(inputs.rows);
+    for row in 0..inputs.rows {
+        let nth = numbers.as_ref().map_or(Some(1), |numbers| numbers.get(row));
+        let (Some(text), Some(search), Some(from), Some(nth)) =
+            (texts.get(row), searches.get(row), starts.get(row), nth)
+        else {
+            places.push(None);
+            continue;
+        };
+        if nth < 1 {
+            return exec_err!("INSTR counts matches from 1, not {nth}");
+        }
+        places.push(Some(nth_place(search, text, from, nth)));
+    }
+    Ok(Arc::new(Int32Array::from(places)))
 }
 
 fn test(inputs: &Inputs<'_>, test: impl Fn(&str, &str) -> bool) -> Result<ArrayRef> {

@@ -154,6 +154,8 @@ fn split(inputs: &Inputs<'_>) -> Result<ArrayRef> {
             continue;
         };
         match separator {
+            // no text has no pieces
+            _ if text.is_empty() => {}
             "" => text.char_indices().for_each(|(place, character)| {
                 lists.values().append_value(&text[place..place + character.len_utf8()]);
             }),

@@ -162,12 +162,12 @@ pub(super) fn replace(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     })
 }
 
+/// Characters without a counterpart go; a NULL among the characters is as no characters.
 pub(super) fn translate(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, from, to) = (inputs.texts(0)?, inputs.texts(1)?, inputs.texts(2)?);
     written(inputs.rows, bytes_of(inputs, texts.array), |row, out| {
-        let (Some(text), Some(from), Some(to)) = (texts.get(row), from.get(row), to.get(row)) else {
-            return Ok(false);
-        };
+        let Some(text) = texts.get(row) else { return Ok(false) };
+        let (from, to) = (from.get(row).unwrap_or_default(), to.get(row).unwrap_or_default());
         for character in text.chars() {
             match from.chars().position(|candidate| candidate == character) {
                 Some(index) => out.extend(to.chars().nth(index)),

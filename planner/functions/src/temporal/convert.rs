@@ -17,6 +17,10 @@ use weir_types::text::{LocalDateTime, TimeZone, parse};
 
 const DEFAULT: &str = "yyyy-MM-dd HH:mm:ss";
 
+/// The first millisecond of the year 0, the last one of 9999.
+const MIN_MILLIS: i64 = -62_167_219_200_000;
+const MAX_MILLIS: i64 = 253_402_300_799_999;
+
 const TO_DATE: Typing =
     Typing::Signatures(&[from_texts(&[P::Text], R::Date), from_texts(&[P::Text, P::Text], R::Date)]);
 const TO_TIMESTAMP: Typing = Typing::Signatures(&[
@@ -269,6 +273,9 @@ fn to_timestamp_ltz(inputs: &Inputs<'_>) -> Result<ArrayRef> {
             }
         }
     };
+    // Other years than 0 to 9999 are none that a text could show.
+    let is_shown = |millis: &i64| (MIN_MILLIS..=MAX_MILLIS).contains(millis);
+    let millis: TimestampMillisecondArray = millis.iter().map(|millis| millis.filter(is_shown)).collect();
     Ok(Arc::new(millis.with_timezone(SqlType::LTZ_ZONE)))
 }
 

@@ -142,7 +142,10 @@ fn months_between(to: LocalDateTime, from: LocalDateTime) -> i64 {
 pub(super) fn difference(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let unit = unit(inputs.texts(0)?.constant().flatten().unwrap_or(""))?;
     let (starts, ends) = (inputs.any(1), inputs.any(2));
-    let (read_start, read_end) = (Reading::local(inputs, 1), Reading::local(inputs, 2));
+    // Between two TIMESTAMP_LTZ time passes, whatever the clocks on the wall do meanwhile; months are those of UTC.
+    let instants = inputs.types[1..].iter().all(|found| matches!(found, SqlType::TimestampLtz(_)));
+    let read = |index| if instants { Reading::stored() } else { Reading::local(inputs, index) };
+    let (read_start, read_end) = (read(1), read(2));
     let mut values = Vec::with_capacity(inputs.rows);
     for row in 0..inputs.rows {
         if starts.is_null(row) || ends.is_null(row) {

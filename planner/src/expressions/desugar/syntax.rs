@@ -83,17 +83,9 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             _ => function("$NEGATE", vec![taken(expr)]),
         },
         Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => overlaps(left, right)?,
+        Expr::Array(array) => function("$ARRAY", std::mem::take(&mut array.elem)),
         Expr::Tuple(members) => function("ROW", std::mem::take(members)),
-        Expr::CompoundFieldAccess { root, access_chain } => {
-            // In front of the first index stand the names of a table and its column.
-            let is_index = |access: &AccessExpr| matches!(access, AccessExpr::Subscript(_));
-            let names = match root.as_ref() {
-                Expr::Identifier(_) => access_chain.iter().position(is_index).unwrap_or(access_chain.len()),
-                _ => 0,
-            };
-            access_chain.iter_mut().skip(names).for_each(name_field);
-            return Ok(());
-        }
+        Expr::CompoundFieldAccess { root, access_chain } => field_access(root, access_chain),
         Expr::Function(call) if is_called(call, "PERCENTILE") => percentile(call)?,
         Expr::Function(call) => return rewrite_call(call),
         _ => return Ok(()),
@@ -102,13 +94,27 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     Ok(())
 }
 
-/// `items[1].sku`: DataFusion takes the name of a field as text only.
-fn name_field(access: &mut AccessExpr) {
-    if let AccessExpr::Dot(field) = access
-        && let Expr::Identifier(name) = field
-    {
-        *field = text(name.value.as_str());
+/// `items[1].sku` is `$FIELD(items[1], 'sku')`. Names right behind a name may be a table and its column: they stay names.
+fn field_access(root: &mut Box<Expr>, chain: &mut Vec<AccessExpr>) -> Expr {
+    let mut value = taken(root);
+    for access in std::mem::take(chain) {
+        value = match (value, access) {
+            (Expr::Identifier(first), AccessExpr::Dot(Expr::Identifier(name))) => {
+                Expr::CompoundIdentifier(vec![first, name])
+            }
+            (Expr::CompoundIdentifier(mut names), AccessExpr::Dot(Expr::Identifier(name))) => {
+                names.push(name);
+                Expr::CompoundIdentifier(names)
+            }
+            (value, AccessExpr::Dot(Expr::Identifier(name))) => {
+                function("$FIELD", vec![value, text(name.value)])
+            }
+            (value, access) => {
+                Expr::CompoundFieldAccess { root: Box::new(value), access_chain: vec![access] }
+            }
+        };
     }
+    value
 }
 
 fn is_called(call: &Function, name: &str) -> bool {

@@ -96,7 +96,9 @@ impl Lowering<'_> {
             (_, frame) => frame,
         };
         let rowtime = (attribute == TimeAttribute::RowTime).then_some(order);
-        let spec = OverSpec { partition, rowtime, order: vec![], frame, aggregates, columns, ends: false };
+        let order = vec![];
+        let (ends, last_first) = (false, false);
+        let spec = OverSpec { partition, rowtime, order, frame, aggregates, columns, ends, last_first };
         Ok(self.add_over(spec, &side, results, "OverAggregate"))
     }
 
@@ -168,6 +170,7 @@ impl Lowering<'_> {
             aggregates: vec![],
             columns: (0..sort.input.schema().fields().len()).collect(),
             ends: false,
+            last_first: false,
         };
         Ok(self.add_over(spec, &side, vec![], "TemporalSort"))
     }

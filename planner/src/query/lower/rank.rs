@@ -140,6 +140,9 @@ impl Lowering<'_> {
             return internal_err!("{} is no window function", window.window_expr[0]);
         };
         let params = &function.params;
+        // The newest row of a window: of those of one time the one that came last.
+        let newest = |key: &SortExpr| !key.asc && time_order(&window.input, key).is_some();
+        let last_first = end == 1 && matches!(&params.order_by[..], [key] if newest(key));
         // The time of a window is the last millisecond in it.
         let minus = self.functions.scalar.get("-");
         let minus = minus.ok_or_else(|| internal_datafusion_err!("there is no function -"))?;
@@ -174,6 +177,7 @@ impl Lowering<'_> {
             aggregates: vec![number],
             columns: (0..window.input.schema().fields().len()).collect(),
             ends: true,
+            last_first,
         };
         let numbered = self.add_over(spec, &side, vec![(table.cloned(), field.clone())], "WindowRank");
         let rank = Expr::Column(Column::new(table.cloned(), field.name()));

@@ -248,7 +248,8 @@ impl Over {
         Ok((rows, slots))
     }
 
-    /// The rows that timers name, in order of time, then of the other keys of ORDER BY, then of arrival.
+    /// The rows that timers name, in order of time, then of the other keys of ORDER BY, then of arrival
+    /// or of the reverse.
     fn due(
         &mut self,
         until: i64,
@@ -272,6 +273,9 @@ impl Over {
         };
         for (before, due) in &mut groups {
             before.sort_by_key(|row| row.time);
+            if self.spec.last_first {
+                due.reverse();
+            }
             due.sort_by(|a, b| {
                 let key = |row: &FrameRow| keys.as_ref().map(|keys| keys.row(row.place as usize));
                 a.time.cmp(&b.time).then_with(|| key(a).cmp(&key(b)))

@@ -45,6 +45,7 @@ fn spec(frame: OverFrame, rowtime: bool) -> OverSpec {
         ],
         columns: vec![0, 1, 2],
         ends: false,
+        last_first: false,
     }
 }
 

@@ -1,0 +1,156 @@
+//! `SELECT *` over several tables, whose columns may share names.
+//!
+//! Flink numbers such names where a query ends: `id`, `id0`, `id1`. Inside of a query DataFusion tells the columns apart
+//! by their tables; where it ends, at a derived table, a WITH or the statement, they get Flink's names.
+
+use crate::query::names::unique_name;
+use datafusion_common::Result;
+use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use sqlparser::ast::{Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor};
+use std::collections::BTreeSet;
+
+/// Ends the name of a column that stands beside a `*` in the list, which may have one of that name: the place follows.
+const BESIDE: &str = "$*";
+
+/// The name that a column is planned with where its list has a `*` as well.
+pub(super) fn beside_star(name: &str, place: usize) -> String {
+    format!("{name}{BESIDE}{place}")
+}
+
+pub(super) fn has_star(select: &Select) -> bool {
+    let star =
+        |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    select.projection.iter().any(star)
+}
+
+/// The plan with columns of different names, numbered as Flink numbers them.
+pub(super) fn name_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut is_changed = false;
+    let mut columns = vec![];
+    for (place, column) in plan.schema().columns().into_iter().enumerate() {
+        let base = match column.name.split_once(BESIDE) {
+            // The place of an expression counts the columns that a `*` stands for.
+            Some((base, _)) if base.starts_with("EXPR$") => format!("EXPR${place}"),
+            Some((base, _)) => base.to_string(),
+            None => column.name.clone(),
+        };
+        let name = unique_name(&base, &taken.iter().map(String::as_str).collect());
+        is_changed |= name != column.name;
+        taken.insert(name.clone());
+        columns.push(match name == column.name {
+            true => Expr::Column(column),
+            false => Expr::Column(column).alias(name),
+        });
+    }
+    match is_changed {
+        true => LogicalPlanBuilder::from(plan).project(columns)?.build(),
+        false => Ok(plan),
+    }
+}
+
+/// True if columns of the query may share a name.
+fn may_share_names(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => {
+            let several = select.from.len() > 1 || select.from.iter().any(|table| !table.joins.is_empty());
+            let unnamed = |item: &SelectItem| !matches!(item, SelectItem::ExprWithAlias { .. });
+            has_star(select) && (several || select.projection.iter().filter(|item| unnamed(item)).count() > 1)
+        }
+        SetExpr::Query(query) => may_share_names(&query.body),
+        SetExpr::SetOperation { left, .. } => may_share_names(left),
+        _ => false,
+    }
+}
+
+fn alias(name: Ident) -> TableAlias {
+    TableAlias { explicit: true, name, columns: vec![], at: None }
+}
+
+/// Makes queries whose columns may share names derived tables with a name, whose columns [`StarPlanner`] tells apart.
+#[derive(Default)]
+pub(super) struct Stars {
+    nameless: usize,
+}
+
+impl Stars {
+    /// A derived table without a name gets one.
+    pub fn name_derived(&mut self, factor: &mut TableFactor) {
+        if let TableFactor::Derived { subquery, alias: name @ None, .. } = factor
+            && may_share_names(&subquery.body)
+        {
+            *name = Some(alias(Ident::with_quote('`', format!("$query{}", self.nameless))));
+            self.nameless += 1;
+        }
+    }
+
+    /// `WITH a AS (query)` becomes `WITH a AS (SELECT * FROM (query) AS a)`.
+    pub fn wrap_with(&mut self, query: &mut Query, select_from: impl Fn(TableFactor) -> Query) {
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if may_share_names(&cte.query.body) {
+                let inner = TableFactor::Derived {
+                    lateral: false,
+                    subquery: cte.query.clone(),
+                    alias: Some(alias(cte.alias.name.clone())),
+                    sample: None,
+                };
+                *cte.query = select_from(inner);
+            }
+        }
+    }
+}
+
+/// Plans derived tables, with columns of different names.
+#[derive(Debug)]
+pub(super) struct StarPlanner;
+
+impl RelationPlanner for StarPlanner {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        match relation {
+            TableFactor::Derived { lateral, subquery, alias: alias @ Some(_), sample } => {
+                let nameless = TableFactor::Derived { lateral, subquery, alias: None, sample };
+                let plan = name_apart(context.plan(nameless)?)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+            }
+            relation => Ok(RelationPlanning::Original(Box::new(relation))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion_common::Column;
+    use datafusion_expr::{col, lit};
+
+    fn names(plan: &LogicalPlan) -> Vec<String> {
+        plan.schema().columns().into_iter().map(|column| column.name).collect()
+    }
+
+    #[test]
+    fn names_are_numbered_from_the_left() {
+        let table = |name: &str| {
+            let row = LogicalPlanBuilder::values(vec![vec![lit(1), lit(2)]]).unwrap();
+            let row = row.project(vec![col("column1").alias("id"), col("column2").alias("v")]).unwrap();
+            row.alias(name).unwrap()
+        };
+        let joined = table("a").cross_join(table("b").build().unwrap()).unwrap().build().unwrap();
+        assert_eq!(names(&name_apart(joined.clone()).unwrap()), ["id", "v", "id0", "v0"]);
+        let star = LogicalPlanBuilder::from(joined);
+        let columns = [Expr::Column(Column::from_qualified_name("a.id")).alias(beside_star("id", 0))];
+        let stars = columns.into_iter().chain(star.schema().columns().into_iter().map(Expr::Column));
+        let plan = star.clone().project(stars).unwrap().build().unwrap();
+        assert_eq!(names(&name_apart(plan).unwrap()), ["id", "id0", "v", "id1", "v0"]);
+    }
+
+    #[test]
+    fn different_names_stay() {
+        let plan = LogicalPlanBuilder::values(vec![vec![lit(1), lit(2)]]).unwrap().build().unwrap();
+        assert_eq!(name_apart(plan.clone()).unwrap(), plan);
+    }
+}

@@ -21,8 +21,9 @@ use weir_types::{ChangelogBatch, JobSettings, OperatorId, RankSpec, RowKind};
 const VOID: Namespace = Namespace::Void;
 
 /// Rows of a partition are kept in the order of their arrival: the first N of them where rows only come, or come again
-/// ahead of where they were; all where they go as well. A batch loads the partitions that it touches, and lets its rows take their places one after the other;
-/// of rows with equal sort keys the earlier one stays ahead. What is emitted is what Flink emits, row by row.
+/// ahead of where they were; all where they go as well. A batch loads the partitions that it touches, and lets its rows
+/// take their places one after the other; of rows with equal sort keys the earlier one stays ahead. What is emitted is what
+/// Flink emits, row by row.
 pub(crate) struct Rank {
     name: String,
     spec: RankSpec,

@@ -4,6 +4,7 @@
 //! Flink's own, and sqlparser under `dialect` reads queries and expressions; `types` reads types and `hints` the hints.
 
 mod ast;
+mod databases;
 mod ddl;
 mod dialect;
 mod error;
@@ -66,13 +67,16 @@ const OTHER_KEYWORDS: &[&str] = &[
     "BOOLEAN",
     "BY",
     "BYTES",
+    "CASCADE",
     "CASE",
+    "CATALOG",
     "CHANGELOG_MODE",
     "CHAR",
     "COLUMNS",
     "COMMENT",
     "CROSS",
     "CUBE",
+    "DATABASE",
     "DATE",
     "DAY",
     "DECIMAL",
@@ -114,6 +118,7 @@ const OTHER_KEYWORDS: &[&str] = &[
     "MAP",
     "METADATA",
     "MINUTE",
+    "MODIFY",
     "MONTH",
     "MULTISET",
     "NOT",

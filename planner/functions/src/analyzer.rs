@@ -194,6 +194,7 @@ pub fn coerce_comparison(
 ) -> Result<Expr> {
     let (left, right) = (typed_literal(left), typed_literal(right));
     let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
+    // As in Flink, `<>` takes a NULL for equal to a NULL.
     if let (Operator::Eq, SqlType::Row(a), SqlType::Row(b)) = (op, &left_type, &right_type)
         && a.len() == b.len()
         && !a.is_empty()
@@ -202,6 +203,18 @@ pub fn coerce_comparison(
     {
         return equal_rows(registry, (&left, a), (&right, b), schema);
     }
+    compared(registry, left, op, right, schema)
+}
+
+/// As [`coerce_comparison`], without a look at the fields of rows.
+fn compared(
+    registry: &FunctionRegistry,
+    left: Expr,
+    op: Operator,
+    right: Expr,
+    schema: &DFSchema,
+) -> Result<Expr> {
+    let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
     let target =
         comparison_type(&left_type, &right_type).or_else(|| read_number(op, &left_type, &right_type));
     let Some(target) = target else {
@@ -225,12 +238,19 @@ pub fn coerce_comparison(
 /// The type in which a text is read that a number is ordered with. Flink compares them so, but for equality.
 fn read_number(op: Operator, left: &SqlType, right: &SqlType) -> Option<DataType> {
     let is_order = matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
-    let number = |found: &SqlType| found.is_integer() || matches!(found, SqlType::Float | SqlType::Double);
     match (left, right) {
-        (text, other) | (other, text) if is_order && text.is_string() && number(other) => {
+        (text, other) | (other, text) if is_order && text.is_string() && other.is_numeric() => {
             Some(other.data_type())
         }
         _ => None,
+    }
+}
+
+/// True for a member of an IN list that is text where a number or a truth value is looked for, or a number where text is.
+fn is_read_as(member: &SqlType, found: &SqlType) -> bool {
+    match member.is_string() {
+        true => found.is_numeric() || *found == SqlType::Boolean,
+        false => found.is_string() && member.is_numeric(),
     }
 }
 
@@ -251,8 +271,13 @@ fn equal_rows(
     };
     let mut equal: Option<Expr> = None;
     for (place, (a, b)) in left_fields.iter().zip(right_fields).enumerate() {
+        let is_row = matches!((&a.sql_type, &b.sql_type), (SqlType::Row(_), SqlType::Row(_)));
         let (a, b) = (field(left, place, a)?, field(right, place, b)?);
-        let same = coerce_comparison(registry, a, Operator::Eq, b, schema)?;
+        let same = match is_row {
+            // In rows within rows a NULL equals a NULL.
+            true => compared(registry, a, Operator::IsNotDistinctFrom, b, schema)?,
+            false => coerce_comparison(registry, a, Operator::Eq, b, schema)?,
+        };
         equal = Some(match equal {
             Some(equal) => equal.and(same),
             None => same,
@@ -446,6 +471,13 @@ impl Binder<'_> {
             let any = equal.into_iter().reduce(Expr::or);
             let any = any.unwrap_or_else(|| Expr::Literal(ScalarValue::Boolean(Some(false)), None));
             return Ok(if negated { not(any) } else { any });
+        }
+        let members = list.iter().map(|member| type_of(member, self.schema)).collect::<Result<Vec<_>>>()?;
+        if members.iter().all(|member| is_read_as(member, &found)) {
+            // Text among numbers, or the reverse: the members become what is looked for, as in Flink.
+            let member = |member| coerce(self.registry, member, self.schema, &found);
+            let list = list.into_iter().map(member).collect::<Result<Vec<_>>>()?;
+            return Ok(Expr::InList(InList { expr: Box::new(expr), list, negated }));
         }
         let mut target = found.data_type();
         for member in &list {

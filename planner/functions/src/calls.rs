@@ -12,9 +12,6 @@ use datafusion_common::{Result, internal_err, plan_err};
 use std::sync::Arc;
 use weir_types::{SqlField, SqlType};
 
-/// The only one.
-const DATABASE: &str = "default_database";
-
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("ROW", Typing::Custom(type_row), row, "ROW(value, ..): fields EXPR$0, EXPR$1 and so on"),
     Function::new("$ARRAY", Typing::Custom(type_array), array, "ARRAY[value, ..]"),
@@ -29,8 +26,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(
         "CURRENT_DATABASE",
         Typing::Signatures(&[call(&[], Returns::Text)]),
-        |inputs| Ok(Arc::new(StringArray::from(vec![DATABASE; inputs.rows]))),
-        "the name of the database: default_database, there is one",
+        |inputs| Ok(Arc::new(StringArray::from(vec![inputs.context.database.as_ref(); inputs.rows]))),
+        "the name of the current database",
     ),
     Function::new(
         "TYPEOF",

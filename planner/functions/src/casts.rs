@@ -9,7 +9,7 @@ pub(super) use numbers::double_of_decimal;
 
 use super::analyzer::type_of;
 use super::arguments::Inputs;
-use super::definition::{Call, Function, Typed, Typing};
+use super::definition::{Call, Function, Parameter as P, Returns as R, Typed, Typing, call};
 use super::registry::FunctionRegistry;
 use super::udf::FlinkFunction;
 use arrow::array::{ArrayRef, new_null_array};
@@ -23,6 +23,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("$CAST", Typing::Custom(type_cast), |inputs| run(inputs, false), "CAST(x AS type)")
         .fallible(),
     Function::new("$TRY_CAST", Typing::Custom(type_cast), |inputs| run(inputs, true), "TRY_CAST(x AS type)"),
+    Function::new(
+        "$TIME",
+        Typing::Signatures(&[call(&[P::Text], R::Time)]),
+        texts::time_literal,
+        "TIME '..' with a fraction",
+    )
+    .fallible(),
 ];
 
 fn type_cast(call: &Call<'_>) -> Result<Typed> {

@@ -95,10 +95,10 @@ pub(super) fn common_number(left: &SqlType, right: &SqlType) -> Option<SqlType> 
         return Some(if double || mixed { SqlType::Double } else { SqlType::Float });
     }
     let ((p1, s1), (p2, s2)) = (as_decimal(left)?, as_decimal(right)?);
-    let scale = s1.max(s2);
+    // Where there are not digits enough, those before the point are kept.
     let whole = (p1 as i16 - i16::from(s1)).max(p2 as i16 - i16::from(s2));
-    let precision = (whole + i16::from(scale)).min(i16::from(MAX_PRECISION));
-    Some(SqlType::Decimal { precision: precision as u8, scale: scale.min(precision as i8) })
+    let scale = i16::from(s1.max(s2)).min(i16::from(MAX_PRECISION) - whole);
+    Some(SqlType::Decimal { precision: (whole + scale) as u8, scale: scale as i8 })
 }
 
 /// The type in which two operands are compared; `None` if they cannot be. Text meets a date or a time in the

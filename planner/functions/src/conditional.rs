@@ -71,12 +71,18 @@ fn type_case(call: &Call<'_>) -> Result<Typed> {
     Ok(Typed { arguments: (0..=last).map(argument).collect(), result, nullable })
 }
 
-/// As [`common`], but that FLOAT and DOUBLE meet in DOUBLE: Flink types these calls itself, CASE after Calcite.
+/// As [`common`], but that FLOAT and DOUBLE meet in DOUBLE, and a FLOAT behind a DECIMAL wins: Flink types these calls
+/// itself, CASE after Calcite.
 fn widest(call: &Call<'_>) -> Result<SqlType> {
-    match common(call, call.types)? {
-        SqlType::Float if call.types.contains(&SqlType::Double) => Ok(SqlType::Double),
-        common => Ok(common),
+    let mut widest = SqlType::Null;
+    for next in call.types {
+        widest = match (&widest, next) {
+            (SqlType::Decimal { .. }, SqlType::Float) => SqlType::Float,
+            (SqlType::Float, SqlType::Double) => SqlType::Double,
+            (so_far, next) => common(call, &[so_far.clone(), next.clone()])?,
+        };
     }
+    Ok(widest)
 }
 
 fn type_coalesce(call: &Call<'_>) -> Result<Typed> {

@@ -12,6 +12,8 @@ pub struct FunctionContext {
     pub random: Arc<dyn RandomSource>,
     /// `table.local-time-zone`
     pub time_zone: TimeZone,
+    /// the current one: CURRENT_DATABASE
+    pub database: Arc<str>,
 }
 
 impl fmt::Debug for FunctionContext {

@@ -1,15 +1,17 @@
 //! LIKE, SIMILAR TO and regular expressions.
 
+mod backtrack;
 mod java;
 mod like;
 
 use super::arguments::Inputs;
 use super::definition::{Function, Parameter as P, Returns as R, Typing, call};
-use super::strings::{bytes_of, slices, written};
+use super::strings::{bytes_of, written};
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, ListBuilder, StringBuilder};
 use arrow::datatypes::Int32Type;
-use datafusion_common::Result;
-use regex::{CaptureLocations, Match, Regex};
+use datafusion_common::{Result, exec_err};
+use java::{Groups, JavaRegex};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) use java::compile_java;
@@ -55,59 +57,72 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("REGEXP_SUBSTR", SUBSTR, substr, "the first match").fallible(),
 ];
 
-/// The regular expression of each row, compiled when it changes.
+/// The regular expression of each row, compiled when it changes. One that is malformed is NULL.
 struct Regexes<'a> {
     patterns: super::arguments::Texts<'a>,
-    constant: Option<Arc<Regex>>,
-    last: Option<(&'a str, Arc<Regex>)>,
+    /// of all rows
+    constant: Option<Arc<Option<JavaRegex>>>,
+    last: Option<(&'a str, Arc<Option<JavaRegex>>)>,
 }
 
 impl<'a> Regexes<'a> {
     fn new(inputs: &Inputs<'a>, index: usize) -> Result<Self> {
         let patterns = inputs.texts(index)?;
         let constant = match patterns.constant() {
-            Some(Some(pattern)) => Some(inputs.cache.get_or_compile(pattern, compile_java)?),
+            Some(Some(pattern)) => Some(inputs.cache.get_or_compile(pattern, JavaRegex::new)?),
             _ => None,
         };
         Ok(Regexes { patterns, constant, last: None })
     }
 
-    fn get(&mut self, row: usize) -> Result<Option<Arc<Regex>>> {
+    fn get(&mut self, row: usize) -> Result<Option<&JavaRegex>> {
         if let Some(regex) = &self.constant {
-            return Ok(Some(regex.clone()));
+            return Ok(regex.as_ref().as_ref());
         }
         let Some(pattern) = self.patterns.get(row) else { return Ok(None) };
-        match &self.last {
-            Some((known, regex)) if *known == pattern => Ok(Some(regex.clone())),
-            _ => {
-                let regex = Arc::new(compile_java(pattern)?);
-                self.last = Some((pattern, regex.clone()));
-                Ok(Some(regex))
-            }
+        if self.last.as_ref().is_none_or(|(known, _)| *known != pattern) {
+            self.last = Some((pattern, Arc::new(JavaRegex::new(pattern)?)));
         }
+        Ok(self.last.as_ref().and_then(|(_, regex)| regex.as_ref().as_ref()))
     }
 }
 
-/// All matches as Java finds them: an empty one may follow right behind another.
-fn matches<'r, 't>(regex: &'r Regex, text: &'t str) -> impl Iterator<Item = Match<'t>> + use<'r, 't> {
-    let mut next = Some(0);
-    std::iter::from_fn(move || {
-        let found = regex.find_at(text, next?)?;
-        next = match found.is_empty() {
-            false => Some(found.end()),
-            true => text[found.end()..].chars().next().map(|character| found.end() + character.len_utf8()),
-        };
-        Some(found)
-    })
+/// The match at `from` or behind it, and where to look for the next one, as Java does: an empty match may follow right
+/// behind another.
+fn next_match(regex: &JavaRegex, text: &str, from: usize) -> Result<Option<(Range<usize>, Option<usize>)>> {
+    let Some(found) = regex.find_at(text, from)? else { return Ok(None) };
+    let next = match found.is_empty() {
+        false => Some(found.end),
+        true => text[found.end..].chars().next().map(|character| found.end + character.len_utf8()),
+    };
+    Ok(Some((found, next)))
+}
+
+/// Calls `f` with each match.
+fn for_each_match(
+    regex: &JavaRegex,
+    text: &str,
+    mut f: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut from = Some(0);
+    while let Some(place) = from {
+        let Some((found, next)) = next_match(regex, text, place)? else { break };
+        f(found)?;
+        from = next;
+    }
+    Ok(())
 }
 
 fn regexp(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, mut regexes) = (inputs.texts(0)?, Regexes::new(inputs, 1)?);
     let mut matches = Vec::with_capacity(inputs.rows);
     for row in 0..inputs.rows {
+        let null = regexes.patterns.get(row).is_none();
         matches.push(match (texts.get(row), regexes.get(row)?) {
             // An empty pattern matches nothing.
-            (Some(text), Some(regex)) => Some(!regex.as_str().is_empty() && regex.is_match(text)),
+            (Some(text), Some(regex)) => Some(!regex.as_str().is_empty() && regex.is_match(text)?),
+            // Nor does one that is malformed.
+            (Some(_), None) if !null => Some(false),
             _ => None,
         });
     }
@@ -115,41 +130,35 @@ fn regexp(inputs: &Inputs<'_>) -> Result<ArrayRef> {
 }
 
 /// The part of the text that a group of the first match has; `None` without match or group.
-fn group<'a>(regex: &Regex, places: &mut CaptureLocations, text: &'a str, group: usize) -> Option<&'a str> {
-    if group == 0 {
-        return regex.find(text).map(|found| found.as_str());
-    }
-    regex.captures_read(places, text)?;
-    places.get(group).map(|(start, end)| &text[start..end])
+fn group<'a>(regex: &JavaRegex, groups: &mut Groups, text: &'a str, group: usize) -> Result<Option<&'a str>> {
+    let found = match group {
+        0 => regex.find_at(text, 0)?,
+        _ if regex.groups_at(text, 0, groups)? => groups.get(group),
+        _ => None,
+    };
+    Ok(found.map(|found| &text[found]))
 }
 
 fn extract(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, mut regexes) = (inputs.texts(0)?, Regexes::new(inputs, 1)?);
-    let groups = if inputs.len() == 3 { Some(inputs.primitives::<Int32Type>(2)?) } else { None };
+    let wanted = if inputs.len() == 3 { Some(inputs.primitives::<Int32Type>(2)?) } else { None };
     let bytes = bytes_of(inputs, texts.array) / 2;
-    if let (Some(regex), constant) =
-        (&regexes.constant, groups.as_ref().map_or(Some(Some(0)), |g| g.constant()))
-        && let Some(constant) = constant
-    {
-        let Some(wanted) = constant.and_then(|group| usize::try_from(group).ok()) else {
-            return Ok(slices(inputs.rows, 0, |_| None));
-        };
-        let mut places = regex.capture_locations();
-        let mut builder = StringBuilder::with_capacity(inputs.rows, bytes);
-        for row in 0..inputs.rows {
-            builder.append_option(texts.get(row).and_then(|text| group(regex, &mut places, text, wanted)));
-        }
-        return Ok(Arc::new(builder.finish()));
-    }
+    let constant = regexes.constant.clone();
+    // Room for groups is kept from row to row where the expression is the same.
+    let mut room = constant.as_ref().and_then(|regex| regex.as_ref().as_ref().map(JavaRegex::groups));
     let mut builder = StringBuilder::with_capacity(inputs.rows, bytes);
     for row in 0..inputs.rows {
-        let wanted = match &groups {
+        let wanted = match &wanted {
             Some(groups) => groups.get(row).and_then(|group| usize::try_from(group).ok()),
             None => Some(0),
         };
         match (texts.get(row), regexes.get(row)?, wanted) {
             (Some(text), Some(regex), Some(wanted)) => {
-                builder.append_option(group(&regex, &mut regex.capture_locations(), text, wanted));
+                let found = match &mut room {
+                    Some(room) => group(regex, room, text, wanted)?,
+                    None => group(regex, &mut regex.groups(), text, wanted)?,
+                };
+                builder.append_option(found);
             }
             _ => builder.append_null(),
         }
@@ -167,12 +176,13 @@ fn extract_all(inputs: &Inputs<'_>) -> Result<ArrayRef> {
             None => Some(1),
         };
         match (texts.get(row), regexes.get(row)?, wanted) {
-            (Some(text), Some(regex), Some(wanted)) if wanted < regex.captures_len() => {
-                let mut places = regex.capture_locations();
-                for found in matches(&regex, text) {
-                    regex.captures_read_at(&mut places, text, found.start());
-                    lists.values().append_option(places.get(wanted).map(|(start, end)| &text[start..end]));
-                }
+            (Some(text), Some(regex), Some(wanted)) if wanted < regex.groups_len() => {
+                let mut places = regex.groups();
+                for_each_match(regex, text, |found| {
+                    regex.groups_at(text, found.start, &mut places)?;
+                    lists.values().append_option(places.get(wanted).map(|part| &text[part]));
+                    Ok(())
+                })?;
                 lists.append(true);
             }
             _ => lists.append_null(),
@@ -184,28 +194,33 @@ fn extract_all(inputs: &Inputs<'_>) -> Result<ArrayRef> {
 fn replace(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (texts, mut regexes, replacements) = (inputs.texts(0)?, Regexes::new(inputs, 1)?, inputs.texts(2)?);
     written(inputs.rows, bytes_of(inputs, texts.array), |row, out| {
-        let (Some(text), Some(regex), Some(replacement)) =
-            (texts.get(row), regexes.get(row)?, replacements.get(row))
+        let pattern = regexes.patterns.get(row);
+        let (Some(text), Some(pattern), Some(replacement)) = (texts.get(row), pattern, replacements.get(row))
         else {
             return Ok(false);
         };
+        // Flink's result is NULL, in a column that is NOT NULL.
+        let Some(regex) = regexes.get(row)? else {
+            return exec_err!("REGEXP_REPLACE: '{pattern}' is not a regular expression");
+        };
         let mut last = 0;
-        for found in matches(&regex, text) {
-            out.push_str(&text[last..found.start()]);
+        for_each_match(regex, text, |found| {
+            out.push_str(&text[last..found.start]);
             out.push_str(replacement);
-            last = found.end();
-        }
+            last = found.end;
+            Ok(())
+        })?;
         out.push_str(&text[last..]);
         Ok(true)
     })
 }
 
-fn integers(inputs: &Inputs<'_>, f: impl Fn(&Regex, &str) -> i32) -> Result<ArrayRef> {
+fn integers(inputs: &Inputs<'_>, f: impl Fn(&JavaRegex, &str) -> Result<i32>) -> Result<ArrayRef> {
     let (texts, mut regexes) = (inputs.texts(0)?, Regexes::new(inputs, 1)?);
     let mut numbers = Vec::with_capacity(inputs.rows);
     for row in 0..inputs.rows {
         numbers.push(match (texts.get(row), regexes.get(row)?) {
-            (Some(text), Some(regex)) => Some(f(&regex, text)),
+            (Some(text), Some(regex)) => Some(f(regex, text)?),
             _ => None,
         });
     }
@@ -213,12 +228,20 @@ fn integers(inputs: &Inputs<'_>, f: impl Fn(&Regex, &str) -> i32) -> Result<Arra
 }
 
 fn count(inputs: &Inputs<'_>) -> Result<ArrayRef> {
-    integers(inputs, |regex, text| matches(regex, text).count() as i32)
+    integers(inputs, |regex, text| {
+        let mut count = 0;
+        for_each_match(regex, text, |_| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    })
 }
 
 fn instr(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     integers(inputs, |regex, text| {
-        regex.find(text).map_or(0, |found| text[..found.start()].encode_utf16().count() as i32 + 1)
+        let found = regex.find_at(text, 0)?;
+        Ok(found.map_or(0, |found| text[..found.start].encode_utf16().count() as i32 + 1))
     })
 }
 
@@ -227,7 +250,9 @@ fn substr(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let mut builder = StringBuilder::with_capacity(inputs.rows, bytes_of(inputs, texts.array) / 2);
     for row in 0..inputs.rows {
         match (texts.get(row), regexes.get(row)?) {
-            (Some(text), Some(regex)) => builder.append_option(regex.find(text).map(|found| found.as_str())),
+            (Some(text), Some(regex)) => {
+                builder.append_option(regex.find_at(text, 0)?.map(|found| &text[found]));
+            }
             _ => builder.append_null(),
         }
     }

@@ -18,7 +18,8 @@ pub(super) use splits::FUNCTIONS as SPLIT_FUNCTIONS;
 const TEXT_TO_TEXT: Typing = Typing::Signatures(&[call(&[P::Text], R::Argument(0))]);
 const TEXT_TO_NULLABLE: Typing = Typing::Signatures(&[call(&[P::Text], R::Text).nullable()]);
 const TEXT_TO_INT: Typing = Typing::Signatures(&[call(&[P::Text], R::Int)]);
-const TEXTS_TO_BOOLEAN: Typing = Typing::Signatures(&[call(&[P::Text, P::Text], R::Boolean)]);
+const STARTS: Typing =
+    Typing::Signatures(&[call(&[P::Text, P::Text], R::Boolean), call(&[P::Bytes, P::Bytes], R::Boolean)]);
 const TEXT_INT: Typing = Typing::Signatures(&[call(&[P::Text, P::Int], R::Text).nullable()]);
 const REPEAT: Typing = Typing::Signatures(&[call(&[P::Text, P::Int], R::Text)]);
 const PAD: Typing = Typing::Signatures(&[call(&[P::Text, P::Int, P::Text], R::Text).nullable()]);
@@ -79,8 +80,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("INSTR", INSTR, cuts::instr, "INSTR(s, search[, from[, nth]]); 0 if it is not there")
         .fallible(),
     Function::new("LOCATE", LOCATE, cuts::locate, "LOCATE(search, s[, from]); 0 if it is not there"),
-    Function::new("STARTSWITH", TEXTS_TO_BOOLEAN, cuts::starts_with, "TRUE if the text starts with another"),
-    Function::new("ENDSWITH", TEXTS_TO_BOOLEAN, cuts::ends_with, "TRUE if the text ends with another"),
+    Function::new(
+        "STARTSWITH",
+        STARTS,
+        cuts::starts_with,
+        "TRUE if the text starts with another, or bytes do",
+    ),
+    Function::new("ENDSWITH", STARTS, cuts::ends_with, "TRUE if the text ends with another, or bytes do"),
 ];
 
 /// Texts that are parts of the arguments.

@@ -75,6 +75,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "TIMESTAMPDIFF(unit, from, to): whole units",
     ),
     Function::new(
+        "$MINUS",
+        Typing::Custom(differences::type_minus),
+        differences::minus,
+        "(time - time) unit: the time between, as an interval",
+    ),
+    Function::new(
         "$OVERLAPS",
         Typing::Custom(differences::type_overlaps),
         differences::overlaps,

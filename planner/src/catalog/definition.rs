@@ -1,18 +1,20 @@
 //! CREATE TABLE to a table: columns, keys, watermark and options checked, types resolved.
 
-use super::{CatalogTable, ColumnSource, Session, TableWatermark, local_name};
+use super::{CatalogTable, ColumnSource, ObjectPath, Session, TableWatermark};
 use crate::PlanError;
 use crate::binder::Binder;
 use crate::parser::{
-    ColumnDefinition, ColumnDefinitionKind, CreateTable, PrimaryKey, Property, WatermarkDefinition,
-    expr_without_places, expression_text,
+    ColumnDefinition, ColumnDefinitionKind, CreateTable, PrimaryKey, Property, Text, WatermarkDefinition,
+    bare, expr_without_places, expression_text,
 };
 use arrow::datatypes::{Field, Schema};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_types::{ColumnKind, SqlType, TableCapabilities, TableColumn, TableDescriptor, TimeAttribute};
+use weir_types::{
+    ColumnKind, SqlField, SqlType, TableCapabilities, TableColumn, TableDescriptor, TimeAttribute,
+};
 
 /// The largest precision of a time attribute.
 const TIME_ATTRIBUTE_PRECISION: u8 = 3;
@@ -41,11 +43,50 @@ impl TableDefinition {
     }
 }
 
+impl TableDefinition {
+    /// What would make the table again.
+    pub fn of_table(table: &CatalogTable) -> TableDefinition {
+        let descriptor = &table.descriptor;
+        let columns = descriptor.columns.iter().zip(&table.sources);
+        let watermark = table.watermark.as_ref().map(|watermark| WatermarkDefinition {
+            column: bare(&descriptor.columns[watermark.column].name),
+            expr: watermark.expr.clone(),
+        });
+        let primary_key = (!descriptor.primary_key.is_empty()).then(|| PrimaryKey {
+            columns: descriptor.primary_key.iter().map(|name| bare(name)).collect(),
+            span: Span::empty(),
+        });
+        let text = |value: &String| Text { value: value.clone(), span: Span::empty() };
+        let options = descriptor.options.iter();
+        TableDefinition {
+            columns: columns.map(|(column, source)| column_definition(column, source)).collect(),
+            watermark,
+            primary_key,
+            comment: descriptor.comment.clone(),
+            partition_keys: descriptor.partition_keys.iter().map(|key| bare(key)).collect(),
+            options: options.map(|(key, value)| Property { key: text(key), value: text(value) }).collect(),
+        }
+    }
+}
+
+fn column_definition(column: &TableColumn, source: &ColumnSource) -> ColumnDefinition {
+    let field = SqlField::new(column.name.clone(), column.sql_type.clone(), column.nullable);
+    let kind = match (&column.kind, source) {
+        (ColumnKind::Metadata { key, is_virtual }, _) => {
+            let key = Some(Text { value: key.clone(), span: Span::empty() });
+            ColumnDefinitionKind::Metadata { field, key, is_virtual: *is_virtual }
+        }
+        (_, ColumnSource::Computed(expr)) => ColumnDefinitionKind::Computed { expr: expr.clone() },
+        _ => ColumnDefinitionKind::Physical { field },
+    };
+    ColumnDefinition { name: bare(&column.name), kind, comment: column.comment.clone() }
+}
+
 /// The table that `definition` means.
 pub(crate) fn define_table(
     session: &Session,
     binder: &dyn Binder,
-    name: &Ident,
+    (path, name): (ObjectPath, &Ident),
     temporary: bool,
     definition: TableDefinition,
 ) -> Result<CatalogTable, PlanError> {
@@ -64,7 +105,7 @@ pub(crate) fn define_table(
         find(&definition.columns, key, "PARTITIONED BY")?;
     }
     let descriptor = TableDescriptor {
-        name: name.value.clone(),
+        name: path.short(),
         columns: columns.columns,
         options: options(&definition.options),
         primary_key,
@@ -78,6 +119,7 @@ pub(crate) fn define_table(
     let capabilities = check_options(session, &descriptor, &definition.options, name.span)?;
     check_metadata(&descriptor, &capabilities, &definition.columns)?;
     Ok(CatalogTable {
+        path,
         descriptor: Arc::new(descriptor),
         schema: Arc::new(Schema::new(columns.fields)),
         sources: columns.sources,
@@ -310,9 +352,4 @@ impl CatalogTable {
         let capabilities = check_options(session, &descriptor, written, name)?;
         Ok(CatalogTable { descriptor: Arc::new(descriptor), capabilities, ..self.clone() })
     }
-}
-
-/// The name that CREATE gives, in the one database that there is.
-pub(crate) fn new_name(name: &sqlparser::ast::ObjectName) -> Result<Ident, PlanError> {
-    local_name(name).cloned()
 }

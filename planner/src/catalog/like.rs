@@ -3,15 +3,14 @@
 //! The rules are Flink's: physical columns always come along, and before the new ones; other features are merged as the
 //! clause says, options are overwritten by default and everything else is included.
 
+use super::CatalogTable;
 use super::definition::TableDefinition;
-use super::{CatalogTable, ColumnSource};
 use crate::PlanError;
 use crate::parser::{
-    ColumnDefinition, ColumnDefinitionKind, LikeFeature, LikeMode, PrimaryKey, Property, TableLike, Text,
-    WatermarkDefinition, bare,
+    ColumnDefinition, ColumnDefinitionKind, LikeFeature, LikeMode, PrimaryKey, Property, TableLike,
+    WatermarkDefinition,
 };
 use sqlparser::tokenizer::Span;
-use weir_types::{ColumnKind, SqlField};
 
 /// How each feature is merged.
 struct Modes<'a>(&'a TableLike);
@@ -56,19 +55,19 @@ pub(crate) fn merge_like(
 ) -> Result<TableDefinition, PlanError> {
     let modes = Modes(like);
     modes.check()?;
-    let descriptor = &base.descriptor;
+    let base = TableDefinition::of_table(base);
     Ok(TableDefinition {
-        columns: columns(base, &modes, own.columns)?,
-        watermark: watermark(base, &modes, own.watermark)?,
-        primary_key: primary_key(base, &modes, own.primary_key)?,
-        comment: own.comment.or_else(|| descriptor.comment.clone()),
+        columns: columns(base.columns, &modes, own.columns)?,
+        watermark: watermark(base.watermark, &modes, own.watermark)?,
+        primary_key: primary_key(base.primary_key, &modes, own.primary_key)?,
+        comment: own.comment.or(base.comment),
         partition_keys: match (modes.of(LikeFeature::Partitions), own.partition_keys) {
             (LikeMode::Excluding, own) => own,
-            (_, own) if own.is_empty() => descriptor.partition_keys.iter().map(|key| bare(key)).collect(),
-            (_, own) if descriptor.partition_keys.is_empty() => own,
+            (_, own) if own.is_empty() => base.partition_keys,
+            (_, own) if base.partition_keys.is_empty() => own,
             (_, own) => return Err(conflict("partitions", "PARTITIONS", own[0].span)),
         },
-        options: options(base, modes.of(LikeFeature::Options), own.options)?,
+        options: options(base.options, modes.of(LikeFeature::Options), own.options)?,
     })
 }
 
@@ -79,35 +78,26 @@ fn conflict(what: &str, feature: &str, span: Span) -> PlanError {
 }
 
 fn columns(
-    base: &CatalogTable,
+    base: Vec<ColumnDefinition>,
     modes: &Modes,
     own: Vec<ColumnDefinition>,
 ) -> Result<Vec<ColumnDefinition>, PlanError> {
     let mut columns = vec![];
-    for (column, source) in base.descriptor.columns.iter().zip(&base.sources) {
-        let field = || SqlField::new(column.name.clone(), column.sql_type.clone(), column.nullable);
-        let (kind, mode) = match (&column.kind, source) {
-            (ColumnKind::Metadata { key, is_virtual }, _) => {
-                let key = Some(Text { value: key.clone(), span: Span::empty() });
-                let kind = ColumnDefinitionKind::Metadata { field: field(), key, is_virtual: *is_virtual };
-                (kind, modes.of(LikeFeature::Metadata))
-            }
-            (_, ColumnSource::Computed(expr)) => {
-                (ColumnDefinitionKind::Computed { expr: expr.clone() }, modes.of(LikeFeature::Generated))
-            }
-            _ => (ColumnDefinitionKind::Physical { field: field() }, LikeMode::Including),
+    for column in base {
+        let mode = match column.kind {
+            ColumnDefinitionKind::Metadata { .. } => modes.of(LikeFeature::Metadata),
+            ColumnDefinitionKind::Computed { .. } => modes.of(LikeFeature::Generated),
+            ColumnDefinitionKind::Physical { .. } => LikeMode::Including,
         };
-        let replaced = own.iter().find(|own| own.name.value == column.name);
+        let replaced = own.iter().find(|own| own.name.value == column.name.value);
         match (mode, replaced) {
             (LikeMode::Excluding, _) | (LikeMode::Overwriting, Some(_)) => {}
             (_, Some(own)) => {
-                let message = format!("column '{}' is in the table that LIKE names already", column.name);
+                let name = &column.name.value;
+                let message = format!("column '{name}' is in the table that LIKE names already");
                 return Err(PlanError::invalid(message).at(own.name.span));
             }
-            (_, None) => {
-                let comment = column.comment.clone();
-                columns.push(ColumnDefinition { name: bare(&column.name), kind, comment });
-            }
+            (_, None) => columns.push(column),
         }
     }
     columns.extend(own);
@@ -115,15 +105,11 @@ fn columns(
 }
 
 fn watermark(
-    base: &CatalogTable,
+    base: Option<WatermarkDefinition>,
     modes: &Modes,
     own: Option<WatermarkDefinition>,
 ) -> Result<Option<WatermarkDefinition>, PlanError> {
-    let inherited = base.watermark.as_ref().map(|watermark| WatermarkDefinition {
-        column: bare(&base.descriptor.columns[watermark.column].name),
-        expr: watermark.expr.clone(),
-    });
-    match (modes.of(LikeFeature::Watermarks), inherited, own) {
+    match (modes.of(LikeFeature::Watermarks), base, own) {
         (LikeMode::Excluding, _, own) | (_, None, own) => Ok(own),
         (_, inherited, None) => Ok(inherited),
         (LikeMode::Overwriting, _, own) => Ok(own),
@@ -132,33 +118,30 @@ fn watermark(
 }
 
 fn primary_key(
-    base: &CatalogTable,
+    base: Option<PrimaryKey>,
     modes: &Modes,
     own: Option<PrimaryKey>,
 ) -> Result<Option<PrimaryKey>, PlanError> {
-    let names = &base.descriptor.primary_key;
-    let inherited = (!names.is_empty())
-        .then(|| PrimaryKey { columns: names.iter().map(|name| bare(name)).collect(), span: Span::empty() });
-    match (modes.of(LikeFeature::Constraints), inherited, own) {
+    match (modes.of(LikeFeature::Constraints), base, own) {
         (LikeMode::Excluding, _, own) | (_, None, own) => Ok(own),
         (_, inherited, None) => Ok(inherited),
         (_, _, Some(own)) => Err(conflict("a primary key", "CONSTRAINTS", own.span)),
     }
 }
 
-fn options(base: &CatalogTable, mode: LikeMode, own: Vec<Property>) -> Result<Vec<Property>, PlanError> {
+fn options(base: Vec<Property>, mode: LikeMode, own: Vec<Property>) -> Result<Vec<Property>, PlanError> {
     if mode == LikeMode::Excluding {
         return Ok(own);
     }
-    let text = |value: &String| Text { value: value.clone(), span: Span::empty() };
     let mut options: Vec<Property> = vec![];
-    for (key, value) in &base.descriptor.options {
+    for option in base {
+        let key = &option.key.value;
         match own.iter().find(|own| own.key.value == *key) {
             Some(own) if mode == LikeMode::Including => {
                 return Err(conflict(&format!("option '{key}'"), "OPTIONS", own.key.span));
             }
             Some(_) => {}
-            None => options.push(Property { key: text(key), value: text(value) }),
+            None => options.push(option),
         }
     }
     options.extend(own);

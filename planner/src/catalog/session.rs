@@ -1,13 +1,14 @@
 //! Names to tables and views.
 
-use super::{CatalogTable, CatalogView};
+use super::databases::{Catalog, CatalogEntry, Databases};
+use super::path::ObjectPath;
 use crate::PlanError;
 use crate::parser::split_name;
-use sqlparser::ast::{self, ObjectName};
+use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Span;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
-use weir_types::{ConnectorCatalog, Settings};
+use weir_types::{ConnectorCatalog, Settings, did_you_mean};
 
 /// What statements of one session share.
 #[derive(Clone)]
@@ -17,104 +18,106 @@ pub struct Session {
     pub connectors: Arc<dyn ConnectorCatalog>,
 }
 
-/// A table or a view.
-#[derive(Clone, Debug)]
-pub enum CatalogEntry {
-    Table(Arc<CatalogTable>),
-    View(Arc<CatalogView>),
-}
-
-pub(crate) const CATALOG: &str = "default_catalog";
-pub(crate) const DATABASE: &str = "default_database";
-
-/// The tables and views of one session, in memory. Names are case-sensitive, as Flink's are.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog {
-    permanent: BTreeMap<String, CatalogEntry>,
-    /// hide permanent ones of the same name
-    temporary: BTreeMap<String, CatalogEntry>,
-}
-
-impl CatalogEntry {
-    pub fn name(&self) -> &str {
-        match self {
-            CatalogEntry::Table(table) => &table.descriptor.name,
-            CatalogEntry::View(view) => &view.name,
-        }
-    }
-
-    pub fn schema(&self) -> &arrow::datatypes::SchemaRef {
-        match self {
-            CatalogEntry::Table(table) => &table.schema,
-            CatalogEntry::View(view) => &view.schema,
-        }
-    }
-
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            CatalogEntry::Table(table) => table.temporary,
-            CatalogEntry::View(view) => view.temporary,
-        }
-    }
-}
-
-impl Catalog {
-    /// All that can be named, by name.
-    pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
-        let hidden = |name: &&String| !self.temporary.contains_key(*name);
-        let mut names: Vec<&String> =
-            self.permanent.keys().filter(hidden).chain(self.temporary.keys()).collect();
-        names.sort();
-        names.into_iter().filter_map(|name| self.get(name))
-    }
-
-    pub fn get(&self, name: &str) -> Option<&CatalogEntry> {
-        self.temporary.get(name).or_else(|| self.permanent.get(name))
-    }
-
-    pub(crate) fn get_in(&self, temporary: bool, name: &str) -> Option<&CatalogEntry> {
-        self.map(temporary).get(name)
-    }
-
-    pub(crate) fn insert(&mut self, entry: CatalogEntry) {
-        let name = entry.name().to_string();
-        self.map_mut(entry.is_temporary()).insert(name, entry);
-    }
-
-    pub(crate) fn remove(&mut self, temporary: bool, name: &str) -> Option<CatalogEntry> {
-        self.map_mut(temporary).remove(name)
-    }
-
-    fn map(&self, temporary: bool) -> &BTreeMap<String, CatalogEntry> {
-        if temporary { &self.temporary } else { &self.permanent }
-    }
-
-    fn map_mut(&mut self, temporary: bool) -> &mut BTreeMap<String, CatalogEntry> {
-        if temporary { &mut self.temporary } else { &mut self.permanent }
-    }
-}
+/// A catalog and one of its databases, by name.
+pub(crate) type DatabasePath = (String, String);
 
 impl Session {
     pub fn new(connectors: Arc<dyn ConnectorCatalog>) -> Self {
         Session { catalog: Catalog::default(), settings: Settings::default(), connectors }
     }
 
-    /// The table or view that `name` means: `t`, `default_database.t` or `default_catalog.default_database.t`, where
-    /// `t` may carry options of a hint (the parser writes `t /*+ OPTIONS('k'='v') */` into the name).
-    pub fn resolve(&self, name: &ObjectName) -> Result<CatalogEntry, PlanError> {
-        let ident = local_name(name)?;
-        self.resolve_local(&ident.value).map_err(|error| error.at(ident.span))
+    /// The session with names meaning what they mean in another database: for the query of a view, which keeps its meaning
+    /// wherever it is used.
+    pub(crate) fn at(&self, (catalog, database): &DatabasePath) -> Cow<'_, Session> {
+        if self.catalog.current_catalog() == catalog && self.catalog.current_database() == database {
+            return Cow::Borrowed(self);
+        }
+        let mut session = self.clone();
+        session.catalog.set_current(catalog, database);
+        Cow::Owned(session)
     }
 
-    /// As [`Session::resolve`], for the last part of a name whose catalog and database are the default ones.
-    pub fn resolve_local(&self, name: &str) -> Result<CatalogEntry, PlanError> {
-        let (plain, hint) = match split_name(name) {
-            Some((plain, hint)) => (plain, hint),
-            None => (name, vec![]),
+    /// The current catalog and database.
+    pub(crate) fn here(&self) -> DatabasePath {
+        (self.catalog.current_catalog().to_string(), self.catalog.current_database().to_string())
+    }
+
+    /// The object that `name` means, there or not: `t`, `db.t` or `cat.db.t`; with the last part of the name. Errors: there
+    /// is no such catalog or database.
+    pub(crate) fn locate<'a>(&self, name: &'a ObjectName) -> Result<(ObjectPath, &'a Ident), PlanError> {
+        let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        let (database, local) = match parts[..] {
+            [local] => (None, local),
+            [database, local] => (Some((None, database)), local),
+            [catalog, database, local] => (Some((Some(catalog), database)), local),
+            _ => return Err(PlanError::invalid(format!("'{name}' is not the name of a table"))),
         };
-        let entry = match self.catalog.get(plain) {
+        let (catalog, database) = match database {
+            None => (self.catalog.current_catalog().into(), self.catalog.current_database().into()),
+            Some((catalog, database)) => self.database(catalog, database)?,
+        };
+        Ok((ObjectPath { catalog, database, name: local.value.clone() }, local))
+    }
+
+    /// The database that `[catalog.]database` names.
+    pub(crate) fn locate_database(&self, name: &ObjectName) -> Result<DatabasePath, PlanError> {
+        let (catalog, database) = self.split_database(name)?;
+        self.database(catalog, database)
+    }
+
+    /// The parts of `[catalog.]database`, there or not.
+    pub(crate) fn split_database<'a>(
+        &self,
+        name: &'a ObjectName,
+    ) -> Result<(Option<&'a Ident>, &'a Ident), PlanError> {
+        let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        match parts[..] {
+            [database] => Ok((None, database)),
+            [catalog, database] => Ok((Some(catalog), database)),
+            _ => Err(PlanError::invalid(format!("'{name}' is not the name of a database"))),
+        }
+    }
+
+    fn database(&self, catalog: Option<&Ident>, database: &Ident) -> Result<DatabasePath, PlanError> {
+        let (catalog, databases) = self.catalog_of(catalog)?;
+        if databases.databases.contains_key(&database.value) {
+            return Ok((catalog, database.value.clone()));
+        }
+        let nearest = did_you_mean(&database.value, databases.databases.keys().map(String::as_str));
+        let message = format!("database '{}' does not exist in catalog '{catalog}'{nearest}", database.value);
+        Err(PlanError::invalid(message).at(database.span))
+    }
+
+    /// A catalog, the current one without a name, and its databases.
+    pub(crate) fn catalog_of(&self, name: Option<&Ident>) -> Result<(String, &Databases), PlanError> {
+        let (value, span) = match name {
+            Some(name) => (name.value.as_str(), name.span),
+            None => (self.catalog.current_catalog(), Span::empty()),
+        };
+        match self.catalog.catalogs().get(value) {
+            Some(databases) => Ok((value.to_string(), databases)),
+            None => {
+                let nearest = did_you_mean(value, self.catalog.catalogs().keys().map(String::as_str));
+                Err(PlanError::invalid(format!("catalog '{value}' does not exist{nearest}")).at(span))
+            }
+        }
+    }
+
+    /// The table or view that `name` means, where `t` may carry options of a hint (the parser writes
+    /// `t /*+ OPTIONS('k'='v') */` into the name).
+    pub fn resolve(&self, name: &ObjectName) -> Result<CatalogEntry, PlanError> {
+        let (path, ident) = self.locate(name)?;
+        self.find(path).map_err(|error| error.at(ident.span))
+    }
+
+    fn find(&self, path: ObjectPath) -> Result<CatalogEntry, PlanError> {
+        let (path, hint) = match split_name(&path.name) {
+            Some((plain, hint)) => (path.beside(plain), hint),
+            None => (path, vec![]),
+        };
+        let entry = match self.catalog.get(&path) {
             Some(entry) => entry.clone(),
-            None => return Err(unknown(plain, self.catalog.entries().map(CatalogEntry::name))),
+            None => return Err(self.unknown(&path, "table")),
         };
         match entry {
             entry if hint.is_empty() => Ok(entry),
@@ -126,40 +129,16 @@ impl Session {
                 Ok(CatalogEntry::Table(Arc::new(table)))
             }
             CatalogEntry::View(_) => {
-                let message = format!("'{plain}' is a view: OPTIONS goes with a table");
+                let message = format!("'{}' is a view: OPTIONS goes with a table", path.name);
                 Err(PlanError::invalid(message).in_hint())
             }
         }
     }
-}
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> PlanError {
-    PlanError::invalid(format!("table '{name}' does not exist{}", weir_types::did_you_mean(name, known)))
-}
-
-/// The last part of a name in the default catalog and database, the only ones that there are.
-pub(crate) fn local_name(name: &ObjectName) -> Result<&ast::Ident, PlanError> {
-    let parts: Vec<&ast::Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
-    let (catalog, database, local) = match parts[..] {
-        [local] => (None, None, local),
-        [database, local] => (None, Some(database), local),
-        [catalog, database, local] => (Some(catalog), Some(database), local),
-        _ => return Err(PlanError::invalid(format!("'{name}' is not the name of a table"))),
-    };
-    if let Some(catalog) = catalog.filter(|catalog| catalog.value != CATALOG) {
-        let message = format!("catalog '{}' does not exist, the only one is '{CATALOG}'", catalog.value);
-        return Err(PlanError::invalid(message).at(catalog.span));
+    /// There is no `what` at `path`.
+    pub(crate) fn unknown(&self, path: &ObjectPath, what: &str) -> PlanError {
+        let known = self.catalog.entries_of(&path.catalog, &path.database).map(CatalogEntry::name);
+        let nearest = did_you_mean(&path.name, known);
+        PlanError::invalid(format!("{what} '{}' does not exist{nearest}", path.short()))
     }
-    if let Some(database) = database.filter(|database| database.value != DATABASE) {
-        let message = format!("database '{}' does not exist, the only one is '{DATABASE}'", database.value);
-        return Err(PlanError::invalid(message).at(database.span));
-    }
-    Ok(local)
-}
-
-/// `name` is `[catalog.]database`, which must be the one that there is.
-pub(crate) fn check_database(name: &ObjectName) -> Result<(), PlanError> {
-    let mut qualified = name.clone();
-    qualified.0.push(ast::ObjectNamePart::Identifier(ast::Ident::new("_")));
-    local_name(&qualified).map(|_| ())
 }

@@ -1,5 +1,6 @@
 //! What the catalog knows of a table or a view.
 
+use super::ObjectPath;
 use arrow::datatypes::SchemaRef;
 use sqlparser::ast;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct TableWatermark {
 /// A table with its types resolved.
 #[derive(Clone, Debug)]
 pub struct CatalogTable {
+    pub path: ObjectPath,
+    /// its name is short: [`ObjectPath::short`]
     pub descriptor: Arc<TableDescriptor>,
     /// All columns in declared order, with types, nullability and time attributes (`TimeAttribute::of`): what a query
     /// sees.
@@ -62,8 +65,10 @@ impl CatalogTable {
 /// A view with its types resolved.
 #[derive(Clone, Debug)]
 pub struct CatalogView {
-    pub name: String,
+    pub path: ObjectPath,
     pub query: Box<ast::Query>,
+    /// catalog and database that were current when the query was written: what its names are in
+    pub home: (String, String),
     /// the query as it was written
     pub query_text: String,
     /// the result's columns, with the names of the view's column list where it has one

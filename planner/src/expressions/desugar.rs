@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `CAST(x AS t)`, `TRY_CAST(x AS t)` | `$CAST(x, 't')`, `$TRY_CAST(x, 't')` |
 //! | `TIMESTAMP '..'`, `DATE '..'`, `TIME '..'` | `$CAST('..', 'TIMESTAMP(p)')`, p digits as written |
+//! | `TIME '10:00:00.5'` | `$TIME('10:00:00.5')` |
+//! | `(a - b) DAY` | `$MINUS('DAY', a, b)` |
 //! | `1e3`, `.5` | `$CAST('1e3', 'DOUBLE')`, `$CAST('.5', 'DECIMAL(1, 1)')` |
 //! | `CASE ..` | `$CASE(condition, value, .., otherwise)` |
 //! | `FLOOR(x TO u)`, `CEIL(x TO u)` | `$FLOOR(x, 'u')`, `$CEIL(x, 'u')` |

@@ -14,7 +14,7 @@ mod values;
 
 pub use desugar::{desugar_expr, desugar_query};
 pub use planners::{FlinkExprPlanner, FlinkTypePlanner};
-pub(crate) use syntax::{parse_infix, parse_prefix};
+pub(crate) use syntax::{is_interval_qualifier, parse_infix, parse_prefix};
 pub use values::FlinkValuesPlanner;
 
 #[cfg(test)]

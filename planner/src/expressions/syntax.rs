@@ -3,6 +3,7 @@
 //! | text | expression |
 //! | --- | --- |
 //! | `x IS [NOT] JSON [VALUE\|SCALAR\|ARRAY\|OBJECT]` | `[NOT] $IS_JSON(x, 'VALUE')` |
+//! | `(a - b) unit [TO unit]` | `$MINUS('unit', a, b)` |
 //! | `x [NOT] BETWEEN SYMMETRIC a AND b` | `[NOT] (x BETWEEN a AND b OR x BETWEEN b AND a)` |
 //! | `JSON_EXISTS(j, p [TRUE\|FALSE\|UNKNOWN\|ERROR ON ERROR])` | `$JSON_EXISTS(j, p, 'FALSE')` |
 //! | `JSON_VALUE(j, p [RETURNING t] [.. ON EMPTY] [.. ON ERROR])` | `$JSON_VALUE(j, p, 't', 'NULL', NULL, 'NULL', NULL)` |
@@ -34,6 +35,9 @@ pub(crate) fn parse_prefix(parser: &mut Parser) -> Option<Result<Expr, ParserErr
 
 /// What follows `expr`, if it is one of those that only this module knows.
 pub(crate) fn parse_infix(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>> {
+    if is_interval_qualifier(parser) {
+        return Some(time_between(parser, expr));
+    }
     if word_at(parser, 0, "IS") {
         let negated = word_at(parser, 1, "NOT");
         if word_at(parser, 1 + usize::from(negated), "JSON") {
@@ -51,6 +55,43 @@ pub(crate) fn parse_infix(parser: &mut Parser, expr: &Expr) -> Option<Result<Exp
         }
     }
     None
+}
+
+const UNITS: [&str; 6] = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];
+
+/// A unit right behind a parenthesis that closes: `(a - b) DAY`. It is no name: units are reserved words.
+pub(crate) fn is_interval_qualifier(parser: &Parser) -> bool {
+    parser.get_current_token().token == Token::RParen && UNITS.iter().any(|unit| word_at(parser, 0, unit))
+}
+
+fn time_between(parser: &mut Parser, expr: &Expr) -> Result<Expr, ParserError> {
+    let difference = match expr {
+        Expr::Nested(inner) => match inner.as_ref() {
+            Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => Some((left, right)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some((left, right)) = difference else {
+        return parser.expected_ref("(time - time) before a unit", parser.peek_token_ref());
+    };
+    let Some(unit) = take_unit(parser)? else {
+        return parser.expected_ref("a unit", parser.peek_token_ref());
+    };
+    if take(parser, "TO") && take_unit(parser)?.is_none() {
+        return parser.expected_ref("a unit", parser.peek_token_ref());
+    }
+    Ok(call("$MINUS", vec![text(unit), left.as_ref().clone(), right.as_ref().clone()]))
+}
+
+/// `DAY`, `DAY(3)`: digits change nothing.
+fn take_unit(parser: &mut Parser) -> Result<Option<&'static str>, ParserError> {
+    let unit = UNITS.into_iter().find(|unit| take(parser, unit));
+    if unit.is_some() && parser.consume_token(&Token::LParen) {
+        parser.parse_literal_uint()?;
+        parser.expect_token(&Token::RParen)?;
+    }
+    Ok(unit)
 }
 
 fn is_side(word: &str) -> bool {

@@ -54,7 +54,8 @@ impl RandomSource for Counter {
 pub(super) fn registry_in(zone: &str) -> FunctionRegistry {
     let time_zone: TimeZone = zone.parse().unwrap();
     let random = Arc::new(Counter(Default::default()));
-    FunctionRegistry::new(FunctionContext { clock: Arc::new(FixedClock), random, time_zone })
+    let database = "default_database".into();
+    FunctionRegistry::new(FunctionContext { clock: Arc::new(FixedClock), random, time_zone, database })
 }
 
 struct Context {

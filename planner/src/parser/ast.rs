@@ -52,6 +52,7 @@ pub(crate) enum StatementKind {
     Drop(DropStatement),
     AlterTable(AlterTable),
     AlterView(AlterView),
+    Database(DatabaseStatement),
     Insert(Box<Insert>),
     StatementSet(Vec<Insert>),
     Query(Box<Query>),
@@ -135,6 +136,8 @@ pub(crate) struct CreateTable {
     pub temporary: bool,
     pub if_not_exists: bool,
     pub columns: Vec<ColumnDefinition>,
+    /// `(a, b) .. AS query`: the columns of the query in another order
+    pub order: Vec<Ident>,
     pub watermark: Option<WatermarkDefinition>,
     pub primary_key: Option<PrimaryKey>,
     pub comment: Option<String>,
@@ -235,7 +238,36 @@ pub(crate) enum TableChange {
     Set(Vec<Property>),
     Reset(Vec<Text>),
     Rename(ObjectName),
-    RenameColumn { from: Ident, to: Ident },
+    RenameColumn {
+        from: Ident,
+        to: Ident,
+    },
+    /// `ADD (..)`
+    Add(AlteredElements),
+    /// `MODIFY (..)`
+    Modify(AlteredElements),
+    DropColumns(Vec<Ident>),
+    DropPrimaryKey(Span),
+    DropWatermark(Span),
+}
+
+/// What ADD and MODIFY have between their parentheses.
+#[derive(Clone, Debug)]
+pub(crate) struct AlteredElements {
+    pub columns: Vec<(ColumnDefinition, ColumnPlace)>,
+    pub watermark: Option<WatermarkDefinition>,
+    pub primary_key: Option<PrimaryKey>,
+    /// of the word ADD or MODIFY
+    pub span: Span,
+}
+
+/// Where a column goes among the others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ColumnPlace {
+    /// to the end if it is new, else where it is
+    AsItIs,
+    First,
+    After(Ident),
 }
 
 #[derive(Clone, Debug)]
@@ -250,6 +282,16 @@ pub(crate) enum ViewChange {
     As { query: Box<Query>, query_text: String },
 }
 
+/// Catalogs and databases.
+#[derive(Clone, Debug)]
+pub(crate) enum DatabaseStatement {
+    CreateCatalog { name: Ident, if_not_exists: bool, comment: Option<String>, options: Vec<Property> },
+    DropCatalog { name: Ident, if_exists: bool },
+    CreateDatabase { name: ObjectName, if_not_exists: bool, comment: Option<String>, options: Vec<Property> },
+    AlterDatabase { name: ObjectName, options: Vec<Property> },
+    DropDatabase { name: ObjectName, if_exists: bool, cascade: bool },
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Insert {
     pub table: ObjectName,
@@ -262,16 +304,41 @@ pub(crate) struct Insert {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Show {
-    Tables { pattern: Option<Pattern> },
-    Views { pattern: Option<Pattern> },
-    Functions { pattern: Option<Pattern> },
-    Catalogs,
-    Databases,
+    /// `database`: `None` for the current one
+    Tables {
+        database: Option<ObjectName>,
+        pattern: Option<Pattern>,
+    },
+    Views {
+        database: Option<ObjectName>,
+        pattern: Option<Pattern>,
+    },
+    Functions {
+        database: Option<ObjectName>,
+        pattern: Option<Pattern>,
+    },
+    Catalogs {
+        pattern: Option<Pattern>,
+    },
+    /// `catalog`: `None` for the current one
+    Databases {
+        catalog: Option<Ident>,
+        pattern: Option<Pattern>,
+    },
     CurrentCatalog,
     CurrentDatabase,
     CreateTable(ObjectName),
     CreateView(ObjectName),
-    Columns { table: ObjectName, pattern: Option<Pattern> },
+    CreateCatalog(Ident),
+    /// `DESCRIBE CATALOG [EXTENDED] name`
+    Catalog {
+        name: Ident,
+        extended: bool,
+    },
+    Columns {
+        table: ObjectName,
+        pattern: Option<Pattern>,
+    },
 }
 
 /// `[NOT] LIKE 'pattern'`

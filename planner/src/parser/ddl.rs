@@ -12,6 +12,10 @@ use weir_types::SqlField;
 #[derive(Default)]
 struct TableElements {
     columns: Vec<ColumnDefinition>,
+    /// where ALTER TABLE puts each of them
+    places: Vec<ColumnPlace>,
+    /// names without a type
+    order: Vec<Ident>,
     watermark: Option<WatermarkDefinition>,
     primary_key: Option<PrimaryKey>,
 }
@@ -29,6 +33,9 @@ impl StatementParser<'_> {
         if self.word("VIEW") {
             return self.create_view(temporary, or_replace).map(StatementKind::CreateView);
         }
+        if !or_replace && !temporary && (self.peek_word("CATALOG") || self.peek_word("DATABASE")) {
+            return self.create_database().map(StatementKind::Database);
+        }
         let kind = self.parser.peek_token_ref().token.to_string().to_uppercase();
         let known =
             ["TABLE", "FUNCTION", "DATABASE", "CATALOG", "MODEL", "MATERIALIZED", "SAVEPOINT", "CONNECTION"];
@@ -41,7 +48,7 @@ impl StatementParser<'_> {
         }
     }
 
-    fn if_not_exists(&mut self) -> Result<bool, PlanError> {
+    pub(super) fn if_not_exists(&mut self) -> Result<bool, PlanError> {
         match self.word("IF") {
             true => {
                 self.expect_word("NOT")?;
@@ -52,14 +59,14 @@ impl StatementParser<'_> {
         }
     }
 
-    fn if_exists(&mut self) -> Result<bool, PlanError> {
+    pub(super) fn if_exists(&mut self) -> Result<bool, PlanError> {
         match self.word("IF") {
             true => self.expect_word("EXISTS").map(|_| true),
             false => Ok(false),
         }
     }
 
-    fn comment(&mut self) -> Result<Option<String>, PlanError> {
+    pub(super) fn comment(&mut self) -> Result<Option<String>, PlanError> {
         match self.word("COMMENT") {
             true => Ok(Some(self.string()?.value)),
             false => Ok(None),
@@ -95,11 +102,20 @@ impl StatementParser<'_> {
             true => Some(self.query()?),
             false => None,
         };
+        if let Some(name) = elements.order.first().filter(|_| query.is_none() || !elements.columns.is_empty())
+        {
+            let message = format!(
+                "column '{}' has no type: names alone are for CREATE TABLE .. AS, all of the query's columns",
+                name.value
+            );
+            return Err(PlanError::syntax(message).at(name.span));
+        }
         Ok(CreateTable {
             name,
             temporary,
             if_not_exists,
             columns: elements.columns,
+            order: elements.order,
             watermark: elements.watermark,
             primary_key: elements.primary_key,
             comment,
@@ -169,6 +185,10 @@ impl StatementParser<'_> {
 
     fn column(&mut self, elements: &mut TableElements) -> Result<(), PlanError> {
         let name = self.ident()?;
+        if matches!(self.parser.peek_token_ref().token, Token::Comma | Token::RParen) {
+            elements.order.push(name);
+            return Ok(());
+        }
         let kind = match self.word("AS") {
             true => ColumnDefinitionKind::Computed { expr: Box::new(self.expr()?) },
             false => self.typed_column(&name, elements)?,
@@ -258,6 +278,9 @@ impl StatementParser<'_> {
     pub(super) fn drop_statement(&mut self) -> Result<StatementKind, PlanError> {
         let start = self.expect_word("DROP")?;
         let temporary = self.word("TEMPORARY");
+        if !temporary && (self.peek_word("CATALOG") || self.peek_word("DATABASE")) {
+            return self.drop_database().map(StatementKind::Database);
+        }
         let kind = match () {
             () if self.word("TABLE") => ObjectKind::Table,
             () if self.word("VIEW") => ObjectKind::View,
@@ -267,7 +290,7 @@ impl StatementParser<'_> {
                     ["FUNCTION", "DATABASE", "CATALOG", "MODEL", "MATERIALIZED", "SYSTEM", "CHECKPOINT"];
                 return match known.contains(&kind.as_str()) {
                     true => Err(PlanError::not_supported(format!("DROP {kind}")).at(start)),
-                    false => Err(self.unexpected("TABLE or VIEW")),
+                    false => Err(self.unexpected("TABLE, VIEW, DATABASE or CATALOG")),
                 };
             }
         };
@@ -290,10 +313,12 @@ impl StatementParser<'_> {
             };
             return Ok(StatementKind::AlterView(AlterView { name, change }));
         }
+        if self.word("DATABASE") {
+            return self.alter_database().map(StatementKind::Database);
+        }
         if !self.word("TABLE") {
             let kind = self.parser.peek_token_ref().token.to_string().to_uppercase();
-            return match ["FUNCTION", "DATABASE", "CATALOG", "MODEL", "MATERIALIZED"].contains(&kind.as_str())
-            {
+            return match ["FUNCTION", "CATALOG", "MODEL", "MATERIALIZED"].contains(&kind.as_str()) {
                 true => Err(PlanError::not_supported(format!("ALTER {kind}")).at(start)),
                 false => Err(self.unexpected("TABLE or VIEW")),
             };
@@ -326,12 +351,72 @@ impl StatementParser<'_> {
             self.expect_word("TO")?;
             return Ok(TableChange::RenameColumn { from, to: self.ident()? });
         }
-        match ["ADD", "MODIFY", "DROP"].iter().any(|word| self.peek_word(word)) {
-            true => {
-                let what = format!("ALTER TABLE .. {}", token.token.to_string().to_uppercase());
-                Err(PlanError::not_supported(what).at(token.span))
+        match () {
+            () if self.word("ADD") => Ok(TableChange::Add(self.altered(token.span)?)),
+            () if self.word("MODIFY") => Ok(TableChange::Modify(self.altered(token.span)?)),
+            () if self.word("DROP") => self.dropped(token.span),
+            () => Err(self.unexpected("SET, RESET, RENAME, ADD, MODIFY or DROP")),
+        }
+    }
+
+    /// `element` or `(element, ..)` behind ADD or MODIFY, each a column with its place, a key or a watermark.
+    fn altered(&mut self, start: Span) -> Result<AlteredElements, PlanError> {
+        for word in ["PARTITION", "DISTRIBUTION", "IF"] {
+            if self.peek_word(word) {
+                return Err(
+                    PlanError::not_supported(format!("ALTER TABLE .. ADD or MODIFY {word}")).at(start)
+                );
             }
-            false => Err(self.unexpected("SET, RESET or RENAME")),
+        }
+        let mut elements = TableElements::default();
+        let several = self.parser.consume_token(&Token::LParen);
+        loop {
+            self.table_element(&mut elements)?;
+            if let Some(name) = elements.order.first() {
+                let message = format!("column '{}' has no type", name.value);
+                return Err(PlanError::syntax(message).at(name.span));
+            }
+            if elements.places.len() < elements.columns.len() {
+                let place = match () {
+                    () if self.word("FIRST") => ColumnPlace::First,
+                    () if self.word("AFTER") => ColumnPlace::After(self.ident()?),
+                    () => ColumnPlace::AsItIs,
+                };
+                elements.places.push(place);
+            }
+            if !several || !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        if several {
+            self.expect(&Token::RParen)?;
+        }
+        Ok(AlteredElements {
+            columns: elements.columns.into_iter().zip(elements.places).collect(),
+            watermark: elements.watermark,
+            primary_key: elements.primary_key,
+            span: start,
+        })
+    }
+
+    /// Behind DROP of ALTER TABLE.
+    fn dropped(&mut self, start: Span) -> Result<TableChange, PlanError> {
+        if self.words(&["PRIMARY", "KEY"]) {
+            return Ok(TableChange::DropPrimaryKey(start));
+        }
+        if self.word("WATERMARK") {
+            return Ok(TableChange::DropWatermark(start));
+        }
+        for word in ["PARTITION", "DISTRIBUTION", "CONSTRAINT", "IF"] {
+            if self.peek_word(word) {
+                let instead = if word == "CONSTRAINT" { ", write DROP PRIMARY KEY" } else { "" };
+                let what = format!("ALTER TABLE .. DROP {word}{instead}");
+                return Err(PlanError::not_supported(what).at(start));
+            }
+        }
+        match self.parser.peek_token_ref().token {
+            Token::LParen => Ok(TableChange::DropColumns(self.idents()?)),
+            _ => Ok(TableChange::DropColumns(vec![self.ident()?])),
         }
     }
 }

@@ -18,7 +18,7 @@ use sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
     JsonNullClause, ObjectName, OrderByExpr, Query, WindowSpec, WindowType,
 };
-use sqlparser::dialect::{Dialect, GenericDialect};
+use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
@@ -53,6 +53,10 @@ impl Dialect for FlinkDialect {
     }
 
     fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
+    fn supports_string_literal_concatenation_with_newline(&self) -> bool {
         true
     }
 
@@ -101,6 +105,11 @@ impl Dialect for FlinkDialect {
             _ if is_json_object(word) && is_call(parser) => Some(parse_json_object(parser)),
             _ => crate::expressions::parse_prefix(parser),
         }
+    }
+
+    /// A unit behind parentheses is none to sqlparser.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        crate::expressions::is_interval_qualifier(parser).then(|| Ok(self.prec_value(Precedence::Period)))
     }
 
     fn parse_infix(

@@ -5,6 +5,7 @@
 
 mod ast;
 mod build;
+mod databases;
 mod ddl;
 mod dialect;
 mod error;
@@ -68,13 +69,16 @@ const OTHER_KEYWORDS: &[&str] = &[
     "BOOLEAN",
     "BY",
     "BYTES",
+    "CASCADE",
     "CASE",
+    "CATALOG",
     "CHANGELOG_MODE",
     "CHAR",
     "COLUMNS",
     "COMMENT",
     "CROSS",
     "CUBE",
+    "DATABASE",
     "DATE",
     "DAY",
     "DECIMAL",
@@ -116,6 +120,7 @@ const OTHER_KEYWORDS: &[&str] = &[
     "MAP",
     "METADATA",
     "MINUTE",
+    "MODIFY",
     "MONTH",
     "MULTISET",
     "NOT",

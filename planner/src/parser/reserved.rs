@@ -1,6 +1,9 @@
 //! Words that Flink's grammar keeps for itself: as a name they stand in backticks.
 
-use super::ast::{ColumnDefinitionKind, CreateTable, Insert, StatementKind, TableChange, ViewChange};
+use super::ast::{
+    ColumnDefinition, ColumnDefinitionKind, CreateTable, DatabaseStatement, Insert, StatementKind,
+    TableChange, ViewChange,
+};
 use crate::PlanError;
 use crate::walk::walk;
 use sqlparser::ast::{
@@ -24,7 +27,14 @@ pub(super) fn check_names(statement: &StatementKind) -> Result<(), PlanError> {
             match &alter.change {
                 TableChange::Rename(to) => object(to),
                 TableChange::RenameColumn { from, to } => name(from).and_then(|()| name(to)),
-                TableChange::Set(_) | TableChange::Reset(_) => Ok(()),
+                TableChange::Add(elements) | TableChange::Modify(elements) => {
+                    elements.columns.iter().try_for_each(|(added, _)| column(added))
+                }
+                TableChange::DropColumns(columns) => columns.iter().try_for_each(name),
+                TableChange::Set(_)
+                | TableChange::Reset(_)
+                | TableChange::DropPrimaryKey(_)
+                | TableChange::DropWatermark(_) => Ok(()),
             }
         }
         StatementKind::AlterView(alter) => {
@@ -34,6 +44,13 @@ pub(super) fn check_names(statement: &StatementKind) -> Result<(), PlanError> {
                 ViewChange::As { query: body, .. } => query(body),
             }
         }
+        StatementKind::Database(statement) => match statement {
+            DatabaseStatement::CreateCatalog { name: catalog, .. }
+            | DatabaseStatement::DropCatalog { name: catalog, .. } => name(catalog),
+            DatabaseStatement::CreateDatabase { name, .. }
+            | DatabaseStatement::AlterDatabase { name, .. }
+            | DatabaseStatement::DropDatabase { name, .. } => object(name),
+        },
         StatementKind::Insert(insert) => self::insert(insert),
         StatementKind::StatementSet(inserts) => inserts.iter().try_for_each(self::insert),
         StatementKind::Query(body) => query(body),
@@ -48,6 +65,11 @@ pub(super) fn check_names(statement: &StatementKind) -> Result<(), PlanError> {
 }
 
 fn name(ident: &Ident) -> Result<(), PlanError> {
+    if ident.quote_style == Some('\'') {
+        let message =
+            "a string is no name: names stand in backticks, and a string goes on in the next line only";
+        return Err(PlanError::syntax(message).at(ident.span));
+    }
     if ident.quote_style.is_some()
         || RESERVED.binary_search(&ident.value.to_ascii_uppercase().as_str()).is_err()
     {
@@ -63,12 +85,8 @@ fn object(table: &ObjectName) -> Result<(), PlanError> {
 
 fn create_table(create: &CreateTable) -> Result<(), PlanError> {
     object(&create.name)?;
-    for column in &create.columns {
-        name(&column.name)?;
-        if let ColumnDefinitionKind::Computed { expr } = &column.kind {
-            visit(expr.as_ref())?;
-        }
-    }
+    create.columns.iter().try_for_each(column)?;
+    create.order.iter().try_for_each(name)?;
     if let Some(watermark) = &create.watermark {
         name(&watermark.column)?;
         visit(&watermark.expr)?;
@@ -77,6 +95,14 @@ fn create_table(create: &CreateTable) -> Result<(), PlanError> {
     create.partition_keys.iter().try_for_each(name)?;
     create.like.iter().try_for_each(|like| object(&like.table))?;
     create.query.iter().try_for_each(|body| query(body))
+}
+
+fn column(column: &ColumnDefinition) -> Result<(), PlanError> {
+    name(&column.name)?;
+    match &column.kind {
+        ColumnDefinitionKind::Computed { expr } => visit(expr.as_ref()),
+        _ => Ok(()),
+    }
 }
 
 fn insert(insert: &Insert) -> Result<(), PlanError> {
@@ -243,6 +269,15 @@ mod tests {
             let sql = format!("SELECT 1 AS {word}");
             assert!(parse(&sql).is_ok(), "{sql}");
         }
+    }
+
+    #[test]
+    fn a_string_is_no_name() {
+        for sql in ["SELECT 'a' 'b'", "SELECT 1 AS 'b'", "SELECT 1 FROM t AS 'b'"] {
+            assert!(parse(sql).is_err_and(|error| error.message.starts_with("a string is no name")), "{sql}");
+        }
+        let statements = parse("SELECT 'a'\n 'b'\n'c'").unwrap();
+        assert!(format!("{:?}", statements[0].kind).contains("SingleQuotedString(\"abc\")"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::ast::*;
 use super::statement::StatementParser;
 use crate::PlanError;
+use sqlparser::ast::ObjectName;
 use sqlparser::tokenizer::{Span, Token};
 
 impl StatementParser<'_> {
@@ -58,22 +59,22 @@ impl StatementParser<'_> {
         let show = match () {
             () if self.words(&["CREATE", "TABLE"]) => Show::CreateTable(self.name()?),
             () if self.words(&["CREATE", "VIEW"]) => Show::CreateView(self.name()?),
+            () if self.words(&["CREATE", "CATALOG"]) => Show::CreateCatalog(self.ident()?),
             () if self.words(&["CURRENT", "CATALOG"]) => Show::CurrentCatalog,
             () if self.words(&["CURRENT", "DATABASE"]) => Show::CurrentDatabase,
             () if self.word("TABLES") => {
-                self.database()?;
-                Show::Tables { pattern: self.pattern()? }
+                Show::Tables { database: self.database()?, pattern: self.pattern()? }
             }
-            () if self.word("VIEWS") => {
-                self.database()?;
-                Show::Views { pattern: self.pattern()? }
-            }
+            () if self.word("VIEWS") => Show::Views { database: self.database()?, pattern: self.pattern()? },
             () if self.word("FUNCTIONS") => {
-                self.database()?;
-                Show::Functions { pattern: self.pattern()? }
+                Show::Functions { database: self.database()?, pattern: self.pattern()? }
             }
-            () if self.word("CATALOGS") => Show::Catalogs,
-            () if self.word("DATABASES") => Show::Databases,
+            () if self.word("CATALOGS") => Show::Catalogs { pattern: self.pattern()? },
+            () if self.word("DATABASES") => {
+                let within = self.word("FROM") || self.word("IN");
+                let catalog = if within { Some(self.ident()?) } else { None };
+                Show::Databases { catalog, pattern: self.pattern()? }
+            }
             () if self.word("COLUMNS") => {
                 if !self.word("FROM") {
                     self.expect_word("IN")?;
@@ -107,13 +108,12 @@ impl StatementParser<'_> {
         }
     }
 
-    /// `[FROM|IN [catalog.]database]`: there is one database, so that naming another is the only thing to find out.
-    fn database(&mut self) -> Result<(), PlanError> {
-        if !self.word("FROM") && !self.word("IN") {
-            return Ok(());
+    /// `[FROM|IN [catalog.]database]`
+    fn database(&mut self) -> Result<Option<ObjectName>, PlanError> {
+        match self.word("FROM") || self.word("IN") {
+            true => self.name().map(Some),
+            false => Ok(None),
         }
-        let name = self.name()?;
-        crate::catalog::check_database(&name)
     }
 
     fn pattern(&mut self) -> Result<Option<Pattern>, PlanError> {
@@ -128,7 +128,17 @@ impl StatementParser<'_> {
     /// `DESCRIBE [EXTENDED] t`
     pub(super) fn describe(&mut self) -> Result<StatementKind, PlanError> {
         self.parser.advance_token();
-        for word in ["CATALOG", "DATABASE", "FUNCTION", "JOB", "MODEL"] {
+        let next = self.parser.peek_nth_token_ref(1);
+        if self.peek_word("CATALOG") && !matches!(next.token, Token::EOF | Token::Period) {
+            self.parser.advance_token();
+            let next = self.parser.peek_nth_token_ref(1);
+            let extended = self.peek_word("EXTENDED") && next.token != Token::EOF;
+            if extended {
+                self.parser.advance_token();
+            }
+            return Ok(StatementKind::Show(Show::Catalog { name: self.ident()?, extended }));
+        }
+        for word in ["DATABASE", "FUNCTION", "JOB", "MODEL"] {
             let next = self.parser.peek_nth_token_ref(1);
             if self.peek_word(word) && !matches!(next.token, Token::EOF | Token::Period) {
                 let span = self.parser.peek_token().span;

@@ -28,9 +28,10 @@ impl QueryBinder {
         QueryBinder { env }
     }
 
-    fn functions_in(&self, time_zone: TimeZone) -> Functions {
+    fn functions_in(&self, time_zone: TimeZone, database: &str) -> Functions {
         let (clock, random) = (self.env.clock.clone(), self.env.random.clone());
-        Functions::new(FunctionRegistry::new(FunctionContext { clock, random, time_zone }))
+        let database = database.into();
+        Functions::new(FunctionRegistry::new(FunctionContext { clock, random, time_zone, database }))
     }
 
     fn functions(&self, session: &Session) -> Result<Functions, PlanError> {
@@ -38,7 +39,7 @@ impl QueryBinder {
         let time_zone = TimeZone::from_str(name).map_err(|_| {
             PlanError::invalid(format!("'{name}' in 'table.local-time-zone' is not a time zone"))
         })?;
-        Ok(self.functions_in(time_zone))
+        Ok(self.functions_in(time_zone, session.catalog.current_database()))
     }
 }
 
@@ -86,6 +87,6 @@ impl Binder for QueryBinder {
     }
 
     fn function_names(&self) -> Vec<String> {
-        self.functions_in(TimeZone::UTC).names()
+        self.functions_in(TimeZone::UTC, "").names()
     }
 }

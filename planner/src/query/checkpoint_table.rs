@@ -1,7 +1,7 @@
 //! `CHECKPOINT('path', 'state')` in FROM: the entries of one state of a stored checkpoint, as a bounded table.
 
 use crate::PlanError;
-use crate::catalog::{CatalogTable, ColumnSource};
+use crate::catalog::{CatalogTable, ColumnSource, ObjectPath};
 use crate::query::error::external;
 use crate::query::table_source::TableScanSource;
 use arrow::datatypes::Schema;
@@ -71,7 +71,10 @@ impl CheckpointPlanner {
         let columns = descriptor.columns.iter();
         let fields: Vec<_> =
             columns.map(|column| column.sql_type.to_field(&column.name, column.nullable)).collect();
+        let path =
+            ObjectPath { catalog: String::new(), database: String::new(), name: descriptor.name.clone() };
         Ok(CatalogTable {
+            path,
             schema: Arc::new(Schema::new(fields)),
             sources: vec![ColumnSource::Connector; descriptor.columns.len()],
             watermark: None,

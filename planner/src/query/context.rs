@@ -100,17 +100,20 @@ impl<'a> PlanningContext<'a> {
     /// The query of a view with the view's names for its columns.
     fn view(&self, view: &CatalogView) -> Result<ViewSource> {
         if self.view_depth >= MAX_VIEW_DEPTH {
-            let message = format!("view '{}' leads back to itself", view.name);
+            let message = format!("view '{}' leads back to itself", view.path.short());
             return Err(external(PlanError::invalid(message)));
         }
-        let in_view =
-            |error: PlanError| external(error.without_position().context(format!("view '{}'", view.name)));
-        let plan =
-            raw_plan(self.session, &self.functions, &view.query, self.view_depth + 1).map_err(in_view)?;
+        let in_view = |error: PlanError| {
+            external(error.without_position().context(format!("view '{}'", view.path.short())))
+        };
+        let session = self.session.at(&view.home);
+        let plan = raw_plan(&session, &self.functions, &view.query, self.view_depth + 1).map_err(in_view)?;
         let names = view.schema.fields().iter().map(|field| field.name());
         if plan.schema().fields().len() != view.schema.fields().len() {
-            let message =
-                format!("view '{}' no longer fits the tables that it reads: create it again", view.name);
+            let message = format!(
+                "view '{}' no longer fits the tables that it reads: create it again",
+                view.path.short()
+            );
             return Err(external(PlanError::invalid(message)));
         }
         let same = plan.schema().fields().iter().map(|field| field.name()).eq(names.clone());

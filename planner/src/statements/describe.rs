@@ -1,7 +1,7 @@
 //! DESCRIBE, SHOW COLUMNS, SHOW CREATE TABLE, SHOW CREATE VIEW.
 
 use crate::PlanError;
-use crate::catalog::{CATALOG, CatalogEntry, CatalogTable, CatalogView, DATABASE, Session};
+use crate::catalog::{CatalogEntry, CatalogTable, CatalogView, Databases, ObjectPath, Session};
 use crate::planner::{Planned, TextTable};
 use arrow::datatypes::Field;
 use sqlparser::ast::ObjectName;
@@ -97,8 +97,8 @@ fn ticked_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| ticked(name)).collect::<Vec<_>>().join(", ")
 }
 
-fn qualified(name: &str) -> String {
-    format!("{}.{}.{}", ticked(CATALOG), ticked(DATABASE), ticked(name))
+fn qualified(path: &ObjectPath) -> String {
+    format!("{}.{}.{}", ticked(&path.catalog), ticked(&path.database), ticked(&path.name))
 }
 
 /// The CREATE TABLE that makes the table again.
@@ -114,7 +114,7 @@ pub(super) fn create_table_text(table: &CatalogTable) -> String {
     }
     let temporary = if table.temporary { "TEMPORARY " } else { "" };
     let elements = elements.iter().map(|element| format!("  {element}")).collect::<Vec<_>>().join(",\n");
-    let mut text = format!("CREATE {temporary}TABLE {} (\n{elements}\n)", qualified(&descriptor.name));
+    let mut text = format!("CREATE {temporary}TABLE {} (\n{elements}\n)", qualified(&table.path));
     // Writing to a String does not fail.
     if let Some(comment) = &descriptor.comment {
         let _ = write!(text, "\nCOMMENT {}", quoted(comment));
@@ -150,5 +150,20 @@ pub(super) fn create_view_text(view: &CatalogView) -> String {
     let columns = ticked_list(view.schema.fields().iter().map(|field| field.name()));
     let comment = view.comment.as_deref().map(|comment| format!("\nCOMMENT {}", quoted(comment)));
     let comment = comment.unwrap_or_default();
-    format!("CREATE {temporary}VIEW {} ({columns}){comment}\nAS {}", qualified(&view.name), view.query_text)
+    format!("CREATE {temporary}VIEW {} ({columns}){comment}\nAS {}", qualified(&view.path), view.query_text)
+}
+
+/// The CREATE CATALOG that makes the catalog again.
+pub(super) fn create_catalog_text(name: &str, catalog: &Databases) -> String {
+    let mut text = format!("CREATE CATALOG {}", ticked(name));
+    if let Some(comment) = &catalog.description.comment {
+        let _ = write!(text, "\nCOMMENT {}", quoted(comment));
+    }
+    let options = catalog.description.options.iter();
+    let options = options.map(|(key, value)| format!("  {} = {}", quoted(key), quoted(value)));
+    let options = options.collect::<Vec<_>>().join(",\n");
+    if !options.is_empty() {
+        let _ = write!(text, "\nWITH (\n{options}\n)");
+    }
+    text
 }

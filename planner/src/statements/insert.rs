@@ -2,7 +2,7 @@
 
 use crate::PlanError;
 use crate::binder::{Binder, BoundQuery, JobRoot, SinkValue};
-use crate::catalog::{CatalogEntry, CatalogTable, Session, local_name};
+use crate::catalog::{CatalogEntry, CatalogTable, Session};
 use crate::parser::Insert;
 use arrow::datatypes::{Field, FieldRef};
 use sqlparser::ast::Ident;
@@ -15,7 +15,7 @@ pub(super) fn bind_insert(
     binder: &dyn Binder,
     insert: &Insert,
 ) -> Result<JobRoot, PlanError> {
-    let name = local_name(&insert.table)?;
+    let (_, name) = session.locate(&insert.table)?;
     let CatalogEntry::Table(table) = session.resolve(&insert.table)? else {
         let message = format!("cannot INSERT INTO '{}': it is a view", name.value);
         return Err(PlanError::invalid(message).at(name.span));
@@ -25,7 +25,7 @@ pub(super) fn bind_insert(
     target.fill(&table, name, query, insert.overwrite)
 }
 
-/// CREATE TABLE AS: every column of the query into the column of the same place.
+/// CREATE TABLE AS: every column of the query into the column of its name.
 pub(super) fn bind_into(
     table: &Arc<CatalogTable>,
     name: &Ident,
@@ -34,8 +34,14 @@ pub(super) fn bind_into(
     check_writable(table, name)?;
     let places = table.persisted_columns();
     let values = vec![SinkValue::Null; places.len()];
-    Target { places, values, wanted: (0..query.schema.fields().len()).collect() }
-        .fill(table, name, query, false)
+    let mut wanted = vec![];
+    for field in query.schema.fields() {
+        let column = Ident { span: name.span, ..Ident::new(field.name()) };
+        wanted.push(find(table, &places, &column)?);
+    }
+    let target = Target { places, values, wanted };
+    target.check_missing(table, &vec![false; target.places.len()], name)?;
+    target.fill(table, name, query, false)
 }
 
 fn check_writable(table: &CatalogTable, name: &Ident) -> Result<(), PlanError> {
@@ -119,14 +125,14 @@ impl Target {
             self.wanted.iter().map(|place| table.schema.field(self.places[*place])).collect();
         let columns = query.schema.fields();
         if columns.len() != sink.len() {
-            return Err(mismatch(name, "Different number of columns.", columns, &sink));
+            return Err(mismatch(table, name, "Different number of columns.", columns, &sink));
         }
         for (index, (from, to)) in columns.iter().zip(&sink).enumerate() {
             let fits = SqlType::of_field(from).zip(SqlType::of_field(to));
             if !fits.is_some_and(|(from, to)| is_implicitly_castable(&from, &to)) {
                 let cause =
                     format!("Incompatible types for sink column '{}' at position {index}.", to.name());
-                return Err(mismatch(name, &cause, columns, &sink));
+                return Err(mismatch(table, name, &cause, columns, &sink));
             }
         }
         for (index, place) in self.wanted.iter().enumerate() {
@@ -156,7 +162,13 @@ fn find(table: &CatalogTable, places: &[usize], column: &Ident) -> Result<usize,
 }
 
 /// Flink's words, and both sides in full.
-fn mismatch(sink: &Ident, cause: &str, query: &[FieldRef], columns: &[&Field]) -> PlanError {
+fn mismatch(
+    table: &CatalogTable,
+    sink: &Ident,
+    cause: &str,
+    query: &[FieldRef],
+    columns: &[&Field],
+) -> PlanError {
     let list = |fields: &mut dyn Iterator<Item = &Field>| {
         let describe = |field: &Field| {
             let sql_type =
@@ -168,11 +180,9 @@ fn mismatch(sink: &Ident, cause: &str, query: &[FieldRef], columns: &[&Field]) -
     let query = list(&mut query.iter().map(|field| field.as_ref()));
     // Flink does not look at the sink's NOT NULL here: a NULL fails the job when it comes.
     let columns = list(&mut columns.iter().copied());
-    let name = crate::parser::split_name(&sink.value).map_or(sink.value.as_str(), |(plain, _)| plain);
     let message = format!(
-        "Column types of query result and sink for '{}.{}.{name}' do not match.\nCause: {cause}\n\nQuery schema: [{query}]\nSink schema:  [{columns}]",
-        crate::catalog::CATALOG,
-        crate::catalog::DATABASE,
+        "Column types of query result and sink for '{}' do not match.\nCause: {cause}\n\nQuery schema: [{query}]\nSink schema:  [{columns}]",
+        table.path.full(),
     );
     PlanError::invalid(message).at(sink.span)
 }

@@ -1,5 +1,7 @@
 //! What each statement does, except for what its queries mean.
 
+mod alter;
+mod databases;
 mod ddl;
 mod describe;
 mod insert;
@@ -9,8 +11,8 @@ mod show;
 mod tests;
 
 use crate::binder::{Binder, JobRoot, PlannedJob};
-use crate::catalog::{CATALOG, DATABASE, Session, check_database};
-use crate::parser::{ExplainDetail, Property, Statement, StatementKind, Text, UseStatement};
+use crate::catalog::Session;
+use crate::parser::{ExplainDetail, Property, Statement, StatementKind, Text};
 use crate::planner::{Planned, TextTable};
 use crate::{PlanError, parser};
 use sqlparser::ast::Query;
@@ -30,8 +32,9 @@ pub(crate) fn plan(
         StatementKind::CreateTable(create) => return ddl::create_table(session, binder, create, sql),
         StatementKind::CreateView(create) => ddl::create_view(session, binder, create)?,
         StatementKind::Drop(drop) => ddl::drop_entry(session, drop)?,
-        StatementKind::AlterTable(alter) => ddl::alter_table(session, alter)?,
-        StatementKind::AlterView(alter) => ddl::alter_view(session, binder, alter)?,
+        StatementKind::AlterTable(alter) => alter::alter_table(session, binder, alter)?,
+        StatementKind::AlterView(alter) => alter::alter_view(session, binder, alter)?,
+        StatementKind::Database(statement) => databases::change(session, statement)?,
         kind @ (StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_)) => {
             return plan_job(session, binder, kind, sql);
         }
@@ -43,7 +46,7 @@ pub(crate) fn plan(
         StatementKind::Reset(key) => reset(session, key.as_ref())?,
         StatementKind::Show(show) => show::show(session, binder, show)?,
         StatementKind::Describe(name) => describe::describe(session, name)?,
-        StatementKind::Use(name) => use_statement(name)?,
+        StatementKind::Use(name) => databases::use_statement(session, name)?,
         StatementKind::Client(command) => Planned::Client(command.clone()),
     };
     Ok((planned, vec![]))
@@ -118,7 +121,7 @@ fn lower_inserts(
     sql: &str,
 ) -> Result<(Planned, Vec<String>), PlanError> {
     let names = roots.iter().map(|root| match root {
-        JobRoot::Sink { table, .. } => format!("{CATALOG}.{DATABASE}.{}", table.descriptor.name),
+        JobRoot::Sink { table, .. } => table.path.full(),
         JobRoot::Collect { .. } => "collect".into(),
     });
     let name = format!("insert-into_{}", names.collect::<Vec<_>>().join(","));
@@ -167,19 +170,6 @@ fn settings_table(session: &Session) -> Planned {
     let rows =
         entries.iter().map(|(key, value)| vec![Some(key.to_string()), Some(value.to_string())]).collect();
     Planned::Rows(TextTable { columns: vec!["key".into(), "value".into()], rows })
-}
-
-/// There is one catalog with one database: naming it is all that USE can do.
-fn use_statement(name: &UseStatement) -> Result<Planned, PlanError> {
-    match name {
-        UseStatement::Database(database) => check_database(database)?,
-        UseStatement::Catalog(catalog) if catalog.value == CATALOG => {}
-        UseStatement::Catalog(catalog) => {
-            let message = format!("catalog '{}' does not exist, the only one is '{CATALOG}'", catalog.value);
-            return Err(PlanError::invalid(message).at(catalog.span));
-        }
-    }
-    Ok(Planned::Done(DONE.into()))
 }
 
 impl Statement {

@@ -1,5 +1,6 @@
 //! Text and bytes under CAST.
 
+use super::super::arguments::Inputs;
 use super::CastStep;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BinaryBuilder, BooleanBuilder,
@@ -81,6 +82,20 @@ pub(super) fn to_bytes(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result
         }
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// The time of day that a literal has, to the millisecond: a CAST would cut it to the type's precision.
+pub(super) fn time_literal(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let texts = inputs.texts(0)?;
+    let mut times = PrimitiveBuilder::<Time32MillisecondType>::with_capacity(inputs.rows);
+    for row in 0..inputs.rows {
+        match texts.get(row).map(|text| (text, parse::cast_time(text))) {
+            Some((_, Some(millis))) => times.append_value(millis),
+            Some((text, None)) => return exec_err!("'{text}' is not a TIME literal"),
+            None => times.append_null(),
+        }
+    }
+    Ok(Arc::new(times.finish()))
 }
 
 impl CastStep {

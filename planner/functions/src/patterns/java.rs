@@ -1,13 +1,15 @@
 //! Java's regular expressions in the syntax of the `regex` crate.
 //!
-//! What is written alike but means something else is rewritten: `\d`, `\w`, `\s` and `\b` know ASCII only, `.` stops at
-//! every line terminator, `\Q..\E` quotes. What the crate cannot do (look-around, back references, possessive
-//! quantifiers) is refused.
+//! What is written alike but means something else is rewritten: `\d`, `\w` and `\s` know ASCII only, `.` stops at every
+//! line terminator, `\Q..\E` quotes. What the crate cannot do (look-around, back references, possessive
+//! quantifiers and rarer things) is left to `backtrack`.
 
-use datafusion_common::{Result, exec_err};
-use regex::Regex;
+use super::backtrack::{Backtracking, Fault, Places, RunAway};
+use datafusion_common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use regex::{CaptureLocations, Regex};
+use std::ops::Range;
 
-/// Compiles a regular expression of Java. Errors: it is malformed, or uses what is not supported.
+/// Compiles a regular expression of Java for the `regex` crate. Errors: it is malformed, or uses what that cannot do.
 pub(in super::super) fn compile_java(pattern: &str) -> Result<Regex> {
     let translated = match translate(pattern) {
         Ok(translated) => translated,
@@ -25,8 +27,126 @@ pub(in super::super) fn compile_java(pattern: &str) -> Result<Regex> {
     }
 }
 
+/// A regular expression of Java.
+#[derive(Debug)]
+pub(super) struct JavaRegex {
+    pattern: String,
+    /// in linear time, where there is such a form
+    plain: Option<Regex>,
+    /// Where there is no plain one, and where that would be wrong for a text that ends with a line terminator: `$` stands
+    /// before that one, too.
+    exact: Option<Backtracking>,
+}
+
+/// Where the groups of a match are.
+#[derive(Debug)]
+pub(super) struct Groups {
+    plain: Option<CaptureLocations>,
+    exact: Places,
+    is_plain: bool,
+}
+
+impl Groups {
+    /// The bytes of a group; `None` if it has none, or is none.
+    pub fn get(&self, group: usize) -> Option<Range<usize>> {
+        let place = match (&self.plain, self.is_plain) {
+            (Some(places), true) => places.get(group),
+            _ => self.exact.get(group),
+        };
+        place.map(|(start, end)| start..end)
+    }
+}
+
+impl JavaRegex {
+    /// `None`: Java would not take the pattern, which makes the results of Flink's functions NULL. Errors: it uses what is
+    /// not supported.
+    pub fn new(pattern: &str) -> Result<Option<JavaRegex>> {
+        let plain = translate(pattern).ok().and_then(|translated| Regex::new(&translated).ok());
+        let ends_lines = pattern.contains('$');
+        let exact = match plain.is_some() && !ends_lines {
+            true => None,
+            false => match Backtracking::new(pattern) {
+                Ok(exact) => Some(exact),
+                Err(_) if plain.is_some() => None,
+                Err(Fault::Malformed(_)) => return Ok(None),
+                Err(Fault::Unsupported(feature)) => {
+                    return exec_err!(
+                        "the regular expression '{pattern}' uses {feature}, which is not supported"
+                    );
+                }
+            },
+        };
+        Ok(Some(JavaRegex { pattern: pattern.to_string(), plain, exact }))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Groups, that of the whole match among them.
+    pub fn groups_len(&self) -> usize {
+        match (&self.plain, &self.exact) {
+            (Some(plain), _) => plain.captures_len(),
+            (None, exact) => exact.as_ref().map_or(1, Backtracking::groups),
+        }
+    }
+
+    /// Room for the groups of matches.
+    pub fn groups(&self) -> Groups {
+        let plain = self.plain.as_ref().map(Regex::capture_locations);
+        Groups { plain, exact: Places::default(), is_plain: false }
+    }
+
+    /// The plain form, if it is right for `text`.
+    fn plain_for(&self, text: &str) -> Option<&Regex> {
+        let ends_line = |text: &str| text.ends_with(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+        self.plain.as_ref().filter(|_| self.exact.is_none() || !ends_line(text))
+    }
+
+    /// The first match that starts at byte `from` or behind it. Errors: there are too many ways to match.
+    pub fn find_at(&self, text: &str, from: usize) -> Result<Option<Range<usize>>> {
+        if let Some(plain) = self.plain_for(text) {
+            return Ok(plain.find_at(text, from).map(|found| found.range()));
+        }
+        let mut places = Places::default();
+        let found = self.exact_at(text, from, &mut places)?;
+        Ok(if found { places.get(0).map(|(start, end)| start..end) } else { None })
+    }
+
+    pub fn is_match(&self, text: &str) -> Result<bool> {
+        match self.plain_for(text) {
+            Some(plain) => Ok(plain.is_match(text)),
+            None => self.exact_at(text, 0, &mut Places::default()),
+        }
+    }
+
+    /// As [`JavaRegex::find_at`], with the groups of the match.
+    pub fn groups_at(&self, text: &str, from: usize, groups: &mut Groups) -> Result<bool> {
+        if let (Some(plain), Some(places)) = (self.plain_for(text), &mut groups.plain) {
+            groups.is_plain = true;
+            return Ok(plain.captures_read_at(places, text, from).is_some());
+        }
+        groups.is_plain = false;
+        self.exact_at(text, from, &mut groups.exact)
+    }
+
+    fn exact_at(&self, text: &str, from: usize, places: &mut Places) -> Result<bool> {
+        let Some(exact) = &self.exact else { return Ok(false) };
+        exact.find_at(text, from, places).map_err(|RunAway| self.ran_away(text))
+    }
+
+    fn ran_away(&self, text: &str) -> DataFusionError {
+        exec_datafusion_err!(
+            "the regular expression '{}' has too many ways to match a text of {} characters: nested repetitions \
+             multiply, make the inner ones possessive",
+            self.pattern,
+            text.chars().count()
+        )
+    }
+}
+
 /// Classes by the names that Java gives them in `\p{..}`, as ASCII ranges.
-fn posix_class(name: &str) -> Option<&'static str> {
+pub(super) fn posix_class(name: &str) -> Option<&'static str> {
     Some(match name {
         "Lower" => "a-z",
         "Upper" => "A-Z",
@@ -67,7 +187,7 @@ fn translate(pattern: &str) -> Result<String, &'static str> {
     let mut dot_all = false;
     while let Some(character) = rest.next() {
         match character {
-            '\\' => escape(&mut rest, &mut out, depth > 0)?,
+            '\\' => escape(&mut rest, &mut out)?,
             '[' => {
                 depth += 1;
                 out.push('[');
@@ -90,7 +210,7 @@ fn translate(pattern: &str) -> Result<String, &'static str> {
             }
             '(' if depth == 0 && rest.peek() == Some(&'?') => {
                 out.push('(');
-                group_start(&mut rest, &mut out, &mut dot_all)?;
+                group_start(&mut rest, &mut out, &mut dot_all, pattern.is_ascii())?;
             }
             '.' if depth == 0 && !dot_all => out.push_str(r"[^\n\r\x{85}\x{2028}\x{2029}]"),
             '*' | '+' | '?' | '}' if depth == 0 => {
@@ -108,7 +228,12 @@ fn translate(pattern: &str) -> Result<String, &'static str> {
 type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
 /// Behind `(`: at the question mark.
-fn group_start(rest: &mut Rest<'_>, out: &mut String, dot_all: &mut bool) -> Result<(), &'static str> {
+fn group_start(
+    rest: &mut Rest<'_>,
+    out: &mut String,
+    dot_all: &mut bool,
+    is_ascii: bool,
+) -> Result<(), &'static str> {
     out.extend(rest.next());
     let mut ahead = rest.clone();
     match (ahead.next(), ahead.next()) {
@@ -117,14 +242,15 @@ fn group_start(rest: &mut Rest<'_>, out: &mut String, dot_all: &mut bool) -> Res
         (Some('>'), _) => return Err("atomic groups"),
         _ => {}
     }
-    // Flags: `d` and `u` are no flags of the crate, and change nothing that is not said otherwise.
+    // Flags: lines of the crate end at \n only, and its cases are those of Unicode.
     while let Some(flag) = rest.next_if(|flag| flag.is_ascii_alphabetic() || *flag == '-') {
         match flag {
             's' => {
                 *dot_all = true;
                 out.push('s');
             }
-            'd' | 'u' | 'U' => return Err("the flags d, u and U"),
+            'd' | 'u' | 'U' | 'm' => return Err("the flags d, m, u and U"),
+            'i' if !is_ascii => return Err("the flag i with letters beyond ASCII"),
             flag => out.push(flag),
         }
     }
@@ -132,7 +258,7 @@ fn group_start(rest: &mut Rest<'_>, out: &mut String, dot_all: &mut bool) -> Res
 }
 
 /// Behind a backslash.
-fn escape(rest: &mut Rest<'_>, out: &mut String, in_class: bool) -> Result<(), &'static str> {
+fn escape(rest: &mut Rest<'_>, out: &mut String) -> Result<(), &'static str> {
     let Some(letter) = rest.next() else { return Err("a backslash at its end") };
     if let Some((class, negated)) = shorthand(letter) {
         let open = if negated { "[^" } else { "[" };
@@ -154,8 +280,6 @@ fn escape(rest: &mut Rest<'_>, out: &mut String, in_class: bool) -> Result<(), &
             out.push_str(&regex::escape(&quoted));
         }
         'E' => {}
-        'b' if !in_class => out.push_str(r"(?-u:\b)"),
-        'B' if !in_class => out.push_str(r"(?-u:\B)"),
         'Z' => return Err(r"\Z"),
         'G' => return Err(r"\G"),
         'R' => out.push_str(r"(?:\r\n|[\n\x0B\f\r\x{85}\x{2028}\x{2029}])"),
@@ -201,7 +325,7 @@ mod tests {
 
     #[test]
     fn means_what_java_means() {
-        let cases: [(&str, &str, bool); 12] = [
+        let cases: [(&str, &str, bool); 13] = [
             (r"^\d+$", "123", true),
             (r"^\d+$", "١٢٣", false),
             (r"^\w$", "é", false),
@@ -214,10 +338,41 @@ mod tests {
             (r"\p{Alpha}\p{Punct}", "a!", true),
             (r"[]a]+", "]", true),
             (r"\bfoo\b", "a foo b", true),
+            (r"\bfoo\b", "éfoo", false),
         ];
         for (pattern, text, expected) in cases {
             assert_eq!(compile_java(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn an_end_of_line_may_stand_before_the_last_terminator() {
+        let regex = JavaRegex::new("(b+)$").unwrap().unwrap();
+        let mut groups = regex.groups();
+        for (text, expected) in
+            [("abb", Some(1..3)), ("abb\n", Some(1..3)), ("abb\n\n", None), ("b\r\n", Some(0..1))]
+        {
+            assert_eq!(regex.find_at(text, 0).unwrap(), expected, "{text:?}");
+            assert_eq!(regex.groups_at(text, 0, &mut groups).unwrap(), expected.is_some());
+            assert_eq!(expected.is_some(), regex.is_match(text).unwrap());
+            if expected.is_some() {
+                assert_eq!(groups.get(1), expected);
+            }
+        }
+        assert_eq!(regex.groups_len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_plain_is_searched_for_by_backtracking() {
+        let regex = JavaRegex::new(r"(\w)\1(?!\1)").unwrap().unwrap();
+        assert!(regex.plain.is_none());
+        assert_eq!(regex.find_at("aaabb", 0).unwrap(), Some(1..3));
+        assert_eq!(regex.find_at("aaabb", 3).unwrap(), Some(3..5));
+        assert!(JavaRegex::new("a(").unwrap().is_none());
+        assert!(JavaRegex::new("(?U)a").is_err());
+        let hopeless = JavaRegex::new(r"(?=a)(a+)+\1b").unwrap().unwrap();
+        let error = hopeless.is_match(&"a".repeat(40)).unwrap_err().to_string();
+        assert!(error.contains("too many ways"), "{error}");
     }
 
     #[test]

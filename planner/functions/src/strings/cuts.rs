@@ -1,6 +1,6 @@
 //! Parts of texts, and where they are.
 
-use super::super::arguments::{Inputs, Texts};
+use super::super::arguments::Inputs;
 use super::{bytes_of, slices};
 use arrow::array::{ArrayRef, BooleanArray, Int32Array};
 use arrow::datatypes::Int32Type;
@@ -170,10 +170,17 @@ pub(super) fn instr(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(Int32Array::from(places)))
 }
 
-fn test(inputs: &Inputs<'_>, test: impl Fn(&str, &str) -> bool) -> Result<ArrayRef> {
-    let (texts, others): (Texts<'_>, Texts<'_>) = (inputs.texts(0)?, inputs.texts(1)?);
-    let results = (0..inputs.rows).map(|row| Some(test(texts.get(row)?, others.get(row)?)));
-    Ok(Arc::new(results.collect::<BooleanArray>()))
+/// Two texts or two strings of bytes: of texts, too, bytes tell.
+fn test(inputs: &Inputs<'_>, test: impl Fn(&[u8], &[u8]) -> bool) -> Result<ArrayRef> {
+    let rows = 0..inputs.rows;
+    let results: BooleanArray = if inputs.types[0].is_string() {
+        let (texts, others) = (inputs.texts(0)?, inputs.texts(1)?);
+        rows.map(|row| Some(test(texts.get(row)?.as_bytes(), others.get(row)?.as_bytes()))).collect()
+    } else {
+        let (blobs, others) = (inputs.blobs(0)?, inputs.blobs(1)?);
+        rows.map(|row| Some(test(blobs.get(row)?, others.get(row)?))).collect()
+    };
+    Ok(Arc::new(results))
 }
 
 pub(super) fn starts_with(inputs: &Inputs<'_>) -> Result<ArrayRef> {

@@ -4,7 +4,7 @@ use super::super::arguments::Inputs;
 use super::super::arithmetic::add_months;
 use super::super::definition::{Call, Typed};
 use super::moments::{DAY_SECONDS, Reading, is_point, moment_at};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::{DurationMillisecondType, Int64Type, IntervalYearMonthType, TimeUnit};
 use datafusion_common::{Result, plan_err};
 use std::sync::Arc;
@@ -161,6 +161,39 @@ pub(super) fn difference(inputs: &Inputs<'_>) -> Result<ArrayRef> {
         values.push(Some(whole as i32));
     }
     Ok(Arc::new(Int32Array::from(values)))
+}
+
+/// `(a - b) unit` is an interval of months or of milliseconds: which one is all that the unit says.
+pub(super) fn type_minus(call: &Call<'_>) -> Result<Typed> {
+    let result = match literal_unit(call)? {
+        Unit::Months(_) => SqlType::IntervalYearMonth,
+        Unit::Millis(_) => SqlType::IntervalDayTime,
+    };
+    let typed = type_difference(call)?;
+    Ok(Typed { result, ..typed })
+}
+
+pub(super) fn minus(inputs: &Inputs<'_>) -> Result<ArrayRef> {
+    let (ends, starts) = (inputs.any(1), inputs.any(2));
+    let instants = inputs.types[1..].iter().all(|found| matches!(found, SqlType::TimestampLtz(_)));
+    let read = |index| if instants { Reading::stored() } else { Reading::local(inputs, index) };
+    let (read_end, read_start) = (read(1), read(2));
+    let moments = |row: usize| -> Result<Option<(LocalDateTime, LocalDateTime)>> {
+        if starts.is_null(row) || ends.is_null(row) {
+            return Ok(None);
+        }
+        let end = moment_at(ends.array, ends.index(row), read_end)?;
+        Ok(Some((end, moment_at(starts.array, starts.index(row), read_start)?)))
+    };
+    let pairs = (0..inputs.rows).map(moments);
+    if *inputs.result == SqlType::IntervalYearMonth {
+        let months = |(end, start)| months_between(end, start) as i32;
+        let months = pairs.map(|pair| Ok(pair?.map(months))).collect::<Result<Vec<_>>>()?;
+        return Ok(Arc::new(PrimitiveArray::<IntervalYearMonthType>::from(months)));
+    }
+    let between = |(end, start)| millis(end).wrapping_sub(millis(start));
+    let between = pairs.map(|pair| Ok(pair?.map(between))).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(PrimitiveArray::<DurationMillisecondType>::from(between)))
 }
 
 fn millis(time: LocalDateTime) -> i64 {

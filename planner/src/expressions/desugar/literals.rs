@@ -18,6 +18,10 @@ pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
         DataType::Date => {
             (SqlType::Date, written.matches('-').count() == 2 && parse::cast_date(&written).is_some())
         }
+        // Its type is TIME(0), as that of all times in a query: the fraction is there nevertheless.
+        DataType::Time(..) if fraction > 0 && parse::cast_time(&written).is_some() => {
+            return Ok(function("$TIME", vec![text(written)]));
+        }
         DataType::Time(..) => (SqlType::Time(0), parse::cast_time(&written).is_some()),
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             (SqlType::Timestamp(fraction), parse::cast_timestamp(&written).is_some())
@@ -52,7 +56,7 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
                 vec![text(number.clone()), text(format!("DECIMAL({digits}, {scale})"))],
             )))
         }
-        Value::UnicodeStringLiteral(written) => {
+        Value::UnicodeStringLiteral(written) | Value::NationalStringLiteral(written) => {
             value.value = Value::SingleQuotedString(written.clone());
             Ok(None)
         }

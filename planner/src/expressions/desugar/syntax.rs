@@ -35,6 +35,8 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             };
             function(name, vec![taken(expr), text(sql_type_of(data_type)?.to_string())])
         }
+        // The character set of a string: all of them are Unicode.
+        Expr::Prefixed { prefix, value } if is_character_set(&prefix.value) => taken(value),
         Expr::TypedString(literal) => literals::typed(literal)?,
         Expr::Interval(interval) => return literals::normalise_interval(interval),
         Expr::Value(value) => match literals::value(value)? {
@@ -66,6 +68,12 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     };
     *expr = rewritten;
     Ok(())
+}
+
+/// `_UTF8'text'`
+fn is_character_set(prefix: &str) -> bool {
+    let sets = ["_UTF8", "_UTF16", "_UTF16LE", "_UTF16BE", "_LATIN1", "_ISO_8859_1", "_US_ASCII"];
+    sets.iter().any(|set| prefix.eq_ignore_ascii_case(set))
 }
 
 /// `items[1].sku` is `$FIELD(items[1], 'sku')`. Names right behind a name may be a table and its column: they stay names.

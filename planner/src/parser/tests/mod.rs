@@ -54,10 +54,30 @@ fn brief(kind: &StatementKind) -> String {
                 format!("alter {} rename {name} if_exists={}", alter.name, alter.if_exists)
             }
             TableChange::RenameColumn { from, to } => format!("alter {} column {from} {to}", alter.name),
+            TableChange::Add(elements) => format!("alter {} add {}", alter.name, altered(elements)),
+            TableChange::Modify(elements) => format!("alter {} modify {}", alter.name, altered(elements)),
+            TableChange::DropColumns(columns) => format!("alter {} drop {:?}", alter.name, names(columns)),
+            TableChange::DropPrimaryKey(_) => format!("alter {} drop key", alter.name),
+            TableChange::DropWatermark(_) => format!("alter {} drop watermark", alter.name),
         },
         StatementKind::AlterView(alter) => match &alter.change {
             ViewChange::Rename(name) => format!("alter view {} rename {name}", alter.name),
             ViewChange::As { query_text, .. } => format!("alter view {} as {query_text}", alter.name),
+        },
+        StatementKind::Database(statement) => match statement {
+            DatabaseStatement::CreateCatalog { name, if_not_exists, comment, options } => {
+                format!("catalog {name} {if_not_exists} {comment:?} {}", pairs(options))
+            }
+            DatabaseStatement::DropCatalog { name, if_exists } => format!("drop catalog {name} {if_exists}"),
+            DatabaseStatement::CreateDatabase { name, if_not_exists, comment, options } => {
+                format!("database {name} {if_not_exists} {comment:?} {}", pairs(options))
+            }
+            DatabaseStatement::AlterDatabase { name, options } => {
+                format!("alter database {name} {}", pairs(options))
+            }
+            DatabaseStatement::DropDatabase { name, if_exists, cascade } => {
+                format!("drop database {name} {if_exists} {cascade}")
+            }
         },
         StatementKind::Insert(insert) => brief_insert(insert),
         StatementKind::StatementSet(inserts) => {
@@ -67,7 +87,13 @@ fn brief(kind: &StatementKind) -> String {
         StatementKind::Set(properties) => format!("set {}", pairs(properties)),
         StatementKind::Reset(key) => format!("reset {:?}", key.as_ref().map(text)),
         StatementKind::Show(show) => match show {
-            Show::Tables { pattern } => format!("show tables {pattern:?}"),
+            Show::Tables { database, pattern } => {
+                let database = database.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+                format!("show tables{database} {pattern:?}")
+            }
+            Show::Databases { catalog, pattern } => {
+                format!("databases {:?} {pattern:?}", catalog.as_ref().map(|name| &name.value))
+            }
             Show::Columns { table, pattern } => format!("show columns {table} {pattern:?}"),
             Show::CreateTable(name) => format!("show create table {name}"),
             Show::CreateView(name) => format!("show create view {name}"),
@@ -81,6 +107,21 @@ fn brief(kind: &StatementKind) -> String {
         }
         StatementKind::Client(command) => format!("{command:?}"),
     }
+}
+
+fn altered(elements: &AlteredElements) -> String {
+    let column = |(column, place): &(ColumnDefinition, ColumnPlace)| {
+        let place = match place {
+            ColumnPlace::AsItIs => String::new(),
+            ColumnPlace::First => " first".to_string(),
+            ColumnPlace::After(name) => format!(" after {name}"),
+        };
+        format!("{}{place}", column.name)
+    };
+    let columns: Vec<String> = elements.columns.iter().map(column).collect();
+    let key = elements.primary_key.as_ref().map(|key| names(&key.columns));
+    let watermark = elements.watermark.as_ref().map(|watermark| watermark.column.to_string());
+    format!("{columns:?} {key:?} {watermark:?}")
 }
 
 fn names(idents: &[sqlparser::ast::Ident]) -> Vec<&str> {
@@ -201,6 +242,22 @@ fn each_statement() {
         ("ALTER TABLE t RESET ('a')", "alter t reset [\"a\"]"),
         ("ALTER TABLE IF EXISTS t RENAME TO u", "alter t rename u if_exists=true"),
         ("ALTER TABLE t RENAME a TO b", "alter t column a b"),
+        ("ALTER TABLE t ADD a INT", "alter t add [\"a\"] None None"),
+        (
+            "ALTER TABLE t ADD (a INT FIRST, b AS a + 1 AFTER c, WATERMARK FOR ts AS ts, PRIMARY KEY (a) NOT ENFORCED)",
+            "alter t add [\"a first\", \"b after c\"] Some([\"a\"]) Some(\"ts\")",
+        ),
+        ("ALTER TABLE t MODIFY a STRING COMMENT 'x' AFTER b", "alter t modify [\"a after b\"] None None"),
+        ("ALTER TABLE t DROP (a, b)", "alter t drop [\"a\", \"b\"]"),
+        ("ALTER TABLE t DROP a", "alter t drop [\"a\"]"),
+        ("ALTER TABLE t DROP PRIMARY KEY", "alter t drop key"),
+        ("ALTER TABLE t DROP WATERMARK", "alter t drop watermark"),
+        ("CREATE CATALOG IF NOT EXISTS c WITH ('type' = 'x')", "catalog c true None type=x"),
+        ("DROP CATALOG c", "drop catalog c false"),
+        ("CREATE DATABASE c.d COMMENT 'x' WITH ('k' = 'v')", "database c.d false Some(\"x\") k=v"),
+        ("ALTER DATABASE d SET ('k' = 'v')", "alter database d k=v"),
+        ("DROP DATABASE IF EXISTS d CASCADE", "drop database d true true"),
+        ("DROP DATABASE d RESTRICT", "drop database d false false"),
         ("ALTER VIEW v RENAME TO w", "alter view v rename w"),
         ("ALTER VIEW v AS SELECT 1", "alter view v as SELECT 1"),
         ("INSERT INTO t SELECT * FROM s", "insert t overwrite=false [] [] SELECT * FROM s"),
@@ -240,12 +297,16 @@ fn each_statement() {
         ("SHOW TABLES", "show tables None"),
         (
             "SHOW TABLES FROM default_database NOT LIKE 'a%'",
-            "show tables Some(Pattern { negated: true, like: \"a%\", ignore_case: false })",
+            "show tables in default_database Some(Pattern { negated: true, like: \"a%\", ignore_case: false })",
         ),
-        ("SHOW VIEWS", "Views { pattern: None }"),
-        ("SHOW FUNCTIONS", "Functions { pattern: None }"),
-        ("SHOW CATALOGS", "Catalogs"),
-        ("SHOW DATABASES", "Databases"),
+        ("SHOW VIEWS", "Views { database: None, pattern: None }"),
+        ("SHOW FUNCTIONS", "Functions { database: None, pattern: None }"),
+        ("SHOW CATALOGS", "Catalogs { pattern: None }"),
+        ("SHOW DATABASES", "databases None None"),
+        (
+            "SHOW DATABASES IN c ILIKE 'd'",
+            "databases Some(\"c\") Some(Pattern { negated: false, like: \"d\", ignore_case: true })",
+        ),
         ("SHOW CURRENT CATALOG", "CurrentCatalog"),
         ("SHOW CURRENT DATABASE", "CurrentDatabase"),
         ("SHOW CREATE TABLE t", "show create table t"),

@@ -1,6 +1,5 @@
 //! LIKE, SIMILAR TO and regular expressions.
 
-mod backtrack;
 mod java;
 mod like;
 

@@ -125,7 +125,8 @@ pub(crate) struct Written {
     pub(crate) freed: u32,
 }
 
-/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`].
+/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`]; those that the disk has as they are
+/// are left out.
 pub(crate) fn write(view: &TableView, pages: &[PagePart], kind: PartKind, max_parallelism: u32) -> Written {
     let (mut slots, mut freed) = (Vec::new(), Vec::new());
     let mut rows: Vec<*const u8> = Vec::new();
@@ -136,7 +137,7 @@ pub(crate) fn write(view: &TableView, pages: &[PagePart], kind: PartKind, max_pa
                 PartKind::Alone | PartKind::Page => view.live_row_of(page, slot),
             };
             match row {
-                Some(row) if view.is_live(row) => {
+                Some(row) if view.is_held(row) => {
                     rows.push(row);
                     slots.push(slot);
                 }

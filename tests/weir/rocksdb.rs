@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 const OF_HEAP: &str = "tests/fixtures/checkpoint-1/job/chk-5";
 const JOB: &str = "tests/fixtures/checkpoint-1/job.sql";
 
+/// The same in RocksDB: in files alone, and in files and segments.
+const OF_ROCKSDB: [&str; 2] =
+    ["tests/fixtures/checkpoint-2/job/chk-6", "tests/fixtures/checkpoint-3/job/chk-6"];
+
 const ROCKSDB: &str = "state.backend.type=rocksdb";
 const HEAP: &str = "state.backend=hashmap";
 /// Room for some of the entries: the others are in files.
@@ -164,6 +168,21 @@ fn checkpoints_hold_what_those_of_the_heap_do_and_open_on_both() {
     ])
     .succeeded();
     assert_eq!(left(), 0);
+}
+
+/// Every version opens what earlier ones wrote, and goes on from it.
+#[test]
+fn kept_checkpoints_open() {
+    let wanted = wanted();
+    for (number, kept) in OF_ROCKSDB.into_iter().enumerate() {
+        weir(&["checkpoint", "fsck", kept]).succeeded();
+        assert_eq!(without_timers(contents(&show(kept).expect("it opens"))), wanted, "{kept}");
+        let folder = tempfile::tempdir().expect("a directory");
+        let [all, other] = ["all", "other"].map(|name| folder.path().join(name));
+        let settings: [&[&str]; 2] = [&[ROCKSDB, LITTLE, "parallelism.default=3"], &[HEAP]];
+        let first = run_until(&wanted, settings[number], Some(kept), &all);
+        run_until(&wanted, settings[1 - number], Some(text(&first)), &other);
+    }
 }
 
 /// Only what is new is uploaded: later checkpoints share files, and segments of what is in memory, with earlier ones.

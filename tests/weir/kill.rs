@@ -24,7 +24,7 @@ type Settings = &'static [(&'static str, &'static str)];
 const HEAP: Settings = &[("state.backend.type", "hashmap")];
 /// With so little memory that most entries are on disk.
 const ROCKSDB: Settings =
-    &[("state.backend.type", "rocksdb"), ("state.backend.rocksdb.memory.fixed-per-slot", "128 kb")];
+    &[("state.backend.type", "rocksdb"), ("state.backend.rocksdb.memory.fixed-per-slot", "16 kb")];
 
 /// Where the state of a job is while its processes come and go.
 struct Course {

@@ -16,8 +16,14 @@ use std::time::{Duration, Instant};
 const OF_HEAP: &str = "tests/fixtures/checkpoint-1/job/chk-5";
 const JOB: &str = "tests/fixtures/checkpoint-1/job.sql";
 
+/// The same in RocksDB: in files alone, and in files and segments.
+const OF_ROCKSDB: [&str; 2] =
+    ["tests/fixtures/checkpoint-2/job/chk-6", "tests/fixtures/checkpoint-3/job/chk-6"];
+
 const ROCKSDB: &str = "state.backend.type=rocksdb";
 const HEAP: &str = "state.backend=hashmap";
+/// Room for some of the entries: the others are in files.
+const LITTLE: &str = "state.backend.rocksdb.memory.fixed-per-slot=4 kb";
 /// A machine is busy, not stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -117,7 +123,7 @@ fn checkpoints_hold_what_those_of_the_heap_do_and_open_on_both() {
     let folder = tempfile::tempdir().expect("a directory");
     let local = folder.path().join("work");
     let localdir = format!("state.backend.rocksdb.localdir={}", local.display());
-    let in_rocksdb = [ROCKSDB, "state.backend.rocksdb.memory.fixed-per-slot=64 kb", &localdir];
+    let in_rocksdb = [ROCKSDB, LITTLE, &localdir];
     let of = |name: &str| folder.path().join(name);
 
     let first = run_until(&wanted, &in_rocksdb, None, &of("first"));
@@ -164,11 +170,26 @@ fn checkpoints_hold_what_those_of_the_heap_do_and_open_on_both() {
     assert_eq!(left(), 0);
 }
 
-/// Only what is new is uploaded: later checkpoints share the files of earlier ones.
+/// Every version opens what earlier ones wrote, and goes on from it.
 #[test]
-fn later_checkpoints_share_files() {
+fn kept_checkpoints_open() {
+    let wanted = wanted();
+    for (number, kept) in OF_ROCKSDB.into_iter().enumerate() {
+        weir(&["checkpoint", "fsck", kept]).succeeded();
+        assert_eq!(without_timers(contents(&show(kept).expect("it opens"))), wanted, "{kept}");
+        let folder = tempfile::tempdir().expect("a directory");
+        let [all, other] = ["all", "other"].map(|name| folder.path().join(name));
+        let settings: [&[&str]; 2] = [&[ROCKSDB, LITTLE, "parallelism.default=3"], &[HEAP]];
+        let first = run_until(&wanted, settings[number], Some(kept), &all);
+        run_until(&wanted, settings[1 - number], Some(text(&first)), &other);
+    }
+}
+
+/// Only what is new is uploaded: later checkpoints share files, and segments of what is in memory, with earlier ones.
+#[test]
+fn later_checkpoints_share_files_and_segments() {
     let folder = tempfile::tempdir().expect("a directory");
-    let path = run_until(&wanted(), &[ROCKSDB], None, folder.path());
+    let path = run_until(&wanted(), &[ROCKSDB, LITTLE], None, folder.path());
     let job = path.parent().expect("a job").to_path_buf();
     let number = |path: &Path| -> u64 {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -183,7 +204,7 @@ fn later_checkpoints_share_files() {
         .iter()
         .flat_map(|measure| measure["states"].as_array().expect("states").to_vec());
     let bytes = |key: &str| states.clone().map(|state| state[key].as_u64().expect("a number")).sum::<u64>();
-    assert!(bytes("shared_files") > 0, "{report:#}");
+    assert!(bytes("shared_files") > 0 && bytes("shared_segments") > 0, "{report:#}");
     assert!(bytes("new_bytes") < bytes("bytes"), "{report:#}");
     // An older one keeps what it needs when a newer one goes.
     weir(&["checkpoint", "rm", text(&last)]).succeeded();
@@ -192,11 +213,24 @@ fn later_checkpoints_share_files() {
     assert!(job.join("shared").is_dir());
 }
 
+/// With room for everything nothing is in files of RocksDB.
+#[test]
+fn what_fits_into_memory_is_in_no_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = run_until(&wanted(), &[ROCKSDB], None, folder.path());
+    let directories = [path.clone(), path.parent().expect("a job").join("shared")];
+    let files =
+        directories.iter().flat_map(|directory| fs::read_dir(directory).into_iter().flatten().flatten());
+    let names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|name| name.ends_with(".sst") || name.contains("MANIFEST")), "{names:?}");
+    weir(&["checkpoint", "fsck", text(&path)]).succeeded();
+}
+
 /// A file that is damaged, cut or missing is named.
 #[test]
 fn damage_is_named() {
     let folder = tempfile::tempdir().expect("a directory");
-    let path = run_until(&wanted(), &[ROCKSDB], None, folder.path());
+    let path = run_until(&wanted(), &[ROCKSDB, LITTLE], None, folder.path());
     let shared = path.parent().expect("a job").join("shared");
     let report = fs::read_to_string(path.join("_metadata")).is_ok();
     assert!(!report, "the manifest is not text");

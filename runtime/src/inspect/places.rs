@@ -170,7 +170,7 @@ async fn check_keyed(
             if let Err(error) = layout.segments(&batch) {
                 summary.problems.push(format!("{}: state {}: {error}", snapshot.file, state.name));
             }
-            if keyed.files.is_empty() && batch.num_rows() != segment.rows as usize {
+            if batch.num_rows() != segment.rows as usize {
                 let (found, said) = (batch.num_rows(), segment.rows);
                 summary.problems.push(format!(
                     "{}: state {}: a segment of {found} entries where the manifest says {said}",

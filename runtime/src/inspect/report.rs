@@ -14,8 +14,8 @@ use std::sync::Arc;
 use weir_checkpoint::StoredCheckpoint;
 use weir_checkpoint::manifest::{KeyedManifest, ManifestKind, NamedFile, OperatorManifest, TaskStatistics};
 use weir_state::{
-    EntryColumn, EntryCount, EntryLayout, Measurer, OperatorStateBackend, Redistribution, SnapshotIndex,
-    StateIndex, StateMeasure,
+    EntryColumn, EntryCount, EntryLayout, Measurer, OperatorStateBackend, Redistribution, SegmentId,
+    SnapshotIndex, StateIndex, StateMeasure,
 };
 use weir_types::{JobError, KeyGroupRange};
 
@@ -331,10 +331,11 @@ async fn state_report(
             measurer = Some((layout.clone(), Measurer::new(layout, LARGEST)));
         }
         let Some((layout, measurer)) = &mut measurer else { continue };
+        let stored_segments = segments_in_storage(keyed, &state.name);
         for segment in &index.segments {
             let Some(bytes) = snapshot.segments.get(&segment.id) else { continue };
             measurer.add(bytes, &snapshot.file)?;
-            if !keyed.files.is_empty() {
+            if !keyed.files.is_empty() && !stored_segments.contains(&segment.id) {
                 // made of files a moment ago
             } else if segment.id.checkpoint == keyed.checkpoint {
                 (report.bytes, report.new_bytes) =
@@ -366,6 +367,13 @@ async fn state_report(
         spread(&mut report, &layout, found)?;
     }
     Ok(report)
+}
+
+/// The segments of a state that the manifest names.
+fn segments_in_storage(keyed: &KeyedManifest, state: &str) -> BTreeSet<SegmentId> {
+    let place = keyed.states.iter().position(|candidate| candidate.name == state);
+    let own = keyed.segments.iter().filter(|entry| Some(entry.state) == place);
+    own.map(|entry| entry.segment.id).collect()
 }
 
 /// Where the entries lie.

@@ -235,9 +235,8 @@ impl KeyedStateBackend {
         self.create_disk()?;
         let key = RowKey::of_kind(descriptor.kind, encoder.shape());
         let layout = RowLayout::new(key, &descriptor.value_fields, descriptor.ttl_ms.is_some())?;
-        let on_disk = self.disk.is_some();
-        let layout = Arc::new(if on_disk { layout } else { layout.stamped() });
-        let pools = PagePools::new(layout.stride, on_disk, self.history.interval());
+        let layout = Arc::new(layout);
+        let pools = PagePools::new(layout.stride, self.history.interval());
         let id = StateId(self.states.len() as u32);
         self.names.insert(descriptor.name.clone(), id);
         if let Some(parent) = parent {

@@ -42,18 +42,6 @@ impl Bits {
         if value { self.set(slot) } else { self.unset(slot) }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.0.fill(0);
-    }
-
-    /// Sets what is set in `other` too.
-    pub(crate) fn add(&mut self, other: &Bits) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
-    }
-
     /// The set bits, rising.
     pub(crate) fn ones(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().enumerate().flat_map(|(index, &word)| {
@@ -61,25 +49,6 @@ impl Bits {
                 .take_while(|&rest| rest != 0)
                 .map(move |rest| index as u32 * 64 + rest.trailing_zeros())
         })
-    }
-
-    /// The words, for writing bits where many are set at once.
-    pub(crate) fn words_mut(&mut self) -> *mut u64 {
-        self.0.as_mut_ptr()
-    }
-
-    /// The set bits below `end` from `start` on, which is a multiple of 64, as a set that begins at `start`; they are
-    /// unset.
-    pub(crate) fn take(&mut self, start: u32, end: u32) -> Bits {
-        debug_assert!(start.is_multiple_of(64));
-        let words = self.0.len();
-        let (start, end) = ((start / 64) as usize, ((end as usize).div_ceil(64)).min(words));
-        if start >= end {
-            return Bits::default();
-        }
-        let taken = self.0[start..end].to_vec();
-        self.0[start..end].fill(0);
-        Bits(taken)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -92,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_are_set_and_taken() {
+    fn bits_are_set_and_unset() {
         let mut bits = Bits::default();
         for slot in [0, 63, 64, 200, 1000] {
             bits.set(slot);
@@ -101,11 +70,8 @@ mod tests {
         bits.unset(5000);
         assert_eq!(bits.ones().collect::<Vec<_>>(), [0, 64, 200, 1000]);
         assert!(bits.get(200) && !bits.get(63) && !bits.get(100_000));
-        let taken = bits.take(64, 256);
-        assert_eq!(taken.ones().collect::<Vec<_>>(), [0, 136]);
-        assert_eq!(bits.ones().collect::<Vec<_>>(), [0, 1000]);
-        bits.add(&taken);
-        assert_eq!(bits.ones().collect::<Vec<_>>(), [0, 136, 1000]);
-        assert!(!bits.is_empty() && bits.take(0, 10_000).ones().count() == 3 && bits.is_empty());
+        assert!(!bits.is_empty());
+        [0, 64, 200, 1000].into_iter().for_each(|slot| bits.unset(slot));
+        assert!(bits.is_empty());
     }
 }

@@ -12,16 +12,16 @@
 
 use crate::page::{Page, PagePool};
 use crate::row_layout::{Flag, STAMP_BYTES};
-use crate::row_store::stamp_of;
+use crate::row_store::{CLEAN, is_clean, stamp_of};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Which rows of a page a snapshot writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wanted {
-    /// those with an entry
+    /// those with an entry that the disk does not have as it is
     Live,
-    /// those that were written after this interval, whether an entry is there or not
+    /// those that were written, or read from disk, after this interval, whether an entry is there or not
     WrittenAfter(u32),
 }
 
@@ -62,7 +62,7 @@ enum Hold {
     Rows(Vec<Run>),
 }
 
-/// Rows one behind the other, with their slots in the place of their stamps.
+/// Rows one behind the other, with their slots in the place of their intervals.
 struct Run {
     page: Arc<Page>,
     first: u32,
@@ -137,7 +137,8 @@ impl RowRange {
         // SAFETY: the caller's promise.
         match wanted {
             Wanted::Live => unsafe {
-                let is_live = |row: *const u8| *row.add(live.offset) & live.bit != 0;
+                let is_live =
+                    |row: *const u8| (*row.add(live.offset) & live.bit != 0) & !is_clean(row, stride);
                 self.select_where(start, from..to, slots, is_live);
             },
             Wanted::WrittenAfter(since) => unsafe {
@@ -222,7 +223,7 @@ impl Run {
             // SAFETY: the rows were written before the run was made, with their slots at their ends.
             let (row, slot) = unsafe {
                 let row = self.page.start().cast_const().add(row as usize * stride);
-                (row, row.add(stride - STAMP_BYTES).cast::<u32>().read_unaligned())
+                (row, stamp_of(row, stride))
             };
             selected.rows.push(row);
             selected.slots.push(slot);
@@ -231,7 +232,7 @@ impl Run {
 }
 
 /// Copies the rows of `slots` out of a page to where `to` points, one behind the other, and puts their slots into the
-/// place of their stamps.
+/// place of their intervals.
 ///
 /// # Safety
 /// The rows are readable, and there is room for as many at `to`.
@@ -243,7 +244,8 @@ unsafe fn copy_rows(from: *const u8, slots: &[u32], range: &RowRange, to: *mut u
             // SAFETY: the caller's promise.
             unsafe {
                 std::ptr::copy_nonoverlapping(from.add((slot & range.mask) as usize * stride), to, stride);
-                to.add(stride - STAMP_BYTES).cast::<u32>().write_unaligned(slot);
+                let stamp = to.add(stride - STAMP_BYTES).cast::<u32>();
+                stamp.write_unaligned(stamp.read_unaligned() & CLEAN | slot);
                 to = to.add(stride);
             }
         }

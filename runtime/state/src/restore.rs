@@ -1,10 +1,10 @@
 //! States from the snapshots of one checkpoint, taken at whatever parallelism.
 
 use crate::StateError;
-use crate::backend::{KeyedStateBackend, StateId};
+use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
-use crate::disk::{EntryShape, StoredSnapshot, WorkDirectory};
+use crate::disk::{EntryShape, OnTop, StoredSnapshot, WorkDirectory};
 use crate::links::Links;
 use crate::overlay;
 use crate::resolve::{NO_SLOT, Slots};
@@ -76,14 +76,11 @@ pub(crate) struct Restored {
     index: StateIndex,
     /// of the whole snapshot
     key_groups: KeyGroupRange,
-    entries: Entries,
+    /// with the rows that count, where not all do; they are newer than what files have under the same keys
+    segments: Vec<(SegmentId, Bytes, Option<Bits>)>,
+    /// files whose entries are still to be loaded one by one
+    files: Option<Arc<StoredSnapshot>>,
     file: String,
-}
-
-enum Entries {
-    /// with the rows that count, where not all do
-    Segments(Vec<(SegmentId, Bytes, Option<Bits>)>),
-    Files(Arc<StoredSnapshot>),
 }
 
 impl KeyedStateBackend {
@@ -126,12 +123,8 @@ impl KeyedStateBackend {
                     })?;
                     segments.push((id, bytes, current.remove(&id)));
                 }
-                let entries = match &files {
-                    Some(files) => Entries::Files(files.clone()),
-                    None => Entries::Segments(segments),
-                };
                 let (key_groups, file) = (index.key_groups, snapshot.file.clone());
-                let restored = Restored { index: state, key_groups, entries, file };
+                let restored = Restored { index: state, key_groups, segments, files: files.clone(), file };
                 self.restored.entry(restored.index.name.clone()).or_default().push(restored);
             }
         }
@@ -157,13 +150,10 @@ impl KeyedStateBackend {
             // Databases are taken over as they are, unless the rows look otherwise now.
             let with_ttl = self.descriptor(id).ttl_ms.is_some();
             let as_now = |part: &Restored| part.index.ttl_ms.is_some() == with_ttl;
-            let whole = parts.iter().filter(|part| as_now(part)).filter_map(|part| match &part.entries {
-                Entries::Files(files) => Some((&**files, part.key_groups)),
-                Entries::Segments(_) => None,
-            });
-            let whole: Vec<_> = whole.collect();
+            let whole = parts.iter_mut().filter(|part| as_now(part));
+            let whole = whole.filter_map(|part| Some((part.files.take()?, part.key_groups)));
+            let whole: Vec<(Arc<StoredSnapshot>, KeyGroupRange)> = whole.collect();
             self.make_family(id, &whole)?;
-            parts.retain(|part| !as_now(part) || matches!(part.entries, Entries::Segments(_)));
         }
         for part in &parts {
             self.load_part(id, part)?;
@@ -182,48 +172,48 @@ impl KeyedStateBackend {
 
     /// Loads entries one by one.
     fn load_part(&mut self, id: StateId, part: &Restored) -> Result<(), StateError> {
-        match &part.entries {
-            Entries::Segments(segments) => {
-                self.make_room(id, part);
-                for (segment, bytes, current) in segments {
-                    let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
-                    let rows = segment::read(bytes, part.index.kind, &file)?;
-                    let rows = match current {
-                        Some(current) => rows.keep(current),
-                        None => rows,
-                    };
-                    self.load_rows(id, &rows).map_err(|what| StateError::Corrupt {
-                        file,
-                        offset: 0,
-                        what,
-                    })?;
-                    self.trim();
-                }
+        let name = self.descriptor(id).name.clone();
+        let files = match &part.files {
+            Some(files) if files.db.has_entries(&name)? => Some(files),
+            _ => None,
+        };
+        let mut on_top = OnTop::default();
+        self.make_room(id, part);
+        for (segment, bytes, current) in &part.segments {
+            let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
+            let rows = segment::read(bytes, part.index.kind, &file)?;
+            let rows = match current {
+                Some(current) => rows.keep(current),
+                None => rows,
+            };
+            let corrupt = |what| StateError::Corrupt { file, offset: 0, what };
+            self.load_rows(id, &rows).map_err(corrupt)?;
+            if files.is_some() {
+                on_top.add(part.index.kind, &rows);
             }
-            Entries::Files(files) => {
-                let name = self.descriptor(id).name.clone();
-                let shape = self.entry_shape(id, part.index.ttl_ms.is_some())?;
-                files.for_each(&name, &shape, self.range, |rows| {
-                    self.load_rows(id, rows).map_err(|what| {
-                        let file = format!("{}, column family {name}", part.file);
-                        StateError::Corrupt { file, offset: 0, what }
-                    })?;
-                    self.trim();
-                    Ok(())
+            self.trim();
+        }
+        if let Some(files) = files {
+            let shape = self.entry_shape(id, part.index.ttl_ms.is_some())?;
+            files.for_each(&name, &shape, self.range, &mut on_top, |rows| {
+                self.load_rows(id, rows).map_err(|what| {
+                    let file = format!("{}, column family {name}", part.file);
+                    StateError::Corrupt { file, offset: 0, what }
                 })?;
-            }
+                self.trim();
+                Ok(())
+            })?;
         }
         self.check()
     }
 
     /// An index that grows entry by entry is written twice over.
     fn make_room(&mut self, id: StateId, part: &Restored) {
-        let Entries::Segments(segments) = &part.entries else { return };
         if self.disk.is_some() {
             return;
         }
         let mut counts: BTreeMap<Namespace, usize> = BTreeMap::new();
-        for (index, (_, bytes, current)) in part.index.segments.iter().zip(segments) {
+        for (index, (_, bytes, current)) in part.index.segments.iter().zip(&part.segments) {
             let count = current.as_ref().map_or(index.rows as usize, |rows| rows.ones().count());
             // Each entry differs from the others in a byte at least: more of them would be damage.
             let count = count.min(bytes.len());
@@ -332,8 +322,18 @@ impl KeyedStateBackend {
         keys: &EncodedKeys,
     ) -> Result<Vec<u32>, String> {
         let mut found = Slots::default();
-        self.state_mut(id).table_mut(namespace).slots.resolve(keys, 0..keys.len(), &mut found);
-        if found.created.len() == keys.len() { Ok(found.slots) } else { Err("a key that comes twice".into()) }
+        let state = self.state_mut(id);
+        let is_timers = state.descriptor.kind.is_timers();
+        let table = state.table_mut(namespace);
+        table.slots.resolve(keys, 0..keys.len(), &mut found);
+        table.cover(&found.slots);
+        // The first timers of files that were taken over are there already.
+        let may_be_there = is_timers && table.marks.on_disk;
+        if found.created.len() == keys.len() || may_be_there {
+            Ok(found.slots)
+        } else {
+            Err("a key that comes twice".into())
+        }
     }
 
     fn load_timers(&mut self, id: StateId, rows: &SegmentRows, own: &[u32]) -> Result<Vec<u32>, String> {
@@ -390,17 +390,20 @@ impl KeyedStateBackend {
                 table.links.append(parent, slot);
                 slots.push(slot);
             }
+            table.cover(&slots);
             state.next_sequence = state.next_sequence.max(next_sequence);
             return Ok((own, slots));
         }
         let keys = level_keys(&self.state(id).encoder, rows, path.len() - 1, &own)?;
         let mut found = Slots::default();
-        self.resolve_under(id, namespace, &parents, &keys, &mut found);
-        if found.created.len() == own.len() {
-            Ok((own, found.slots))
-        } else {
-            Err("a map key that comes twice".into())
+        let table = self.state_mut(id).table_mut(namespace);
+        table.slots.resolve_under(&parents, &keys, &mut found);
+        if found.created.len() < own.len() {
+            return Err("a map key that comes twice".into());
         }
+        table.links.append_all(&parents, &found.slots);
+        table.cover(&found.slots);
+        Ok((own, found.slots))
     }
 
     /// Sets the fields of `slots` to those of the rows `own` of the segment.
@@ -446,6 +449,15 @@ impl KeyedStateBackend {
     }
 }
 
+impl Table {
+    /// These rows are newer than what the disk may have under their keys.
+    fn cover(&mut self, slots: &[u32]) {
+        if self.marks.on_disk {
+            slots.iter().for_each(|&slot| self.marks.stored.set(slot));
+        }
+    }
+}
+
 /// Entries for which it is worth to make room.
 const LARGE: usize = 10_000;
 
@@ -485,7 +497,7 @@ fn level_keys(
 }
 
 /// Orders the entries of a List state by their sequence numbers.
-fn relink(table: &mut crate::backend::Table) {
+fn relink(table: &mut Table) {
     let slots = &table.slots;
     let live = (0..slots.rows.len()).filter(|&slot| slots.is_live(slot));
     let mut entries: Vec<(u64, u32)> = live.map(|slot| (slots.key_word(slot, 1), slot)).collect();

@@ -4,7 +4,7 @@
 //! bytes, so that an update of an entry touches one or two cache lines. Flags: bit 0 live, bit 1 the key is
 //! NULL, bit `2 + i` nullable field `i` is NULL.
 //!
-//! On the heap the last [`STAMP_BYTES`] of a row say in which interval between two snapshots it was written last.
+//! The last [`STAMP_BYTES`] of a row say in which interval between two snapshots it was written last.
 
 use crate::descriptor::{FieldKind, StateKind};
 use arrow::datatypes::DataType;
@@ -137,7 +137,7 @@ impl RowLayout {
             FieldPlace { kind, offset, null_flag }
         });
         let fields: Vec<FieldPlace> = places.collect();
-        let stride = next.next_multiple_of(8);
+        let stride = (next + STAMP_BYTES).next_multiple_of(8);
         let mut template = vec![0; next];
         template[flags] = 1;
         for flag in fields.iter().filter_map(|field| field.null_flag) {
@@ -146,14 +146,6 @@ impl RowLayout {
         let words = word_run(&fields);
         let (live, null_key) = (flag(0), flag(1));
         Ok(RowLayout { key, last_access, fields, types, words, live, null_key, stride, template })
-    }
-}
-
-impl RowLayout {
-    /// With room for the interval of the last write.
-    pub(crate) fn stamped(mut self) -> Self {
-        self.stride = (self.template.len() + STAMP_BYTES).next_multiple_of(8);
-        self
     }
 }
 

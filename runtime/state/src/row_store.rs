@@ -1,6 +1,5 @@
 //! Rows by slot number, in pages that snapshots may still have to read: see [`Held`].
 
-use crate::bits::Bits;
 use crate::chain::{Chain, PageCapture, Step};
 use crate::held::{Held, Kept, RowRange, Wanted};
 use crate::history::Limits;
@@ -32,8 +31,6 @@ pub(crate) struct PagePools {
     kept: Mutex<Kept>,
     /// rows of a first page that is still small
     first_rows: u32,
-    /// whether it is noted which rows were written
-    notes_changes: bool,
     /// the present one
     interval: AtomicU32,
 }
@@ -48,25 +45,47 @@ pub(crate) unsafe fn stamp(row: *mut u8, stride: usize, interval: u32) {
     unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().write_unaligned(interval) };
 }
 
-/// The interval in which a row was written.
+/// In a stamp: the disk has the row as it is. Whatever is written to the row takes it away. No slot has this bit.
+pub(crate) const CLEAN: u32 = 1 << 31;
+
+/// What a row ends with.
+///
+/// # Safety
+/// A readable row of `stride` bytes with a stamp.
+#[inline(always)]
+unsafe fn raw_stamp(row: *const u8, stride: usize) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().read_unaligned() }
+}
+
+/// The interval in which a row was written, or read from disk.
 ///
 /// # Safety
 /// A readable row of `stride` bytes with a stamp.
 #[inline(always)]
 pub(crate) unsafe fn stamp_of(row: *const u8, stride: usize) -> u32 {
     // SAFETY: the caller's promise.
-    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().read_unaligned() }
+    unsafe { raw_stamp(row, stride) & !CLEAN }
+}
+
+/// Whether the disk has the row as it is.
+///
+/// # Safety
+/// A readable row of `stride` bytes with a stamp.
+#[inline(always)]
+pub(crate) unsafe fn is_clean(row: *const u8, stride: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { raw_stamp(row, stride) & CLEAN != 0 }
 }
 
 impl PagePools {
-    pub(crate) fn new(stride: usize, notes_changes: bool, interval: u32) -> Arc<Self> {
+    pub(crate) fn new(stride: usize, interval: u32) -> Arc<Self> {
         let first_rows = (FIRST_PAGE_BYTES / stride).clamp(1, 1 << page_shift(stride));
         Arc::new(PagePools {
             first: PagePool::new(first_rows * stride),
             others: PagePool::new(stride << page_shift(stride)),
             kept: Mutex::default(),
             first_rows: first_rows as u32,
-            notes_changes,
             interval: AtomicU32::new(interval),
         })
     }
@@ -96,12 +115,8 @@ pub(crate) struct RowStore {
     chain: Chain,
     /// what they have yet to read
     held: Vec<Weak<Held>>,
-    /// what rows that are written are stamped with; not where changes are noted
+    /// what rows that are written are stamped with
     interval: u32,
-    /// slots whose rows were written since they were last taken note of
-    changed: Bits,
-    /// whether they are noted; then `changed` has room for all slots of the pages
-    notes_changes: bool,
     /// of all pages
     page_bytes: usize,
     /// slots that the pages have room for
@@ -126,7 +141,6 @@ impl RowStore {
             shift,
             mask: (1 << shift) - 1,
             stride,
-            notes_changes: pools.notes_changes,
             interval: pools.interval(),
             pools,
             pages: Vec::new(),
@@ -135,7 +149,6 @@ impl RowStore {
             captured: Vec::new(),
             chain: Chain::default(),
             held: Vec::new(),
-            changed: Bits::default(),
             page_bytes: 0,
             capacity: 0,
             len: 0,
@@ -177,27 +190,18 @@ impl RowStore {
         self.interval = interval;
     }
 
-    /// Slots whose rows were written since their bits were last unset. One more may be set than were.
-    pub(crate) fn changed(&mut self) -> &mut Bits {
-        &mut self.changed
+    /// Whether the disk has the row of `slot` as it is.
+    pub(crate) fn is_clean(&self, slot: u32) -> bool {
+        // SAFETY: a row of this store.
+        unsafe { is_clean(self.row(slot), self.stride) }
     }
 
-    /// Where to note the slots whose rows are written; null if nobody asks.
-    pub(crate) fn change_words(&mut self) -> *mut u64 {
-        if self.notes_changes { self.changed.words_mut() } else { std::ptr::null_mut() }
-    }
-
-    pub(crate) fn is_changed(&self, slot: u32) -> bool {
-        self.changed.get(slot)
-    }
-
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// The slots whose bits are set, which are unset.
-    pub(crate) fn take_changes(&mut self) -> Bits {
-        self.changed.take(0, self.capacity)
+    /// The row of `slot` was just read from disk. Snapshots that hold the disk's files leave it out, and say so of its
+    /// slot: another entry may have been there.
+    pub(crate) fn set_clean(&mut self, slot: u32) {
+        let (row, stride, interval) = (self.row_moved(slot), self.stride, self.interval);
+        // SAFETY: a writable row of this store.
+        unsafe { stamp(row, stride, interval | CLEAN) };
     }
 
     pub(crate) fn pages(&self) -> &[Arc<Page>] {
@@ -237,10 +241,8 @@ impl RowStore {
     #[inline]
     pub(crate) fn row_mut(&mut self, slot: u32) -> *mut u8 {
         let row = self.row_moved(slot);
-        if !self.notes_changes {
-            // SAFETY: rows end with a stamp where changes are not noted.
-            unsafe { stamp(row, self.stride, self.interval) };
-        }
+        // SAFETY: a writable row of this store, which ends with a stamp.
+        unsafe { stamp(row, self.stride, self.interval) };
         row
     }
 
@@ -252,14 +254,11 @@ impl RowStore {
     pub(crate) fn row_moved(&mut self, slot: u32) -> *mut u8 {
         assert!(slot < self.capacity, "slot {slot} lies beyond its table");
         let index = (slot >> self.shift) as usize;
-        // SAFETY: a slot below the capacity has a row in a page, and a bit.
+        // SAFETY: a slot below the capacity has a row in a page.
         unsafe {
             let mut page = *self.write.get_unchecked(index);
             if page.is_null() {
                 page = self.make_writable(index);
-            }
-            if self.notes_changes {
-                *self.changed.words_mut().add((slot / 64) as usize) |= 1 << (slot % 64);
             }
             page.add((slot & self.mask) as usize * self.stride)
         }
@@ -313,7 +312,7 @@ impl RowStore {
             return (slot, self.row_mut(slot));
         }
         let slot = self.len;
-        assert!(slot < u32::MAX - 1, "a state table holds 2^32 entries at most");
+        assert!(slot < CLEAN, "a state table holds 2^31 entries at most");
         self.len += 1;
         if slot == self.capacity {
             self.add_rows();
@@ -326,9 +325,6 @@ impl RowStore {
         let all = self.mask + 1;
         if self.pages.is_empty() && self.pools.first_rows < all {
             self.capacity = self.pools.first_rows;
-            if self.notes_changes {
-                self.changed.grow(self.capacity);
-            }
             return self.add_page(self.pools.first.page());
         }
         let page = self.pools.others.page();
@@ -341,9 +337,6 @@ impl RowStore {
             (self.capacity, self.page_bytes) = (0, 0);
         }
         self.capacity += all;
-        if self.notes_changes {
-            self.changed.grow(self.capacity);
-        }
         self.add_page(page);
     }
 
@@ -407,8 +400,7 @@ impl RowStore {
         let range = RowRange { shift, mask, stride, live, drained: self.drained, len: self.len };
         let held = Held::new(range, first, self.pages.get(first..).unwrap_or(&[]), wanted);
         self.held.retain(|held| held.strong_count() > 0);
-        // Slots are put into the place of stamps.
-        if !shared && !self.notes_changes {
+        if !shared {
             self.pools.kept.lock().begin();
             self.held.push(Arc::downgrade(&held));
         }

@@ -67,8 +67,6 @@ impl<'a> Rows<'a> {
     pub(crate) fn byte_column(&self) -> ByteColumn<'a> {
         // SAFETY: as in `table`.
         let store = unsafe { &raw mut (*self.table).rows };
-        // SAFETY: the store is alive, and nothing else refers to it. Only bits are written through the pointer.
-        let changed = unsafe { (*store).change_words() };
         // SAFETY: as above.
         let pages = unsafe { &*store };
         let (shift, mask, stride) = pages.shape();
@@ -76,7 +74,6 @@ impl<'a> Rows<'a> {
             store,
             read: pages.read_pages().as_ptr(),
             write: pages.write_pages().as_ptr(),
-            changed,
             interval: pages.interval(),
             capacity: pages.capacity(),
             shift,
@@ -114,9 +111,7 @@ pub(crate) struct ByteColumn<'a> {
     store: *mut RowStore,
     read: *const *mut u8,
     write: *const *mut u8,
-    /// a bit for each slot; null where nobody asks which rows were written
-    changed: *mut u64,
-    /// what rows that are written are stamped with, if nobody asks for bits
+    /// what rows that are written are stamped with
     interval: u32,
     capacity: u32,
     shift: u32,
@@ -152,14 +147,10 @@ impl ByteColumn<'_> {
             // point to stay.
             start = unsafe { (*self.store).make_writable(page) };
         }
-        // SAFETY: as above, and it has a bit or ends with a stamp.
+        // SAFETY: as above, and it ends with a stamp.
         unsafe {
             let row = start.add((slot & self.mask) as usize * self.stride);
-            if self.changed.is_null() {
-                stamp(row, self.stride, self.interval);
-            } else {
-                *self.changed.add((slot / 64) as usize) |= 1 << (slot % 64);
-            }
+            stamp(row, self.stride, self.interval);
             row
         }
     }

@@ -12,8 +12,10 @@ use crate::disk::DiskSnapshot;
 use crate::held::Held;
 use crate::page::Page;
 use crate::row_layout::RowLayout;
+use crate::row_store::is_clean;
 use crate::segment::{self, Gathered};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -210,6 +212,12 @@ impl TableView {
         std::iter::successors(self.parent.as_ref(), |view| view.parent.as_ref()).any(|view| view.drained > 0)
     }
 
+    /// Whether an entry is in `row`, which is one of this view's, and not on disk in this version.
+    pub(crate) fn is_held(&self, row: *const u8) -> bool {
+        // SAFETY: the stamp lies within the row, and nobody writes to a page that a snapshot holds.
+        self.is_live(row) && !unsafe { is_clean(row, self.stride) }
+    }
+
     /// Whether an entry is in `row`, which is one of this view's.
     pub(crate) fn is_live(&self, row: *const u8) -> bool {
         let live = self.layout.live;
@@ -262,18 +270,23 @@ impl Snapshot {
         self.disk.is_some()
     }
 
-    /// What the snapshot consists of, with entries that are in files as segments: for a place that takes no files. After
-    /// [`Snapshot::prepare`]; blocks too.
+    /// What the snapshot consists of, with entries that are in files alone as segments: for a place that takes no files. The
+    /// segments are those that no earlier snapshot wrote; `earlier` has at least those of earlier ones that this one refers
+    /// to. After [`Snapshot::prepare`]; blocks too.
     ///
     /// # Errors
     /// [`StateError::Storage`]
-    pub fn finish_in_segments(mut self) -> Result<(SnapshotIndex, Vec<Segment>), StateError> {
+    pub fn finish_in_segments(
+        mut self,
+        mut earlier: BTreeMap<SegmentId, Bytes>,
+    ) -> Result<(SnapshotIndex, Vec<Segment>), StateError> {
         let mut segments: Vec<Segment> = std::iter::from_fn(|| self.next_segment()).collect();
         let disk = self.disk.take();
         let mut index = self.finish();
         if let Some(disk) = disk {
-            let (with_segments, of_files) = disk.segments(&index)?;
-            index = with_segments;
+            earlier.extend(segments.iter().map(|segment| (segment.id, segment.bytes.clone())));
+            let (with_files, of_files) = disk.in_segments(&index, &earlier)?;
+            index = with_files;
             segments.extend(of_files.into_iter().map(|(id, bytes)| Segment { id, bytes }));
         }
         Ok((index, segments))

@@ -48,7 +48,7 @@ impl Kind {
 
 /// Where backends make directories that go with them. In memory where that can be: a test writes and forgets, and disks
 /// take long to be sure of what they hold.
-fn work_directory() -> PathBuf {
+pub(crate) fn work_directory() -> PathBuf {
     let in_memory = Path::new("/dev/shm");
     if in_memory.is_dir() { in_memory.to_path_buf() } else { std::env::temp_dir() }
 }

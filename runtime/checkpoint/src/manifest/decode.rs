@@ -1,6 +1,6 @@
 //! A manifest from bytes. Bytes that cannot be what was written are errors with the file and the offset.
 
-use super::encode::{CHECKSUM_BYTES, HEADER_BYTES, MAGIC, PLAIN, VERSION, ZSTD};
+use super::encode::{CHECKSUM_BYTES, HEADER_BYTES, MAGIC, ON_TOP, PLAIN, VERSION, ZSTD};
 use super::{CanonicalFile, Manifest, Place};
 use crate::CheckpointError;
 use bytes::Bytes;
@@ -65,9 +65,9 @@ impl Reader<'_> {
             return Err(self.truncated("the header"));
         }
         let version = u16::from_le_bytes([self.bytes[8], self.bytes[9]]);
-        if version != VERSION {
+        if !(VERSION..=ON_TOP).contains(&version) {
             let what = format!(
-                "format {version}, and this version of weir reads {VERSION}: open it with the version that wrote it"
+                "format {version}, and this version of weir reads {VERSION} to {ON_TOP}: open it with the version that wrote it"
             );
             return Err(self.corrupt(8, &what));
         }

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use weir_types::key_hash;
 
 pub(super) const MAGIC: &[u8; 8] = b"WEIRCHKP";
+/// The version of a manifest in which keyed state is in segments or in files.
 pub(super) const VERSION: u16 = 1;
+/// The version of one with segments that lie on top of files: who looks at the files alone would see old entries.
+pub(super) const ON_TOP: u16 = 2;
 pub(super) const HEADER_BYTES: usize = 36;
 pub(super) const CHECKSUM_BYTES: usize = 8;
 pub(super) const PLAIN: u16 = 0;
@@ -18,6 +21,12 @@ pub(super) const ZSTD: u16 = 1;
 /// Bytes of a body from which on it is compressed: smaller ones can be read with any pager.
 const COMPRESS_FROM: usize = 16 << 10;
 const ZSTD_LEVEL: i32 = 1;
+
+fn version_of(manifest: &Manifest) -> u16 {
+    let subtasks = manifest.operators.iter().flat_map(|operator| &operator.subtasks);
+    let mut keyed = subtasks.filter_map(|subtask| subtask.keyed.as_ref());
+    if keyed.any(|keyed| !keyed.files.is_empty() && !keyed.segments.is_empty()) { ON_TOP } else { VERSION }
+}
 
 /// The bytes of `_metadata`. `blobs` holds what places without a file refer to.
 pub fn encode(manifest: &Manifest, blobs: &[u8]) -> Bytes {
@@ -30,7 +39,7 @@ pub fn encode(manifest: &Manifest, blobs: &[u8]) -> Bytes {
     };
     let mut out = Vec::with_capacity(HEADER_BYTES + body.len() + blobs.len() + 2 * CHECKSUM_BYTES);
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version_of(manifest).to_le_bytes());
     out.extend_from_slice(&compression.to_le_bytes());
     out.extend_from_slice(&(body.len() as u64).to_le_bytes());
     out.extend_from_slice(&(blobs.len() as u64).to_le_bytes());

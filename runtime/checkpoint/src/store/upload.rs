@@ -3,10 +3,11 @@
 use super::pack::{Pack, PackFile, Packed};
 use super::{CheckpointStore, Known};
 use crate::CheckpointError;
-use crate::compression::compress;
+use crate::compression::{compress, expand_all};
 use crate::directory::{Directory, blocking};
 use crate::handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 use crate::snapshot::{OperatorSnapshot, SubtaskSnapshot, TaskId};
+use bytes::Bytes;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -133,7 +134,7 @@ impl CheckpointStore {
     ) -> Result<(KeyedHandle, u64), CheckpointError> {
         let mut snapshot = prepared(snapshot).await?;
         if target.directories.is_none() && snapshot.has_files() {
-            return in_memory(snapshot).await;
+            return self.write_in_memory(operator, subtask, snapshot).await;
         }
         let mut pack = Pack::new(self.pack_file(target, true, name));
         let mut packed: BTreeMap<SegmentId, Packed> = BTreeMap::new();
@@ -162,19 +163,45 @@ impl CheckpointStore {
         Ok((KeyedHandle { index, segments, files }, new_bytes))
     }
 
+    /// Where there are no files, entries in files become segments.
+    async fn write_in_memory(
+        &self,
+        operator: &OperatorId,
+        subtask: SubtaskIndex,
+        snapshot: Snapshot,
+    ) -> Result<(KeyedHandle, u64), CheckpointError> {
+        let known = self.state().known.segments.get(&(operator.clone(), subtask)).cloned();
+        let inline = known.into_iter().flatten().filter_map(|(id, location)| match location {
+            Location::Inline(bytes) => Some((id, bytes)),
+            Location::File { .. } => None,
+        });
+        let earlier: BTreeMap<SegmentId, Bytes> = inline.collect();
+        let finish = move || -> Result<_, CheckpointError> {
+            let earlier = expand_all(earlier, "an earlier checkpoint in memory")?;
+            Ok(snapshot.finish_in_segments(earlier)?)
+        };
+        let (index, new) = blocking(finish).await??;
+        let new_bytes = new.iter().map(|segment| segment.bytes.len() as u64).sum();
+        let new = new.into_iter().map(|segment| (segment.id, Location::Inline(segment.bytes)));
+        let new: BTreeMap<SegmentId, Location> = new.collect();
+        let mut segments = self.known_segments(operator, subtask, &index, &new)?;
+        segments.extend(new);
+        Ok((KeyedHandle { index, segments, files: Vec::new() }, new_bytes))
+    }
+
     /// Where the segments are that the snapshot did not write.
-    fn known_segments(
+    fn known_segments<T>(
         &self,
         operator: &OperatorId,
         subtask: SubtaskIndex,
         index: &weir_state::SnapshotIndex,
-        packed: &BTreeMap<SegmentId, Packed>,
+        new: &BTreeMap<SegmentId, T>,
     ) -> Result<BTreeMap<SegmentId, Location>, CheckpointError> {
         let state = self.state();
         let Known { segments: known, .. } = &state.known;
         let known = known.get(&(operator.clone(), subtask));
         let mut segments = BTreeMap::new();
-        for segment in index.segments().filter(|segment| !packed.contains_key(&segment.id)) {
+        for segment in index.segments().filter(|segment| !new.contains_key(&segment.id)) {
             let Some(location) = known.and_then(|known| known.get(&segment.id)) else {
                 let reason =
                     format!("{operator} refers to segment {:?}, which no checkpoint holds", segment.id);
@@ -262,14 +289,6 @@ async fn prepared(mut snapshot: Snapshot) -> Result<Snapshot, CheckpointError> {
     }
     let prepare = move || snapshot.prepare().map(|()| snapshot);
     Ok(blocking(prepare).await??)
-}
-
-/// Where there are no files, entries in files become segments.
-async fn in_memory(snapshot: Snapshot) -> Result<(KeyedHandle, u64), CheckpointError> {
-    let (index, segments) = blocking(move || snapshot.finish_in_segments()).await??;
-    let bytes = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
-    let segments = segments.into_iter().map(|segment| (segment.id, Location::Inline(segment.bytes)));
-    Ok((KeyedHandle { index, segments: segments.collect(), files: Vec::new() }, bytes))
 }
 
 async fn upload_file(

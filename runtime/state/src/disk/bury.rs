@@ -34,10 +34,7 @@ impl KeyedStateBackend {
             return;
         }
         let Some(table) = self.states[id.0 as usize].tables.get_mut(&namespace) else { return };
-        for &slot in slots {
-            table.slots.rows.changed().unset(slot);
-            table.marks.forget(slot);
-        }
+        slots.iter().for_each(|&slot| table.marks.forget(slot));
     }
 
     /// All entries of a namespace.

@@ -6,7 +6,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::{StateWrites, Way};
+use crate::disk::flush::StateWrites;
 use crate::disk::marks::Marks;
 use crate::links::Links;
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ impl KeyedStateBackend {
     /// Whether the entry at `slot` and all under it can leave without being written.
     fn is_clean(&self, id: StateId, namespace: Namespace, slot: u32) -> bool {
         let table = &self.states[id.0 as usize].tables[&namespace];
-        let own = !table.slots.rows.is_changed(slot) && !table.marks.in_flight.get(slot);
+        let own = table.slots.rows.is_clean(slot);
         own && self.states[id.0 as usize].children.iter().all(|&child| {
             let Some(below) = self.states[child.0 as usize].tables.get(&namespace) else { return true };
             !below.is_walked()
@@ -170,7 +170,7 @@ impl KeyedStateBackend {
                 let mut changed = Bits::default();
                 slots
                     .ones()
-                    .filter(|&slot| table.slots.rows.is_changed(slot))
+                    .filter(|&slot| !table.slots.rows.is_clean(slot))
                     .for_each(|slot| changed.set(slot));
                 if !changed.is_empty() {
                     tables.push((self.view(id, *namespace), changed));
@@ -185,11 +185,12 @@ impl KeyedStateBackend {
                 values: state.disk.values.clone(),
                 dead: Arc::new(std::mem::take(&mut state.disk.dead)),
                 tables,
-                next_sequence: None,
+                // Whoever takes over the files does not look for the highest number.
+                next_sequence: state.is_list().then_some(state.next_sequence),
             });
         }
         let Some(disk) = &self.disk else { return Ok(()) };
-        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism, Way::Buffers))
+        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism))
     }
 
     /// Takes those of the entries at `slots` that the disk has as they are out of memory, with all under them.
@@ -202,6 +203,26 @@ impl KeyedStateBackend {
             }
         }
         self.release_victims(&victims);
+    }
+
+    /// Entries leave memory as if there were no room for them.
+    #[cfg(test)]
+    pub(crate) fn evict_slots(
+        &mut self,
+        id: StateId,
+        namespace: Namespace,
+        slots: &[u32],
+    ) -> Result<(), StateError> {
+        self.wait_for_flight()?;
+        let mut victims = Victims::new();
+        for &slot in slots {
+            if self.table(id, namespace).is_some_and(|table| table.slots.is_live(slot)) {
+                self.add_victim(id, namespace, slot, &mut victims);
+            }
+        }
+        self.write_victims(&victims)?;
+        self.release_victims(&victims);
+        Ok(())
     }
 
     /// Takes the victims, which the disk has, out of the tables: children before their parents.
@@ -248,10 +269,7 @@ impl KeyedStateBackend {
         } else {
             table.slots.delete(slots, shape, under_parent);
         }
-        for &slot in slots {
-            table.slots.rows.changed().unset(slot);
-            table.marks.forget(slot);
-        }
+        slots.iter().for_each(|&slot| table.marks.forget(slot));
         table.slots.compact();
         if table.slots.rows.live() == 0 && !table.is_walked() {
             table.slots.shrink(state.pools.clone());

@@ -1,5 +1,6 @@
-//! What goes to disk: entries that changed, and deletions before them. A snapshot's are written beside processing, in
-//! the order of the snapshots; while some are on their way, nothing else is written.
+//! What goes to disk: entries that leave memory, and deletions before them. The deletions that a snapshot needs are
+//! written beside processing, in the order of the snapshots, and then the files are linked; until that is done nothing
+//! else is written.
 
 use crate::StateError;
 use crate::bits::Bits;
@@ -22,17 +23,6 @@ use weir_types::{key_group_of, key_hash};
 const CHUNK_ROWS: usize = 256 << 10;
 /// The same where each part lies before the next one anyway; a part has at least one key group.
 const PART_ROWS: usize = 16 << 10;
-/// Rows from which on a snapshot writes a file instead of filling a write buffer; in tests some have more and some less.
-const FILE_ROWS: usize = if cfg!(test) { 8 } else { 32 << 10 };
-
-/// On the way to what rows are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// write buffers, which become files once they are full
-    Buffers,
-    /// files at once, where there are enough rows: a checkpoint needs all of them in files
-    Files,
-}
 
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
@@ -45,7 +35,7 @@ pub(crate) struct StateWrites {
     pub(crate) next_sequence: Option<u64>,
 }
 
-/// Writes, and the checkpoint to make after them.
+/// Deletions, and the checkpoint to make after them.
 pub(crate) struct Job {
     pub(crate) states: Vec<StateWrites>,
     pub(crate) max_parallelism: u32,
@@ -61,7 +51,7 @@ pub(crate) fn sequence_key(state: &str) -> String {
 impl StateWrites {
     /// # Errors
     /// [`StateError::Storage`]
-    pub(crate) fn write(&self, store: &Store, max_parallelism: u32, way: Way) -> Result<(), StateError> {
+    pub(crate) fn write(&self, store: &Store, max_parallelism: u32) -> Result<(), StateError> {
         let family = store.family(&self.family);
         let mut batch = WriteBatch::default();
         for (start, end) in self.dead.ranges() {
@@ -77,17 +67,6 @@ impl StateWrites {
         for (view, slots) in &self.tables {
             let rows: Vec<*const u8> = slots.ones().filter_map(|slot| view.live_row(slot)).collect();
             let runs = Runs::of(view, rows, max_parallelism);
-            if way == Way::Files && runs.rows() >= FILE_ROWS && runs.in_order {
-                // What is dead goes before, and a file counts as written when it is taken over.
-                if !batch.is_empty() {
-                    store.write(&batch)?;
-                    batch.clear();
-                }
-                let mut file = store.new_file(&self.family)?;
-                runs.encode(view, &self.values, max_parallelism, |key, value| file.put(key, value))?;
-                file.add()?;
-                continue;
-            }
             runs.encode(view, &self.values, max_parallelism, |key, value| {
                 batch.put_cf(&family, key, value);
                 flush_if_large(store, &mut batch)
@@ -99,11 +78,7 @@ impl StateWrites {
 
 /// Rows of a table, cut into parts that are encoded and sorted one after the other, so that what is sorted stays in the
 /// processor's caches.
-struct Runs {
-    parts: Vec<Vec<*const u8>>,
-    /// each part lies before the next one
-    in_order: bool,
-}
+struct Runs(Vec<Vec<*const u8>>);
 
 impl Runs {
     /// Rows by key are cut by key groups, with which their keys on disk begin; what hangs under others, and timers, as
@@ -111,8 +86,7 @@ impl Runs {
     fn of(view: &TableView, rows: Vec<*const u8>, max_parallelism: u32) -> Runs {
         let hashes = if view.kind == StateKind::Value { segment::hashes(view, &rows) } else { Vec::new() };
         if hashes.is_empty() {
-            let parts: Vec<_> = rows.chunks(CHUNK_ROWS).map(<[*const u8]>::to_vec).collect();
-            return Runs { in_order: parts.len() < 2, parts };
+            return Runs(rows.chunks(CHUNK_ROWS).map(<[*const u8]>::to_vec).collect());
         }
         let group = |hash: u64| usize::from(key_group_of(hash, max_parallelism).0);
         let mut sizes = vec![0; max_parallelism as usize];
@@ -128,11 +102,7 @@ impl Runs {
             part_of.push(parts.len() - 1);
         }
         rows.into_iter().zip(hashes).for_each(|(row, hash)| parts[part_of[group(hash)]].push(row));
-        Runs { parts, in_order: true }
-    }
-
-    fn rows(&self) -> usize {
-        self.parts.iter().map(Vec::len).sum()
+        Runs(parts)
     }
 
     /// Hands out keys and values, as they are on disk, in the order of the keys of each part.
@@ -144,7 +114,7 @@ impl Runs {
         mut entry: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         let (mut keys, mut values) = (ByteStrings::new(), ByteStrings::new());
-        for rows in self.parts {
+        for rows in self.0 {
             keys.clear();
             values.clear();
             encode(view, rows, layout, max_parallelism, &mut keys, &mut values);
@@ -256,7 +226,7 @@ impl Jobs {
 impl Job {
     fn run(self, store: &Store) -> Result<(), StateError> {
         for state in &self.states {
-            state.write(store, self.max_parallelism, Way::Files)?;
+            state.write(store, self.max_parallelism)?;
         }
         match self.checkpoint.upgrade() {
             Some(path) => store.checkpoint(&path),

@@ -10,6 +10,7 @@ use crate::disk::stored::StoredSnapshot;
 use crate::timers::number;
 use rocksdb::WriteBatch;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use weir_types::KeyGroupRange;
 
 impl KeyedStateBackend {
@@ -18,7 +19,7 @@ impl KeyedStateBackend {
     pub(crate) fn make_family(
         &mut self,
         id: StateId,
-        sources: &[(&StoredSnapshot, KeyGroupRange)],
+        sources: &[(Arc<StoredSnapshot>, KeyGroupRange)],
     ) -> Result<(), StateError> {
         let name = self.states[id.0 as usize].descriptor.name.clone();
         let state = &self.states[id.0 as usize];
@@ -26,7 +27,7 @@ impl KeyedStateBackend {
         let idle = state.descriptor.ttl_ms.map(|ttl_ms| Idle { ttl_ms, may_drop });
         let own = self.range;
         let shared = |range: KeyGroupRange| own.end.min(range.end).saturating_sub(own.start.max(range.start));
-        let mut others: Vec<&(&StoredSnapshot, KeyGroupRange)> = sources.iter().collect();
+        let mut others: Vec<&(Arc<StoredSnapshot>, KeyGroupRange)> = sources.iter().collect();
         others.sort_by_key(|(_, range)| std::cmp::Reverse(shared(*range)));
         let Some(disk) = &self.disk else { return Ok(()) };
         let store = disk.store.clone();
@@ -55,13 +56,20 @@ impl KeyedStateBackend {
                 }
                 Ok(())
             })?;
+            if !batch.is_empty() {
+                store.write(&batch)?;
+            }
+        }
+        let mut next_sequence = 0;
+        for (source, _) in sources {
+            next_sequence = next_sequence.max(source.db.number(&sequence_key(&name))?.unwrap_or(0));
+        }
+        if next_sequence > 0 {
+            let mut batch = WriteBatch::default();
+            store.put_number(&mut batch, &sequence_key(&name), next_sequence);
             store.write(&batch)?;
         }
-        for (source, _) in sources {
-            let next = source.db.number(&sequence_key(&name))?.unwrap_or(0);
-            let state = &mut self.states[id.0 as usize];
-            state.next_sequence = state.next_sequence.max(next);
-        }
+        self.states[id.0 as usize].next_sequence = next_sequence;
         self.find_namespaces(id)
     }
 

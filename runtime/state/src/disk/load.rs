@@ -78,7 +78,7 @@ impl Table {
             offset: 0,
             what: what.to_string(),
         })?;
-        self.slots.rows.changed().unset(slot);
+        self.slots.rows.set_clean(slot);
         self.marks.stored.set(slot);
         Ok(())
     }

@@ -5,14 +5,12 @@ use crate::disk::walk::Walk;
 
 #[derive(Default)]
 pub(crate) struct Marks {
-    /// the disk has entries of this namespace, or will once what is on its way there has been written
+    /// the disk has entries of this namespace
     pub(crate) on_disk: bool,
     /// the disk has entries that are not in memory
     pub(crate) partly: bool,
     /// slots whose entry the disk has, maybe in an older version
     pub(crate) stored: Bits,
-    /// slots that are being written for a snapshot: they must stay in memory until that is done
-    pub(crate) in_flight: Bits,
     /// slots used since the clock's hand passed them
     pub(crate) recent: Bits,
     /// of Map and List states: slots of parents all of whose entries are in memory; counts only where the table is
@@ -30,7 +28,7 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn bytes(&self) -> usize {
-        self.stored.bytes() + self.in_flight.bytes() + self.recent.bytes() + self.complete.bytes()
+        self.stored.bytes() + self.recent.bytes() + self.complete.bytes()
     }
 
     /// The slot no longer holds an entry.

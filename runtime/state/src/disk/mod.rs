@@ -1,15 +1,15 @@
 //! Entries on disk, in RocksDB, behind the tables that cache them.
 //!
 //! Read first: [`Disk`] (what a backend has besides its tables), `load` (what is missing in the tables), `evict` (what
-//! leaves them), `flush` (what is written), `marks` (what is noted of each row).
+//! leaves them), `flush` (what is written), `marks` (what is noted of each row), `snapshot` (the files in a snapshot).
 //!
 //! Invariants:
 //! - The tables hold the newest version of every entry that they hold. The disk holds every entry that the tables do
 //!   not, in its newest version.
 //! - An entry that is gone and still on disk is in its state's [`Dead`]; what is dead is written before any entry of
 //!   the same state is.
-//! - While the writes of a snapshot are on their way nothing else is written, and rows that they contain stay in
-//!   memory.
+//! - A row in memory is clean if the disk has it as it is; a snapshot holds the others in segments, and the disk's files
+//!   without what is dead. Until these are linked nothing else is written: both are of one moment.
 
 mod bury;
 mod dead;
@@ -21,11 +21,14 @@ mod import;
 mod keys;
 mod load;
 pub(crate) mod marks;
+mod on_top;
 mod shared;
 mod snapshot;
 mod store;
 mod stored;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod values;
 pub(crate) mod walk;
@@ -33,6 +36,7 @@ pub(crate) mod walk;
 pub(crate) use dead::Dead;
 pub use home::WorkDirectory;
 pub(crate) use keys::after;
+pub(crate) use on_top::OnTop;
 pub use shared::RocksDb;
 pub(crate) use snapshot::DiskSnapshot;
 pub use stored::StateFile;
@@ -173,10 +177,7 @@ impl KeyedStateBackend {
             return;
         }
         disk.flight = None;
-        for state in &mut self.states {
-            state.disk.in_flight.clear();
-            state.tables.values_mut().for_each(|table| table.marks.in_flight.clear());
-        }
+        self.states.iter_mut().for_each(|state| state.disk.in_flight.clear());
     }
 
     /// Waits for writes that are on their way, or carries them out.

@@ -164,17 +164,6 @@ impl RocksDb {
     }
 }
 
-impl RocksDb {
-    /// Options of a file that is written as a whole and then taken over by a column family, as one of its first level.
-    pub(crate) fn file_options(&self) -> Options {
-        let mut options = self.family_options();
-        // The writer would take the last level's.
-        let first = self.settings.compression_per_level.first().copied();
-        options.set_compression_per_level(&[compression(first.unwrap_or(Compression::None))]);
-        options
-    }
-}
-
 fn compression(compression: Compression) -> DBCompressionType {
     match compression {
         Compression::None => DBCompressionType::None,

@@ -1,15 +1,15 @@
-//! Snapshots of a backend with a disk: what changed in the tables is taken note of at once, written beside processing,
-//! and then the files of the database are linked.
+//! The files of a backend with a disk in its snapshots: what is dead is taken note of at once, written beside processing,
+//! and then the files of the database are linked. Entries that differ from what these hold are in segments, as on the heap.
 
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
-use crate::descriptor::{Namespace, StateKind};
+use crate::descriptor::Namespace;
 use crate::disk::flush::{Job, Jobs, StateWrites};
 use crate::disk::home::Scratch;
 use crate::disk::keys::after;
 use crate::disk::shared::storage;
 use crate::disk::store::Store;
-use crate::disk::stored::{Access, StoredSnapshot, segments_of};
+use crate::disk::stored::{Access, StoredSnapshot};
 use crate::snapshot::{LocalFile, SegmentId, SnapshotIndex};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -65,14 +65,16 @@ impl DiskSnapshot {
         &self.files
     }
 
-    /// The entries as segments, once the files are there.
-    pub(crate) fn segments(
+    /// The entries that are in the files alone as segments, once the files are there, and `index` with these; `segments` are
+    /// at least those that it names.
+    pub(crate) fn in_segments(
         &self,
         index: &SnapshotIndex,
+        segments: &BTreeMap<SegmentId, Bytes>,
     ) -> Result<(SnapshotIndex, BTreeMap<SegmentId, Bytes>), StateError> {
         let directory = self.store.scratch("read");
         let stored = StoredSnapshot::open(&self.files, directory, None, Access::Read, "a snapshot")?;
-        segments_of(&stored, index, None)
+        stored.in_segments(index, segments, None)
     }
 }
 
@@ -87,8 +89,10 @@ pub(crate) fn local_name(name: &str) -> &str {
 }
 
 impl KeyedStateBackend {
-    /// The synchronous part: shares the pages of tables with entries that changed.
+    /// The synchronous part: takes what is dead, and asks for a link to every file once that is written. What is in memory
+    /// and newer than the files is not part of it. `None` if nothing ever left memory.
     pub(crate) fn snapshot_disk(&mut self, checkpoint: CheckpointId) -> Option<DiskSnapshot> {
+        self.disk.as_ref()?;
         self.settle_all();
         for index in 0..self.states.len() {
             let id = StateId(index as u32);
@@ -96,34 +100,23 @@ impl KeyedStateBackend {
                 self.bury_drained(id, namespace);
             }
         }
-        let mut states = Vec::with_capacity(self.states.len());
-        for index in 0..self.states.len() {
-            let id = StateId(index as u32);
-            let mut tables = Vec::new();
-            for namespace in self.namespaces(id).collect::<Vec<_>>() {
-                if self.states[index].tables[&namespace].slots.rows.has_changes() {
-                    self.freeze(id, namespace);
-                    let view = self.view(id, namespace);
-                    let table = self.states[index].tables.get_mut(&namespace).expect("it is there");
-                    let changed = table.slots.rows.take_changes();
-                    table.marks.stored.add(&changed);
-                    table.marks.in_flight.add(&changed);
-                    table.marks.on_disk = true;
-                    tables.push((view, changed));
-                }
-            }
-            let state = &mut self.states[index];
+        self.land();
+        let mut states = Vec::new();
+        for state in self.states.iter_mut().filter(|state| !state.disk.dead.is_empty()) {
             let dead = Arc::new(std::mem::take(&mut state.disk.dead));
             state.disk.in_flight.push(dead.clone());
             states.push(StateWrites {
                 family: state.descriptor.name.clone(),
                 values: state.disk.values.clone(),
                 dead,
-                tables,
-                next_sequence: (state.descriptor.kind == StateKind::List).then_some(state.next_sequence),
+                tables: Vec::new(),
+                next_sequence: None,
             });
         }
         let disk = self.disk.as_mut()?;
+        if states.is_empty() && !disk.store.is_written() {
+            return None;
+        }
         let path = Arc::new(disk.store.scratch("checkpoint"));
         let job = Job { states, max_parallelism: self.max_parallelism, checkpoint: Arc::downgrade(&path) };
         let job = disk.jobs.push(job);
@@ -137,18 +130,6 @@ impl KeyedStateBackend {
             path,
             store: disk.store.clone(),
         })
-    }
-
-    /// The pages of a table and of those that it hangs under are copied on their next write.
-    fn freeze(&mut self, id: StateId, namespace: Namespace) {
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let state = &mut self.states[id.0 as usize];
-            if let Some(table) = state.tables.get_mut(&namespace) {
-                table.slots.rows.freeze();
-            }
-            next = state.parent;
-        }
     }
 
     /// Entries that were drained slot by slot and that the disk has are dead, with what hangs under them.

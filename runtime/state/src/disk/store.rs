@@ -10,8 +10,8 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
-    ExportImportFilesMetaData, ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options,
-    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+    ExportImportFilesMetaData, ImportColumnFamilyOptions, MultiThreaded, Options, ReadOptions, WriteBatch,
+    WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,14 +34,14 @@ pub(crate) struct Store {
     db: Db,
     /// own the filters of their column families, so they go after the database
     options: Mutex<Vec<Options>>,
-    /// of files that are written as a whole
-    file_options: Options,
     /// unique among all stores of all jobs
     pub(crate) name: String,
     shared: Arc<RocksDb>,
     /// the wall clock, for what has expired
     pub(crate) now_ms: Arc<AtomicI64>,
     scratches: AtomicU64,
+    /// something was ever written
+    written: AtomicBool,
     directory: Scratch,
 }
 
@@ -56,11 +56,11 @@ impl Store {
         Ok(Store {
             db,
             options: Mutex::default(),
-            file_options: shared.file_options(),
             name,
             shared: shared.clone(),
             now_ms: Arc::default(),
             scratches: AtomicU64::new(0),
+            written: AtomicBool::new(false),
             directory,
         })
     }
@@ -111,6 +111,7 @@ impl Store {
         idle: Option<Idle>,
         files: &ExportImportFilesMetaData,
     ) -> Result<(), StateError> {
+        self.written.store(true, Ordering::Relaxed);
         let mut import = ImportColumnFamilyOptions::new();
         import.set_move_files(true);
         let options = self.family_options(idle);
@@ -170,20 +171,18 @@ impl Store {
         iterator.status().map_err(|error| self.error(&format!("read {family} in"), &error))
     }
 
+    /// Whether there is anything in the database.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn write(&self, batch: &WriteBatch) -> Result<(), StateError> {
+        self.written.store(true, Ordering::Relaxed);
         let mut options = WriteOptions::default();
         // A crash goes back to the last checkpoint, so nothing is logged.
         options.disable_wal(true);
         options.set_memtable_insert_hint_per_batch(true);
         self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
-    }
-
-    /// A file of rows that `family` will take over: they need not pass through a write buffer.
-    pub(crate) fn new_file(&self, family: &str) -> Result<NewFile<'_>, StateError> {
-        let path = self.scratch("rows");
-        let mut writer = SstFileWriter::create(&self.file_options);
-        writer.open(&path).map_err(|error| self.error(&format!("begin a file of {family} for"), &error))?;
-        Ok(NewFile { store: self, family: family.to_string(), path, writer })
     }
 
     /// Keeps a number besides the states.
@@ -209,44 +208,6 @@ impl Drop for Store {
     fn drop(&mut self) {
         // Nobody needs what a compaction would write now.
         self.db.cancel_all_background_work(false);
-    }
-}
-
-/// A file that is being written.
-pub(crate) struct NewFile<'a> {
-    store: &'a Store,
-    family: String,
-    path: PathBuf,
-    writer: SstFileWriter<'a>,
-}
-
-impl NewFile<'_> {
-    /// Adds an entry, whose key is above those before it.
-    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
-        self.writer.put(key, value).map_err(|error| self.failed(&error))
-    }
-
-    /// Ends the file, which has entries, and adds it to its family, above everything that is there.
-    pub(crate) fn add(mut self) -> Result<(), StateError> {
-        self.writer.finish().map_err(|error| self.failed(&error))?;
-        let mut ingest = IngestExternalFileOptions::default();
-        ingest.set_move_files(true);
-        // Nobody reads at an earlier time.
-        ingest.set_snapshot_consistency(false);
-        let family = self.store.family(&self.family);
-        let added = self.store.db.ingest_external_file_cf_opts(&family, &ingest, vec![&self.path]);
-        added.map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &rocksdb::Error) -> StateError {
-        self.store.error(&format!("write a file of {} for", self.family), error)
-    }
-}
-
-impl Drop for NewFile<'_> {
-    fn drop(&mut self) {
-        // one that was taken over has another name besides
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -320,6 +281,15 @@ impl StoredDb {
         let exported =
             exported.map_err(|error| storage("export from database", self.directory.path(), &error))?;
         Ok(if exported.get_files().is_empty() { None } else { Some(exported) })
+    }
+
+    /// Whether a family has entries, or files that may hold some.
+    pub(crate) fn has_entries(&self, family: &str) -> Result<bool, StateError> {
+        let Some(handle) = self.db.cf_handle(family) else { return Ok(false) };
+        let mut iterator = self.db.raw_iterator_cf(&handle);
+        iterator.seek_to_first();
+        iterator.status().map_err(|error| storage("read database", self.directory.path(), &error))?;
+        Ok(iterator.valid())
     }
 
     /// Goes over the entries of a family from `start` to before `end`, in order.

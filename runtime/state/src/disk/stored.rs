@@ -1,4 +1,4 @@
-//! The entries of a snapshot that consists of a database's files.
+//! The entries of a snapshot that are in a database's files.
 
 use crate::StateError;
 use crate::arena::HANDLE_BYTES;
@@ -6,6 +6,7 @@ use crate::backend::KeyedStateBackend;
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::home::{Scratch, WorkDirectory};
 use crate::disk::keys::front;
+use crate::disk::on_top::OnTop;
 use crate::disk::shared::storage;
 use crate::disk::snapshot::{CURRENT, MANIFEST, TABLE, local_name};
 use crate::disk::store::StoredDb;
@@ -125,18 +126,22 @@ impl StoredSnapshot {
         Ok(StoredSnapshot { db: db?, file: file.to_string(), _home: home })
     }
 
-    /// Goes over the entries of state `name` in key groups of `range`, some thousands at once, those of one call in one
-    /// namespace.
+    /// Goes over the entries of state `name` in key groups of `range` that are not in `on_top`, some thousands at once, those
+    /// of one call in one namespace.
     pub(crate) fn for_each(
         &self,
         name: &str,
         shape: &EntryShape,
         range: KeyGroupRange,
+        on_top: &mut OnTop,
         mut entries: impl FnMut(&SegmentRows) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         let bounds = (front(range.start, Namespace::Void), front(range.end, Namespace::Void));
         let mut rows: Option<SegmentRows> = None;
         self.db.for_each(name, (&bounds.0, &bounds.1), |key, value| {
+            if on_top.has(key) {
+                return Ok(());
+            }
             let corrupt = |what: &str| StateError::Corrupt {
                 file: format!("{}, column family {name}", self.file),
                 offset: 0,
@@ -310,39 +315,60 @@ impl RestoredSnapshot {
         base: &Path,
         only: Option<&str>,
     ) -> Result<(RestoredSnapshot, Vec<StateFile>), StateError> {
-        if self.files.is_empty() {
-            return Ok((self.laid_out()?, Vec::new()));
+        let mut whole = self.laid_out()?;
+        if whole.files.is_empty() {
+            return Ok((whole, Vec::new()));
         }
         let home = WorkDirectory::create(base)?;
         let directory = home.path().join("read");
-        let stored = StoredSnapshot::open(&self.files, directory, Some(home), Access::Read, &self.file)?;
-        let segments = segments_of(&stored, &self.index, only)?;
-        let name_of = |local: &str| self.files.iter().find(|file| local_name(&file.name) == local);
+        let stored = StoredSnapshot::open(&whole.files, directory, Some(home), Access::Read, &whole.file)?;
+        let (index, of_files) = stored.in_segments(&whole.index, &whole.segments, only)?;
+        let name_of = |local: &str| whole.files.iter().find(|file| local_name(&file.name) == local);
         let files = stored.db.files()?.into_iter().filter_map(|(state, local, bytes)| {
             Some(StateFile { state, name: name_of(&local)?.name.clone(), bytes })
         });
         let files = files.collect();
-        let (index, segments) = segments;
-        Ok((RestoredSnapshot::new(index, segments, self.file), files))
+        whole.segments.extend(of_files);
+        Ok((RestoredSnapshot::new(index, whole.segments, whole.file), files))
     }
 }
 
-/// The entries of a database as segments, and the index that names them.
-pub(crate) fn segments_of(
-    stored: &StoredSnapshot,
-    index: &SnapshotIndex,
-    only: Option<&str>,
-) -> Result<(SnapshotIndex, BTreeMap<SegmentId, Bytes>), StateError> {
-    let mut with_segments = index.clone();
-    let mut segments = BTreeMap::new();
-    for state in &mut with_segments.states {
-        if only.is_some_and(|only| only != state.name) {
-            continue;
+impl StoredSnapshot {
+    /// The entries of the database that are not in `segments`, as segments that each stand alone: of state `only`, or of all;
+    /// and `index`, that of the snapshot, with these besides those that it names.
+    pub(crate) fn in_segments(
+        &self,
+        index: &SnapshotIndex,
+        segments: &BTreeMap<SegmentId, Bytes>,
+        only: Option<&str>,
+    ) -> Result<(SnapshotIndex, BTreeMap<SegmentId, Bytes>), StateError> {
+        let mut with_files = index.clone();
+        let mut of_files = BTreeMap::new();
+        let own = index.segments().filter(|segment| segment.id.checkpoint == index.checkpoint);
+        let first = own.map(|segment| segment.id.number + 1).max().unwrap_or(0);
+        for state in &mut with_files.states {
+            if only.is_some_and(|only| only != state.name) || !self.db.has_entries(&state.name)? {
+                continue;
+            }
+            let mut on_top = OnTop::of(state, segments, &self.file)?;
+            self.state_in_segments(index, state, first, &mut on_top, &mut of_files)?;
         }
+        Ok((with_files, of_files))
+    }
+
+    /// Adds the entries of one state that are not in `on_top` to `state` and `segments`, with numbers from `first` on.
+    fn state_in_segments(
+        &self,
+        index: &SnapshotIndex,
+        state: &mut StateIndex,
+        first: u32,
+        on_top: &mut OnTop,
+        segments: &mut BTreeMap<SegmentId, Bytes>,
+    ) -> Result<(), StateError> {
         let shape = EntryShape::of(index, state)?;
         let name = state.name.clone();
-        stored.for_each(&name, &shape, index.key_groups, |rows| {
-            let id = SegmentId { checkpoint: index.checkpoint, number: segments.len() as u32 };
+        self.for_each(&name, &shape, index.key_groups, on_top, |rows| {
+            let id = SegmentId { checkpoint: index.checkpoint, number: first + segments.len() as u32 };
             let bytes = rows.to_bytes(shape.kind);
             let window_end_ms = match rows.namespace {
                 Namespace::Void => None,
@@ -358,7 +384,6 @@ pub(crate) fn segments_of(
             });
             segments.insert(id, bytes);
             Ok(())
-        })?;
+        })
     }
-    Ok((with_segments, segments))
 }

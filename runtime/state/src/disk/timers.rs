@@ -4,7 +4,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::{StateWrites, Way};
+use crate::disk::flush::StateWrites;
 use crate::disk::keys::front;
 use crate::disk::load::group_of;
 use crate::resolve::Slots;
@@ -88,7 +88,7 @@ impl KeyedStateBackend {
         found.slots.iter().for_each(|&slot| table.marks.stored.set(slot));
         for &row in &found.created {
             let slot = found.slots[row as usize];
-            table.slots.rows.changed().unset(slot);
+            table.slots.rows.set_clean(slot);
             if let Some((time_ms, _)) = parse_prefix(&table.slots.key_bytes(slot)) {
                 due.push(Reverse((time_ms, slot)));
             }
@@ -144,7 +144,7 @@ impl KeyedStateBackend {
             return Ok(());
         }
         let mut changed = Bits::default();
-        later.iter().filter(|&&slot| table.slots.rows.is_changed(slot)).for_each(|&slot| changed.set(slot));
+        later.iter().filter(|&&slot| !table.slots.rows.is_clean(slot)).for_each(|&slot| changed.set(slot));
         let view = self.view(id, Namespace::Void);
         let state = &mut self.states[id.0 as usize];
         let writes = StateWrites {
@@ -155,16 +155,13 @@ impl KeyedStateBackend {
             next_sequence: None,
         };
         if let Some(disk) = &self.disk {
-            writes.write(&disk.store, self.max_parallelism, Way::Buffers)?;
+            writes.write(&disk.store, self.max_parallelism)?;
         }
         drop(writes);
         let state = &mut self.states[id.0 as usize];
         let table = state.table_mut(Namespace::Void);
         table.slots.delete(&later, KeyShape::Bytes, false);
-        for &slot in &later {
-            table.slots.rows.changed().unset(slot);
-            table.marks.forget(slot);
-        }
+        later.iter().for_each(|&slot| table.marks.forget(slot));
         table.slots.compact();
         table.marks.on_disk = true;
         state.disk.horizon_ms =

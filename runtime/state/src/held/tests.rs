@@ -39,7 +39,7 @@ const LIVE: Flag = Flag { offset: 0, bit: 1 };
 
 impl Table {
     fn new(stride: usize, seed: u64) -> Table {
-        let store = RowStore::new(stride, PagePools::new(stride, false, 1));
+        let store = RowStore::new(stride, PagePools::new(stride, 1));
         Table { store, stride, interval: 1, rows: Vec::new(), drained: 0, random: Random(seed) }
     }
 

@@ -47,7 +47,8 @@ struct Values {
     strings: ByteStrings,
 }
 
-/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`].
+/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`]; those that the disk has as they are
+/// are left out.
 pub(crate) fn write(
     view: &TableView,
     held: &Held,
@@ -92,7 +93,7 @@ impl Gathered {
     /// Adds rows of one page.
     fn add(&mut self, view: &TableView, kind: PartKind, selected: &mut Selected) {
         if kind == PartKind::Changes {
-            selected.retain(|row| view.is_live(row), &mut self.freed);
+            selected.retain(|row| view.is_held(row), &mut self.freed);
         }
         let before = self.slots.len();
         match word_width(view) {

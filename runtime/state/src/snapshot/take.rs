@@ -17,9 +17,7 @@ impl KeyedStateBackend {
     /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher
     /// than that of any snapshot before.
     pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
-        if self.disk.is_some() {
-            return self.snapshot_files(checkpoint);
-        }
+        let disk = self.snapshot_disk(checkpoint);
         let mut taking = Taking { checkpoint, history: &mut self.history, number: 0, work: Vec::new() };
         let mut states: Vec<(StateIndex, Captures)> = Vec::new();
         let mut views: Vec<Vec<Arc<TableView>>> = Vec::new();
@@ -62,22 +60,6 @@ impl KeyedStateBackend {
             max_parallelism: self.max_parallelism,
             states,
             work,
-            gathered: Gathered::default(),
-            disk: None,
-        }
-    }
-
-    /// A snapshot whose entries are all in files.
-    fn snapshot_files(&mut self, checkpoint: CheckpointId) -> Snapshot {
-        let disk = self.snapshot_disk(checkpoint);
-        let parent = |state: &State| state.parent.map(|parent| self.descriptor(parent).name.clone());
-        let states = self.states.iter().map(|state| (index_of(state, parent(state)), Captures::new()));
-        Snapshot {
-            checkpoint,
-            key_groups: self.range,
-            max_parallelism: self.max_parallelism,
-            states: states.collect(),
-            work: Vec::new().into_iter(),
             gathered: Gathered::default(),
             disk,
         }

@@ -147,7 +147,7 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
         "execution.checkpointing.snapshot-compression",
         Boolean,
         "false",
-        "entries of `hashmap` are compressed where they are stored; RocksDB's files are as `compression.per.level` says, \
+        "entries outside RocksDB's files are compressed where they are stored; these are as `compression.per.level` says, \
          and canonical savepoints are compressed anyway",
     ),
     setting(

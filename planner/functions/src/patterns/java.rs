@@ -313,8 +313,10 @@ fn group_start(
     let written: String =
         std::iter::from_fn(|| rest.next_if(|flag| flag.is_ascii_alphabetic() || *flag == '-')).collect();
     let on = written.split('-').next().unwrap_or("");
-    if written.contains(['d', 'U']) {
-        return Err("the flags d and U");
+    match written.chars().find(|flag| matches!(flag, 'd' | 'U')) {
+        Some('d') => return Err("the flag d"),
+        Some(_) => return Err("the flag U"),
+        None => {}
     }
     if on.contains('m') {
         form.backtracks("the flag m")?;

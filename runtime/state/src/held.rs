@@ -10,11 +10,15 @@
 //! A snapshot wants few of the rows of most pages, and reading them is what it is about anyway: no memory is taken for
 //! the rest, and nothing else of it copied. A page is read into columns at once, so that hardly any is duplicated.
 
+use crate::huge::prefetch;
 use crate::page::{Page, PagePool};
 use crate::row_layout::{Flag, STAMP_BYTES};
 use crate::row_store::{CLEAN, is_clean, stamp_of};
 use parking_lot::Mutex;
 use std::sync::Arc;
+
+/// How far ahead of rows that are read one after the other the next ones are loaded.
+const AHEAD_BYTES: usize = 1024;
 
 /// Which rows of a page a snapshot writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -162,12 +166,16 @@ impl RowRange {
         slots.clear();
         slots.reserve(range.len());
         let (places, mut count) = (slots.as_mut_ptr(), 0);
+        let mut row = start.wrapping_add(self.offset(range.start));
         for slot in range {
+            // The rows of a page are rarely cached.
+            prefetch(row.wrapping_add(AHEAD_BYTES));
             // SAFETY: the caller's promise; there is room for all slots of the range.
             unsafe {
                 places.add(count).write(slot);
-                count += usize::from(is_wanted(start.add(self.offset(slot))));
+                count += usize::from(is_wanted(row));
             }
+            row = row.wrapping_add(self.stride);
         }
         // SAFETY: so many were written.
         unsafe { slots.set_len(count) };
@@ -219,15 +227,14 @@ impl Kept {
 
 impl Run {
     fn select(&self, stride: usize, selected: &mut Selected) {
-        for row in self.first..self.first + self.rows {
+        let start = self.page.start().cast_const().wrapping_add(self.first as usize * stride);
+        let rows = (0..self.rows as usize).map(|row| start.wrapping_add(row * stride));
+        selected.rows.extend(rows.clone());
+        selected.slots.extend(rows.map(|row| {
+            prefetch(row.wrapping_add(AHEAD_BYTES));
             // SAFETY: the rows were written before the run was made, with their slots at their ends.
-            let (row, slot) = unsafe {
-                let row = self.page.start().cast_const().add(row as usize * stride);
-                (row, stamp_of(row, stride))
-            };
-            selected.rows.push(row);
-            selected.slots.push(slot);
-        }
+            unsafe { stamp_of(row, stride) }
+        }));
     }
 }
 

@@ -21,7 +21,7 @@ use failure::Failure;
 use std::process::ExitCode;
 
 /// Bytes of stack for the thread that plans: expressions nest as deeply as the text does. Only what is used is taken.
-const STACK: usize = 1 << 30;
+const STACK: usize = 256 << 20;
 
 fn main() -> ExitCode {
     memory::keep_freed();

@@ -21,7 +21,8 @@ impl Times {
 pub struct Job {
     folder: tempfile::TempDir,
     backend: String,
-    checkpoints: bool,
+    /// milliseconds from one checkpoint to the next
+    interval_ms: Option<u64>,
 }
 
 /// A job that runs until it is killed.
@@ -32,6 +33,8 @@ pub struct Running {
     _stderr: BufReader<ChildStderr>,
     directory: String,
     started: Instant,
+    /// and was waited for
+    ended: bool,
 }
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -49,9 +52,9 @@ fn failed(error: std::io::Error) -> String {
 }
 
 impl Job {
-    pub fn new(backend: &str, checkpoints: bool) -> Result<Job, String> {
+    pub fn new(backend: &str, interval_ms: Option<u64>) -> Result<Job, String> {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(failed)?;
-        Ok(Job { folder, backend: backend.to_string(), checkpoints })
+        Ok(Job { folder, backend: backend.to_string(), interval_ms })
     }
 
     fn command(&self) -> Command {
@@ -60,9 +63,10 @@ impl Job {
         if self.backend == "rocksdb" {
             command.args(["--set", "taskmanager.memory.managed.size=6 gb"]);
         }
-        if self.checkpoints {
+        if let Some(interval_ms) = self.interval_ms {
             let dir = format!("execution.checkpointing.dir={}", self.folder.path().display());
-            command.args(["--set", "execution.checkpointing.interval=1 s", "--set", &dir]);
+            let interval = format!("execution.checkpointing.interval={interval_ms} ms");
+            command.args(["--set", &interval, "--set", &dir]);
         }
         command
     }
@@ -105,7 +109,7 @@ impl Job {
                 break directory.to_string();
             }
         };
-        Ok(Running { child, stdout, _stderr: stderr, directory, started })
+        Ok(Running { child, stdout, _stderr: stderr, directory, started, ended: false })
     }
 }
 
@@ -124,6 +128,18 @@ impl Running {
         }
     }
 
+    /// Waits for a row that is printed with `text` in it.
+    pub fn wait_for_row(&mut self, text: &str) -> Result<(), String> {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            if self.stdout.read_line(&mut line).map_err(failed)? == 0 {
+                return Err(format!("weir ended before it printed {text}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until a checkpoint with this number, or a later one, is complete.
     pub fn wait_for_checkpoint(&mut self, number: u64) -> Result<(), String> {
         let is_there =
@@ -137,16 +153,20 @@ impl Running {
         Ok(())
     }
 
-    pub fn kill(&mut self) -> Result<(), String> {
+    /// The CPU time that the process has taken.
+    pub fn kill(mut self) -> Result<Duration, String> {
         self.child.kill().map_err(failed)?;
-        self.child.wait().map(|_| ()).map_err(failed)
+        self.ended = true;
+        wait(self.child.id()).map(|(_, cpu)| cpu)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if !self.ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

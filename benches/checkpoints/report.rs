@@ -1,9 +1,7 @@
 //! What the binary tells of its checkpoints.
 
-use crate::process::{Running, pause};
 use serde_json::Value;
 use std::process::Command;
-use std::time::Duration;
 
 pub struct Checkpoint {
     pub path: String,
@@ -48,23 +46,6 @@ pub fn longest_sync_ms(path: &str) -> Result<u64, String> {
     let report = weir(&["checkpoint", "show", "--json", path])?;
     let tasks = report["tasks"].as_array().ok_or("no tasks")?.iter();
     tasks.map(|task| number(task, "sync_ms")).try_fold(0, |longest, next| Ok(longest.max(next?)))
-}
-
-/// Waits until the state has stopped to grow; its size in bytes.
-pub fn wait_until_quiet(running: &mut Running, keys: u64) -> Result<u64, String> {
-    loop {
-        let known = checkpoints(running.directory())?;
-        let sizes: Vec<u64> = known.iter().map(|checkpoint| checkpoint.state_bytes).collect();
-        // a checkpoint with hardly anything new behind one that had a lot
-        if let [.., before, last] = &sizes[..]
-            && *last > keys * 20
-            && last.abs_diff(*before) * 1000 < *last
-        {
-            return Ok(*last);
-        }
-        pause(Duration::from_millis(500));
-        running.wait_for_checkpoint(1)?;
-    }
 }
 
 /// Writes a canonical savepoint of the newest checkpoint in `from`; bytes of its files.

@@ -70,6 +70,23 @@ fn what_is_not_built_is_refused_by_name_and_place() {
     }
 }
 
+/// As tools write them.
+#[test]
+fn long_and_deep_expressions() {
+    let conditions: Vec<String> = (0..1_000).map(|id| format!("id = {id}")).collect();
+    let run =
+        run_sql(&format!("{PEOPLE} SELECT id FROM people WHERE {};", conditions.join(" OR ")), &["--json"]);
+    assert_eq!(run.succeeded().stdout.lines().count(), 2);
+    let nested =
+        (0..60).fold("id".to_string(), |inner, _| format!("(CASE WHEN id > 0 THEN {inner} + 1 END)"));
+    let run = run_sql(&format!("{PEOPLE} SELECT {nested} AS n FROM people;"), &["--json"]).succeeded();
+    assert_eq!(run.stdout, "{\"op\":\"+I\",\"row\":{\"n\":61}}\n{\"op\":\"+I\",\"row\":{\"n\":62}}\n");
+    let deep = format!("{PEOPLE} SELECT {}id{} FROM people;", "(".repeat(100_000), ")".repeat(100_000));
+    let run = run_sql(&deep, &[]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("nested too deeply"), "{}", run.stderr);
+}
+
 #[test]
 fn options_are_checked_and_the_nearest_is_named() {
     let run = run_sql(

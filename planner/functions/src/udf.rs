@@ -189,7 +189,6 @@ impl ScalarUDFImpl for FlinkFunction {
 impl FlinkFunction {
     /// True if this call, with `args`, may fail on some values: it must not run where SQL would not run it.
     pub fn may_fail(&self, args: &[Expr]) -> bool {
-        use datafusion_expr::Expr;
         let Some(bound) = &self.bound else { return self.function.fallible };
         if !self.function.fallible {
             return false;

@@ -25,7 +25,7 @@
 mod literals;
 mod syntax;
 
-pub(super) use syntax::{VALUES, function as call, text};
+pub(super) use syntax::VALUES;
 
 use crate::walk::walk_mut;
 use datafusion_common::{DataFusionError, Result};

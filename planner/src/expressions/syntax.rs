@@ -10,9 +10,8 @@
 //! | `JSON_QUERY(j, p [RETURNING t] [.. WRAPPER] [.. ON EMPTY] [.. ON ERROR])` | `$JSON_QUERY(j, p, 'WITHOUT', 'NULL', 'NULL', 't')` |
 //! | `TRIM([BOTH\|LEADING\|TRAILING] FROM s)` | `BTRIM(s)`, `LTRIM(s)`, `RTRIM(s)` |
 
-use super::desugar::{call, text};
-use crate::parser::parse_type;
-use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value, ValueWithSpan};
+use crate::parser::{binary, call_of as call, nested, not, parse_type, text};
+use sqlparser::ast::{BinaryOperator, Expr, Value, ValueWithSpan};
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token};
@@ -123,10 +122,6 @@ fn expect(parser: &mut Parser, expected: &str) -> Result<(), ParserError> {
     }
 }
 
-fn not(expr: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
-}
-
 fn negated_if(negated: bool, expr: Expr) -> Expr {
     if negated { not(expr) } else { expr }
 }
@@ -155,12 +150,12 @@ fn between(expr: Expr, low: Expr, high: Expr) -> Expr {
 
 fn between_symmetric(parser: &mut Parser, expr: Expr, negated: bool) -> Result<Expr, ParserError> {
     let (low, high) = bounds(parser, negated)?;
-    let either = Expr::BinaryOp {
-        left: Box::new(between(expr.clone(), low.clone(), high.clone())),
-        op: BinaryOperator::Or,
-        right: Box::new(between(expr, high, low)),
-    };
-    Ok(negated_if(negated, Expr::Nested(Box::new(either))))
+    let either = binary(
+        between(expr.clone(), low.clone(), high.clone()),
+        BinaryOperator::Or,
+        between(expr, high, low),
+    );
+    Ok(negated_if(negated, nested(either)))
 }
 
 fn between_asymmetric(parser: &mut Parser, expr: Expr, negated: bool) -> Result<Expr, ParserError> {

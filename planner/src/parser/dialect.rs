@@ -12,16 +12,16 @@
 //! | what `crate::expressions` lists | calls of its own |
 //! | `JSON_OBJECT(KEY k VALUE v ..)`, `JSON_OBJECTAGG(..)` | `JSON_OBJECT(k, v, ..)` with the NULL clause as a clause |
 
+use super::build::{call, unnamed};
 use super::types::parse_type;
 use sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, JsonNullClause, ObjectName, OrderByExpr, Query,
-    WindowSpec, WindowType,
+    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+    JsonNullClause, ObjectName, OrderByExpr, Query, WindowSpec, WindowType,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Span, Token, Word};
+use sqlparser::tokenizer::{Token, Word};
 use std::any::TypeId;
 
 /// The name of the call that stands for a table argument.
@@ -133,25 +133,6 @@ fn is_json_object(word: &Word) -> bool {
     ["JSON_OBJECT", "JSON_OBJECTAGG"].iter().any(|name| word.value.eq_ignore_ascii_case(name))
 }
 
-/// A call of `name` with expressions as arguments.
-fn call(name: Ident, arguments: Vec<Expr>, clauses: Vec<FunctionArgumentClause>) -> Function {
-    let unnamed = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
-    Function {
-        name: ObjectName::from(vec![name]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.into_iter().map(unnamed).collect(),
-            clauses,
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    }
-}
-
 /// A table that is handed to a table function: `TABLE t PARTITION BY k`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableArgument<'a> {
@@ -197,7 +178,7 @@ fn parse_table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
         false => vec![],
     };
     let name = Ident { value: TABLE_ARGUMENT.into(), quote_style: None, span: table.span };
-    let mut function = call(name, vec![Expr::Subquery(query)], vec![]);
+    let mut function = call(name, vec![unnamed(Expr::Subquery(query))]);
     function.over = Some(WindowType::WindowSpec(WindowSpec {
         window_name: None,
         partition_by,
@@ -298,7 +279,7 @@ fn parse_map(parser: &mut Parser) -> Result<Expr, ParserError> {
     parser.expect_token(&Token::LBracket)?;
     let entries = parser.parse_comma_separated0(Parser::parse_expr, Token::RBracket)?;
     parser.expect_token(&Token::RBracket)?;
-    Ok(Expr::Function(call(name, entries, vec![])))
+    Ok(Expr::Function(call(name, entries.into_iter().map(unnamed).collect())))
 }
 
 /// `JSON_OBJECT([[KEY] k VALUE v [, ..]] [NULL|ABSENT ON NULL])`, likewise `JSON_OBJECTAGG`.
@@ -329,14 +310,17 @@ fn parse_json_object(parser: &mut Parser) -> Result<Expr, ParserError> {
         {
             parser.advance_token();
         }
-        arguments.push(parser.parse_expr()?);
+        arguments.push(unnamed(parser.parse_expr()?));
         if !parser.consume_token(&Token::Comma) && !parser.consume_token(&Token::Colon) {
             parser.expect_keyword(Keyword::VALUE)?;
         }
-        arguments.push(parser.parse_expr()?);
+        arguments.push(unnamed(parser.parse_expr()?));
         // A trailing `NULL ON NULL` follows without a comma: `continue` reads it.
     }
-    let mut function = call(name, arguments, clauses);
+    let mut function = call(name, arguments);
+    if let FunctionArguments::List(list) = &mut function.args {
+        list.clauses = clauses;
+    }
     if parser.parse_keyword(Keyword::FILTER) {
         parser.expect_token(&Token::LParen)?;
         parser.expect_keyword(Keyword::WHERE)?;
@@ -344,9 +328,4 @@ fn parse_json_object(parser: &mut Parser) -> Result<Expr, ParserError> {
         parser.expect_token(&Token::RParen)?;
     }
     Ok(Expr::Function(function))
-}
-
-/// An identifier without a place.
-pub(crate) fn bare(name: &str) -> Ident {
-    Ident { value: name.into(), quote_style: Some('`'), span: Span::empty() }
 }

@@ -6,13 +6,14 @@
 //! that nobody takes is an error, so that none is ever ignored.
 
 use super::ast::{AlterView, Insert, Property, StatementKind, Text, ViewChange};
+use super::build::table_alias;
 use super::dialect::FlinkDialect;
 use super::lookup_hint::LookupHint;
 use super::script::{hint_text, is_blank, is_word};
 use super::state_ttl::StateTtl;
 use crate::PlanError;
 use crate::walk::walk_mut;
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, Select, TableAlias, TableFactor, VisitorMut};
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, Select, TableFactor, VisitorMut};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -183,7 +184,7 @@ impl VisitorMut for Hints {
         if let Some(plain) = self.take(name)
             && alias.is_none()
         {
-            *alias = Some(TableAlias { explicit: true, name: plain, columns: vec![], at: None });
+            *alias = Some(table_alias(plain));
         }
         ControlFlow::Continue(())
     }

@@ -3,10 +3,11 @@
 //! The hint is written into the time of the table that it names: `` FOR SYSTEM_TIME AS OF `$LOOKUP`(o.proc, 'k', 'v', ..) ``.
 
 use super::ast::Property;
+use super::build::{call_of, text};
 use crate::PlanError;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Select, TableFactor, TableVersion, Value, ValueWithSpan,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Select, TableFactor, TableVersion, Value,
+    ValueWithSpan,
 };
 use sqlparser::tokenizer::Span;
 use weir_types::parse_duration_ms;
@@ -109,10 +110,6 @@ impl LookupHint {
     }
 
     fn call(&self, time: Expr) -> Expr {
-        let text = |text: String| {
-            let value = Value::SingleQuotedString(text);
-            Expr::Value(ValueWithSpan { value, span: Span::empty() })
-        };
         let options = [
             ("async", self.asynchronous.map(|value| value.to_string())),
             ("unordered", self.unordered.map(|value| value.to_string())),
@@ -121,24 +118,9 @@ impl LookupHint {
             ("delay", self.retry.map(|(delay_ms, _)| delay_ms.to_string())),
             ("attempts", self.retry.map(|(_, attempts)| attempts.to_string())),
         ];
-        let options =
-            options.into_iter().filter_map(|(key, value)| Some([text(key.to_string()), text(value?)]));
+        let options = options.into_iter().filter_map(|(key, value)| Some([text(key), text(value?)]));
         let arguments = [time].into_iter().chain(options.flatten());
-        let args = arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
-        Expr::Function(Function {
-            name: ObjectName::from(vec![Ident::with_quote('`', CALL)]),
-            uses_odbc_syntax: false,
-            parameters: FunctionArguments::None,
-            args: FunctionArguments::List(FunctionArgumentList {
-                duplicate_treatment: None,
-                args,
-                clauses: vec![],
-            }),
-            filter: None,
-            null_treatment: None,
-            over: None,
-            within_group: vec![],
-        })
+        call_of(CALL, arguments.collect())
     }
 }
 

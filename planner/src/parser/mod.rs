@@ -4,6 +4,7 @@
 //! Flink's own, and sqlparser under `dialect` reads queries and expressions; `types` reads types and `hints` the hints.
 
 mod ast;
+mod build;
 mod databases;
 mod ddl;
 mod dialect;
@@ -24,9 +25,10 @@ mod tests;
 
 pub(crate) use ast::*;
 pub use ast::{ClientCommand, ExplainDetail, SavepointStop, Statement};
+pub(crate) use build::{bare, binary, call, call_of, literal, nested, not, table_alias, text, unnamed};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;
-pub(crate) use dialect::{bare, table_argument};
+pub(crate) use dialect::table_argument;
 pub(crate) use hints::split_name;
 pub(crate) use lookup_hint::{LookupHint, split_lookup};
 pub(crate) use match_recognize::WITHIN;

@@ -3,6 +3,7 @@
 //! The hint is written into FROM: the table that it names is put in parentheses whose alias says how long.
 
 use super::ast::{Property, Text};
+use super::build::table_alias;
 use crate::PlanError;
 use sqlparser::ast::{Ident, ObjectNamePart, Select, TableAlias, TableFactor, TableVersion, TableWithJoins};
 use weir_types::parse_duration_ms;
@@ -47,10 +48,8 @@ impl StateTtl {
             }
             let name = Ident::new(format!("{ALIAS}{}", self.ttl_ms));
             let inner = TableWithJoins { relation: factor.clone(), joins: vec![] };
-            *factor = TableFactor::NestedJoin {
-                table_with_joins: Box::new(inner),
-                alias: Some(TableAlias { explicit: true, name, columns: vec![], at: None }),
-            };
+            *factor =
+                TableFactor::NestedJoin { table_with_joins: Box::new(inner), alias: Some(table_alias(name)) };
         }
         found
     }

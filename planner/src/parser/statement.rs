@@ -30,6 +30,9 @@ pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Stateme
     Ok(Statement::new(kind, script.source.clone(), range, first.start.line))
 }
 
+/// How deeply expressions and queries may nest. Whatever works on trees recurses as deeply.
+const DEPTH: usize = 200;
+
 /// Reads one statement; sqlparser reads the queries and expressions in it.
 pub(super) struct StatementParser<'a> {
     pub(super) parser: Parser<'a>,
@@ -40,7 +43,9 @@ pub(super) struct StatementParser<'a> {
 impl<'a> StatementParser<'a> {
     /// `rewritten`: the tokens as sqlparser reads them.
     fn new(script: &'a Script, tokens: &'a [TokenWithSpan], rewritten: Vec<TokenWithSpan>) -> Self {
-        let parser = Parser::new(&super::dialect::FlinkDialect).with_tokens_with_locations(rewritten);
+        let parser = Parser::new(&super::dialect::FlinkDialect)
+            .with_recursion_limit(DEPTH)
+            .with_tokens_with_locations(rewritten);
         StatementParser { parser, script, tokens }
     }
 

@@ -10,15 +10,14 @@
 //!
 //! The scalar subqueries that this takes are joins like those that are written.
 
+use crate::parser::{bare, binary, call, call_of, literal, nested, not, table_alias};
 use crate::query::syntax::query_with_body;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
     VisitorMut, helpers::attached_token::AttachedToken,
 };
-use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
 
 /// Rewrites all queries inside `query`.
@@ -188,7 +187,7 @@ fn three_valued(found: Expr, value: &Expr, query: &Query) -> Expr {
 
 /// Rows of a query; 0 without any, where a stream has no row yet.
 fn count(query: &Query) -> Expr {
-    let rows = call("COUNT", vec![FunctionArgExpr::Wildcard]);
+    let rows = all_rows();
     or_zero(match plain(query, true) {
         Some((select, _)) => aggregated(select, rows, None),
         None => derived(query, rows, None, false),
@@ -197,7 +196,7 @@ fn count(query: &Query) -> Expr {
 
 /// Rows of a query for whose column `condition` is TRUE; `inside`: it may stand among the tables of the query.
 fn count_where(query: &Query, inside: bool, condition: impl Fn(Expr) -> Expr) -> Expr {
-    let rows = call("COUNT", vec![FunctionArgExpr::Wildcard]);
+    let rows = all_rows();
     or_zero(match plain(query, false).filter(|_| inside) {
         Some((select, Some(value))) => aggregated(select, rows, Some(condition(nested(value)))),
         _ => derived(query, rows, Some(condition(column())), true),
@@ -206,7 +205,7 @@ fn count_where(query: &Query, inside: bool, condition: impl Fn(Expr) -> Expr) ->
 
 /// An aggregate of the column of a query.
 fn aggregate(function: &str, query: &Query) -> Expr {
-    let of = |value: Expr| call(function, vec![FunctionArgExpr::Expr(value)]);
+    let of = |value: Expr| call_of(function, vec![value]);
     let query = match plain(query, false) {
         Some((select, Some(value))) => aggregated(select, of(value), None),
         _ => derived(query, of(column()), None, true),
@@ -214,16 +213,20 @@ fn aggregate(function: &str, query: &Query) -> Expr {
     Expr::Subquery(Box::new(query))
 }
 
+/// `COUNT(*)`
+fn all_rows() -> Expr {
+    Expr::Function(call(bare("COUNT"), vec![FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]))
+}
+
 fn or_zero(query: Query) -> Expr {
-    let counted = FunctionArgExpr::Expr(Expr::Subquery(Box::new(query)));
-    call("COALESCE", vec![counted, FunctionArgExpr::Expr(number("0"))])
+    call_of("COALESCE", vec![Expr::Subquery(Box::new(query)), number("0")])
 }
 
 const TABLE: &str = "$q";
 const COLUMN: &str = "$c";
 
 fn column() -> Expr {
-    Expr::CompoundIdentifier(vec![Ident::with_quote('`', TABLE), Ident::with_quote('`', COLUMN)])
+    Expr::CompoundIdentifier(vec![bare(TABLE), bare(COLUMN)])
 }
 
 /// A query that only filters rows of its tables, with its column. What compares it with the tables around it stands in its WHERE
@@ -325,13 +328,13 @@ fn aggregated(select: &Select, item: Expr, condition: Option<Expr>) -> Query {
 /// `SELECT item FROM (query) AS $q($c) WHERE condition`; without `named` a query of several columns keeps their names.
 fn derived(of: &Query, item: Expr, condition: Option<Expr>, named: bool) -> Query {
     let columns = match named {
-        true => vec![TableAliasColumnDef { name: Ident::with_quote('`', COLUMN), data_type: None }],
+        true => vec![TableAliasColumnDef { name: bare(COLUMN), data_type: None }],
         false => vec![],
     };
     let relation = TableFactor::Derived {
         lateral: false,
         subquery: Box::new(of.clone()),
-        alias: Some(TableAlias { explicit: true, name: Ident::with_quote('`', TABLE), columns, at: None }),
+        alias: Some(TableAlias { columns, ..table_alias(bare(TABLE)) }),
         sample: None,
     };
     query(Select {
@@ -366,39 +369,6 @@ fn query(select: Select) -> Query {
     query_with_body(Box::new(SetExpr::Select(Box::new(select))))
 }
 
-fn call(name: &str, arguments: Vec<FunctionArgExpr>) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.into_iter().map(FunctionArg::Unnamed).collect(),
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
-}
-
-fn not(expr: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested(expr)) }
-}
-
-fn nested(expr: Expr) -> Expr {
-    Expr::Nested(Box::new(expr))
-}
-
 fn number(text: &str) -> Expr {
     literal(Value::Number(text.to_string(), false))
-}
-
-fn literal(value: Value) -> Expr {
-    Expr::Value(ValueWithSpan { value, span: Span::empty() })
 }

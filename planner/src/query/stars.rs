@@ -3,11 +3,12 @@
 //! Flink numbers such names where a query ends: `id`, `id0`, `id1`. Inside of a query DataFusion tells the columns apart
 //! by their tables; where it ends, at a derived table, a WITH or the statement, they get Flink's names.
 
+use crate::parser::{bare, table_alias};
 use crate::query::names::unique_name;
 use datafusion_common::Result;
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor};
+use sqlparser::ast::{Query, Select, SelectItem, SetExpr, TableFactor};
 use std::collections::BTreeSet;
 
 /// Ends the name of a column that stands beside a `*` in the list, which may have one of that name: the place follows.
@@ -64,10 +65,6 @@ fn may_share_names(body: &SetExpr) -> bool {
     }
 }
 
-fn alias(name: Ident) -> TableAlias {
-    TableAlias { explicit: true, name, columns: vec![], at: None }
-}
-
 /// Makes queries whose columns may share names derived tables with a name, whose columns [`StarPlanner`] tells apart.
 #[derive(Default)]
 pub(super) struct Stars {
@@ -80,7 +77,7 @@ impl Stars {
         if let TableFactor::Derived { subquery, alias: name @ None, .. } = factor
             && may_share_names(&subquery.body)
         {
-            *name = Some(alias(Ident::with_quote('`', format!("$query{}", self.nameless))));
+            *name = Some(table_alias(bare(&format!("$query{}", self.nameless))));
             self.nameless += 1;
         }
     }
@@ -92,7 +89,7 @@ impl Stars {
                 let inner = TableFactor::Derived {
                     lateral: false,
                     subquery: cte.query.clone(),
-                    alias: Some(alias(cte.alias.name.clone())),
+                    alias: Some(table_alias(cte.alias.name.clone())),
                     sample: None,
                 };
                 *cte.query = select_from(inner);

@@ -2,11 +2,12 @@
 //! lengths of windows become milliseconds, a bare VALUES becomes a query over a table.
 
 use crate::PlanError;
+use crate::parser::{bare, binary, call, table_alias};
 use crate::walk::walk_mut;
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause, Query, Select, SelectItem,
-    SetExpr, Spanned, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut, With,
+    FunctionArguments, Ident, Interval, LimitClause, Query, Select, SelectItem, SetExpr, Spanned, TableAlias,
+    TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut, With,
     helpers::attached_token::AttachedToken,
 };
 use sqlparser::tokenizer::Span;
@@ -73,11 +74,7 @@ impl VisitorMut for Normalizer {
             query.limit_clause =
                 Some(LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: vec![] });
         }
-        self.stars.wrap_with(query, |table| {
-            let mut select = select_all();
-            select.from[0].relation = table;
-            query_with_body(Box::new(SetExpr::Select(Box::new(select))))
-        });
+        self.stars.wrap_with(query, |table| all_of(&[], &table));
         ControlFlow::Continue(())
     }
 
@@ -126,20 +123,7 @@ impl VisitorMut for Normalizer {
 /// `FROM TUMBLE(TABLE t, ..)` is `FROM TABLE(TUMBLE(TABLE t, ..))`.
 fn bare_window_call(factor: &mut TableFactor) {
     let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else { return };
-    let call = Function {
-        name: name.clone(),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.args.clone(),
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    };
+    let call = call(name.clone(), arguments.args.clone());
     if is_window_function(&call) {
         *factor = TableFactor::TableFunction { expr: Expr::Function(call), alias: alias.take() };
     }
@@ -178,20 +162,14 @@ fn output_columns(query: &Query) -> Option<usize> {
 
 /// `SELECT * FROM (query) AS $in ($in0, ..) WHERE $in0 = value ..`
 fn one_that_equals(values: &[Expr], query: &Query) -> Query {
-    let name = |index: usize| Ident::with_quote('`', format!("$in{index}"));
-    let equal = values.iter().enumerate().map(|(index, value)| Expr::BinaryOp {
-        left: Box::new(Expr::Identifier(name(index))),
-        op: BinaryOperator::Eq,
-        right: Box::new(value.clone()),
-    });
-    let alias = TableAlias {
-        explicit: true,
-        name: Ident::with_quote('`', "$in"),
-        columns: (0..values.len())
-            .map(|index| TableAliasColumnDef { name: name(index), data_type: None })
-            .collect(),
-        at: None,
-    };
+    let name = |index: usize| bare(&format!("$in{index}"));
+    let equal = values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| binary(Expr::Identifier(name(index)), BinaryOperator::Eq, value.clone()));
+    let column = |index| TableAliasColumnDef { name: name(index), data_type: None };
+    let columns = (0..values.len()).map(column).collect();
+    let alias = TableAlias { columns, ..table_alias(bare("$in")) };
     let mut select = select_all();
     select.from[0].relation = TableFactor::Derived {
         lateral: false,
@@ -199,11 +177,7 @@ fn one_that_equals(values: &[Expr], query: &Query) -> Query {
         alias: Some(alias),
         sample: None,
     };
-    select.selection = equal.reduce(|left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::And,
-        right: Box::new(right),
-    });
+    select.selection = equal.reduce(|left, right| binary(left, BinaryOperator::And, right));
     query_with_body(Box::new(SetExpr::Select(Box::new(select))))
 }
 
@@ -247,12 +221,8 @@ fn select_all() -> Select {
 /// `(VALUES ..) AS VALUES(EXPR$0, ..)`
 fn values_table(values: Box<SetExpr>, columns: usize) -> TableFactor {
     let column = |index| TableAliasColumnDef { name: Ident::new(format!("EXPR${index}")), data_type: None };
-    let alias = TableAlias {
-        explicit: true,
-        name: Ident::new("VALUES"),
-        columns: (0..columns).map(column).collect(),
-        at: None,
-    };
+    let columns = (0..columns).map(column).collect();
+    let alias = TableAlias { columns, ..table_alias(Ident::new("VALUES")) };
     TableFactor::Derived {
         lateral: false,
         subquery: Box::new(query_with_body(values)),

@@ -4,14 +4,13 @@
 //! columns first, then the others of each table, as in Flink.
 
 use crate::PlanError;
+use crate::parser::{bare, binary, call_of, literal, table_alias};
 use crate::walk::{walk, walk_mut};
 use sqlparser::ast::{
-    BinaryOperator, Cte, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, OrderByKind,
-    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableAlias, TableFactor,
-    TableWithJoins, Value, ValueWithSpan, Visitor, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, Cte, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableFactor,
+    TableWithJoins, Value, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
-use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
 
 /// Names of a table's columns, under the WITH of the queries around it.
@@ -209,7 +208,7 @@ impl Queries<'_> {
     }
 
     fn name(&mut self, table: &mut TableFactor) -> Result<Ident, PlanError> {
-        let unnamed = Ident::with_quote('`', format!("$using{}", self.aliases));
+        let unnamed = bare(&format!("$using{}", self.aliases));
         Ok(match table {
             TableFactor::Table { alias: Some(alias), .. }
             | TableFactor::UNNEST { alias: Some(alias), .. } => alias.name.clone(),
@@ -220,7 +219,7 @@ impl Queries<'_> {
             }
             TableFactor::Derived { alias, .. } | TableFactor::TableFunction { alias, .. } => {
                 self.aliases += 1;
-                let named = || TableAlias { explicit: true, name: unnamed, columns: vec![], at: None };
+                let named = || table_alias(unnamed);
                 alias.get_or_insert_with(named).name.clone()
             }
             _ => {
@@ -268,7 +267,7 @@ fn join_common(
         let value = match kind {
             Kind::Left => known,
             Kind::Right => other,
-            Kind::Full => call("COALESCE", vec![known, other]),
+            Kind::Full => call_of("COALESCE", vec![known, other]),
         };
         here.retain(|common| common.name != name);
         new.push(Common { name, value, natural });
@@ -355,7 +354,7 @@ fn left_value(relations: &[Relation], common: &[Common], name: &str) -> Result<E
 
 /// What `*` gives.
 fn all_columns(relations: &[Relation], common: &[Common]) -> Vec<SelectItem> {
-    let named = |expr: Expr, name: &str| SelectItem::ExprWithAlias { expr, alias: quoted(name) };
+    let named = |expr: Expr, name: &str| SelectItem::ExprWithAlias { expr, alias: bare(name) };
     let mut items: Vec<SelectItem> = common.iter().map(|one| named(one.value.clone(), &one.name)).collect();
     for relation in relations {
         let Some(columns) = &relation.columns else {
@@ -504,36 +503,10 @@ impl VisitorMut for Replace<'_> {
     }
 }
 
-fn quoted(name: &str) -> Ident {
-    Ident::with_quote('`', name)
-}
-
 fn column(table: &Ident, name: &str) -> Expr {
-    Expr::CompoundIdentifier(vec![table.clone(), quoted(name)])
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+    Expr::CompoundIdentifier(vec![table.clone(), bare(name)])
 }
 
 fn always() -> Expr {
-    Expr::Value(ValueWithSpan { value: Value::Boolean(true), span: Span::empty() })
-}
-
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    let unnamed = |argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.into_iter().map(unnamed).collect(),
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
+    literal(Value::Boolean(true))
 }

@@ -183,21 +183,28 @@ impl GeneratorReader {
     /// subtasks a reader has several shares: what one of them held back would be late when it came, for there is one
     /// watermark for all.
     fn rows_below(&mut self, bound: u64) -> Result<RecordBatch, ConnectorError> {
-        let (mut batches, mut order) = (Vec::new(), Vec::new());
+        let (mut batches, mut taken) = (Vec::new(), Vec::new());
         for share in &mut self.shares {
             let count = share.rows_below(bound).saturating_sub(share.done);
             if count == 0 {
                 continue;
             }
-            let (first, of) = (share.next_row(), share.of);
-            let batch = self.generator.generate(first, of, count as usize, &self.context.env)?;
-            order.extend((0..count).map(|row| (first + row * of, batches.len(), row as usize)));
-            batches.push(batch);
+            batches.push(self.generator.generate(
+                share.next_row(),
+                share.of,
+                count as usize,
+                &self.context.env,
+            )?);
+            taken.push((*share, count));
             share.done += count;
         }
         if let [_] = &batches[..] {
             return Ok(batches.remove(0));
         }
+        let rows = taken.iter().enumerate().flat_map(|(batch, (share, count))| {
+            (0..*count).map(move |row| (share.next_row() + row * share.of, batch, row as usize))
+        });
+        let mut order: Vec<(u64, usize, usize)> = rows.collect();
         order.sort_unstable();
         let places: Vec<(usize, usize)> = order.into_iter().map(|(_, batch, row)| (batch, row)).collect();
         let batches: Vec<&RecordBatch> = batches.iter().collect();

@@ -42,6 +42,7 @@ mod grouping;
 mod identity;
 mod join;
 mod join_condition;
+mod kept_lists;
 mod limit;
 mod local_aggregate;
 mod lookup_join;

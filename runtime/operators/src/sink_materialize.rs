@@ -1,17 +1,12 @@
 //! Changes by the key of a query as changes by the primary key of its sink.
 
 use crate::deduplicate::{Changes, Shown, kept_columns};
-use crate::distinct::state_fields;
-use crate::grouping::Grouping;
 use crate::identity::{Identities, Identity};
+use crate::kept_lists::KeptLists;
 use crate::{Operator, OperatorContext, OperatorError, Output};
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
-use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, Slots, StateDescriptor, StateId};
+use weir_state::KeyedStateBackend;
 use weir_types::{ChangelogBatch, JobSettings, OperatorId, RowKind, SinkMaterializeSpec};
-
-const VOID: Namespace = Namespace::Void;
 
 /// Keeps the rows of each primary key in the order of their arrival; the last of them is what the sink has. What is
 /// emitted is what Flink emits, row by row: `+I` for the first row of a key, `+U` for each that comes, and when the last
@@ -24,13 +19,10 @@ pub(crate) struct SinkMaterialize {
     spec: SinkMaterializeSpec,
     input: SchemaRef,
     schema: SchemaRef,
-    /// columns that are kept with a row: all but those of the primary key
-    kept: Vec<usize>,
+    /// by primary key; a row is kept without the columns of that
+    lists: KeptLists,
     identity: Identity,
     ttl_ms: Option<u64>,
-    states: Option<(StateId, StateId)>,
-    found: Slots,
-    grouping: Grouping,
 }
 
 /// A row of a primary key.
@@ -50,7 +42,7 @@ enum Source {
 }
 
 /// The rows of the primary keys that a batch touches.
-struct Lists {
+struct Touched {
     items: Vec<Vec<Item>>,
     /// of those that were kept
     kept: Identities,
@@ -77,50 +69,33 @@ impl SinkMaterialize {
             identity: Identity::new(telling, &input)?,
             input,
             schema,
-            kept,
+            lists: KeptLists::new(&spec.keys, kept),
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
-            states: None,
-            found: Slots::default(),
-            grouping: Grouping::default(),
         })
-    }
-
-    fn states(&self) -> Result<(StateId, StateId), OperatorError> {
-        self.states.ok_or_else(|| OperatorError::internal("an operator was not opened"))
     }
 
     fn load(
         &mut self,
         batch: &ChangelogBatch,
         keyed: &mut KeyedStateBackend,
-    ) -> Result<Lists, OperatorError> {
-        let (keys_state, rows_state) = self.states()?;
-        let columns: Vec<ArrayRef> =
-            self.spec.keys.iter().map(|key| batch.rows().column(*key).clone()).collect();
-        let keys = keyed.encoder(keys_state).encode(&columns, batch.num_rows())?;
-        keyed.resolve(keys_state, VOID, &keys, &mut self.found);
-        self.grouping.group(&self.found.slots);
-        let (mut slots, mut items) = (Vec::new(), Vec::new());
-        keyed.prefetch_under(rows_state, VOID, &self.grouping.slots);
-        for key in &self.grouping.slots {
-            let start = slots.len();
-            keyed.entries_under(rows_state, VOID, *key, &mut slots);
-            let item = |known: usize| Item { source: Source::Kept(slots[known]), known };
-            items.push((start..slots.len()).map(item).collect());
-        }
-        let rows = keyed.rows(rows_state, VOID);
-        let field = |column: usize| self.kept.iter().position(|kept| *kept == column).unwrap_or(0);
-        let kept = self.identity.of(slots.len(), |column| Ok(rows.gather(field(column), &slots)?))?;
-        Ok(Lists { items, kept, gone: Vec::new() })
+    ) -> Result<Touched, OperatorError> {
+        self.lists.resolve(batch.rows(), keyed)?;
+        let loaded = self.lists.load(keyed)?;
+        let item = |known: usize| Item { source: Source::Kept(loaded.slots[known]), known };
+        let items = loaded.ranges().map(|range| range.map(item).collect()).collect();
+        let rows = self.lists.rows(keyed)?;
+        let column = |column: usize| Ok(rows.gather(self.lists.field(column)?, &loaded.slots)?);
+        let kept = self.identity.of(loaded.slots.len(), column)?;
+        Ok(Touched { items, kept, gone: Vec::new() })
     }
 
     /// Lets the rows of `batch` follow each other.
-    fn follow(&self, batch: &ChangelogBatch, lists: &mut Lists) -> Result<Changes, OperatorError> {
+    fn follow(&self, batch: &ChangelogBatch, touched: &mut Touched) -> Result<Changes, OperatorError> {
         let rows = self.identity.of(batch.num_rows(), |column| Ok(batch.rows().column(column).clone()))?;
-        let Lists { items, kept, gone } = lists;
+        let Touched { items, kept, gone } = touched;
         let mut changes = Changes::default();
         for row in 0..batch.num_rows() {
-            let (items, via) = (&mut items[self.grouping.groups[row] as usize], row as u32);
+            let (items, via) = (&mut items[self.lists.grouping.groups[row] as usize], row as u32);
             let same = |item: &Item| match item.source {
                 Source::Batch(known) => rows.get(known as usize) == rows.get(row),
                 Source::Kept(_) => kept.get(item.known) == rows.get(row),
@@ -161,12 +136,11 @@ impl SinkMaterialize {
     fn keep(
         &self,
         batch: &ChangelogBatch,
-        lists: &Lists,
+        touched: &Touched,
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
-        let (keys_state, rows_state) = self.states()?;
-        let (mut parents, mut places, mut slots) = (Vec::new(), Vec::new(), Vec::new());
-        for (items, key) in lists.items.iter().zip(&self.grouping.slots) {
+        let (mut parents, mut places) = (Vec::new(), Vec::new());
+        for (items, key) in touched.items.iter().zip(&self.lists.grouping.slots) {
             for item in items {
                 if let Source::Batch(row) = item.source {
                     parents.push(*key);
@@ -174,30 +148,14 @@ impl SinkMaterialize {
                 }
             }
         }
-        keyed.delete(rows_state, VOID, &lists.gone);
-        keyed.append_under(rows_state, VOID, &parents, &mut slots);
-        let places = UInt32Array::from(places);
-        let mut rows = keyed.rows(rows_state, VOID);
-        for (field, column) in self.kept.iter().enumerate() {
-            rows.scatter(field, &slots, &take(batch.rows().column(*column), &places, None)?);
-        }
-        let empty = lists.items.iter().zip(&self.grouping.slots).filter(|(items, _)| items.is_empty());
-        let empty: Vec<u32> = empty.map(|(_, slot)| *slot).collect();
-        keyed.delete(keys_state, VOID, &empty);
-        Ok(())
+        self.lists.append(batch.rows(), places, &parents, keyed)?;
+        self.lists.delete(&touched.gone, keyed)
     }
 }
 
 impl Operator for SinkMaterialize {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        let fields = |columns: &[usize]| state_fields(Vec::new(), columns, &self.input);
-        let (keys, values) = (fields(&self.spec.keys)?, fields(&self.kept)?);
-        let name = format!("{}/keys", self.name);
-        let keys = StateDescriptor::value(name, keys, NamespaceKind::Void, Vec::new());
-        let keys = context.keyed.register(keys.with_ttl_ms(self.ttl_ms))?;
-        let rows = StateDescriptor::list(format!("{}/rows", self.name), values);
-        self.states = Some((keys, context.keyed.register_under(keys, rows)?));
-        Ok(())
+        self.lists.open((&self.name, "keys"), Vec::new(), self.ttl_ms, &self.input, context)
     }
 
     fn on_batch(
@@ -207,12 +165,12 @@ impl Operator for SinkMaterialize {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        let mut lists = self.load(&batch, &mut context.keyed)?;
-        let changes = self.follow(&batch, &mut lists)?;
+        let mut touched = self.load(&batch, &mut context.keyed)?;
+        let changes = self.follow(&batch, &mut touched)?;
         let columns: Vec<usize> = (0..self.input.fields().len()).collect();
         let sized = (&self.schema, context.batch_rows);
-        let rows = context.keyed.rows(self.states()?.1, VOID);
-        changes.emit(&columns, batch.rows(), (&rows, &self.kept, 0), sized, output)?;
-        self.keep(&batch, &lists, &mut context.keyed)
+        let rows = self.lists.rows(&mut context.keyed)?;
+        changes.emit(&columns, batch.rows(), (&rows, &self.lists.kept, 0), sized, output)?;
+        self.keep(&batch, &touched, &mut context.keyed)
     }
 }

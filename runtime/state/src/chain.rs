@@ -9,6 +9,7 @@
 //! is suddenly a full one. Where that takes longer than [`Limits::links`] snapshots, the newer half of what lies on
 //! top is joined, and where there is little of it, all: what changed since an earlier time is known as well.
 
+use crate::held::Wanted;
 use crate::history::Limits;
 use crate::snapshot::Captured;
 use std::collections::BTreeSet;
@@ -57,6 +58,17 @@ pub(crate) enum Step {
     Whole,
     /// refers to it, and writes the rows that were written after this interval
     Changed(u32),
+}
+
+impl Step {
+    /// Which rows of the page the snapshot reads for it.
+    pub(crate) fn wanted(self) -> Option<Wanted> {
+        match self {
+            Step::Refer => None,
+            Step::Whole => Some(Wanted::Live),
+            Step::Changed(since) => Some(Wanted::WrittenAfter(since)),
+        }
+    }
 }
 
 /// The changes of a table that lie on top of its pages, the oldest first.

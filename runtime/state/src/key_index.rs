@@ -142,9 +142,22 @@ impl KeyIndex {
         }
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let places = ((self.used + more) * 8).div_ceil(5);
+        let buckets = places.div_ceil(LANES).next_power_of_two();
+        if buckets > self.buckets.len() {
+            self.grow_to(buckets);
+        }
+    }
+
     #[cold]
     fn grow(&mut self) {
-        let count = self.buckets.len() * 2;
+        self.grow_to(self.buckets.len() * 2);
+    }
+
+    /// To `count` buckets, a power of two.
+    fn grow_to(&mut self, count: usize) {
         let mut buckets: Vec<Bucket> = Vec::with_capacity(count);
         huge::advise(buckets.as_mut_ptr().cast(), count * size_of::<Bucket>());
         buckets.resize(count, Bucket::default());

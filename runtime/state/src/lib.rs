@@ -4,8 +4,8 @@
 //! slots), [`StateDescriptor`] (what a state is).
 //!
 //! Invariants:
-//! - A snapshot sees nothing that is written after it: pages are shared with it and copied on their first
-//!   write.
+//! - A snapshot sees nothing that is written after it: pages are shared with it, and what it has not read of one is taken
+//!   out before the page is written.
 //! - What is persisted is canonical: keys as the key codec writes them, never a slot, a hash table's order or
 //!   a machine's.
 //!
@@ -24,6 +24,7 @@ mod descriptor;
 mod disk;
 mod entries;
 mod error;
+mod held;
 mod history;
 mod huge;
 mod key_index;

@@ -34,7 +34,8 @@ struct Block {
 // The pool owns the blocks, and a page is used by whoever it was handed to.
 unsafe impl Send for Blocks {}
 
-/// A page of rows. It is written only while it has one owner, which [`Arc::get_mut`] tells.
+/// A page of rows. It is written only while it has one owner, which [`Arc::get_mut`] tells, or behind the rows that others
+/// were told of.
 pub(crate) struct Page {
     start: NonNull<u8>,
     block: usize,
@@ -43,7 +44,7 @@ pub(crate) struct Page {
 }
 
 // SAFETY: a page is plain memory; `RowStore` writes through it only after `Arc::get_mut` showed that no
-// snapshot holds it, and snapshots only read.
+// snapshot holds it, `Kept` only where no run of rows is yet, and snapshots only read.
 unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 

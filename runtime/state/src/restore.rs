@@ -184,6 +184,7 @@ impl KeyedStateBackend {
     fn load_part(&mut self, id: StateId, part: &Restored) -> Result<(), StateError> {
         match &part.entries {
             Entries::Segments(segments) => {
+                self.make_room(id, part);
                 for (segment, bytes, current) in segments {
                     let file = format!("{}, segment {}/{}", part.file, segment.checkpoint, segment.number);
                     let rows = segment::read(bytes, part.index.kind, &file)?;
@@ -215,6 +216,31 @@ impl KeyedStateBackend {
         self.check()
     }
 
+    /// An index that grows entry by entry is written twice over.
+    fn make_room(&mut self, id: StateId, part: &Restored) {
+        let Entries::Segments(segments) = &part.entries else { return };
+        if self.disk.is_some() {
+            return;
+        }
+        let mut counts: BTreeMap<Namespace, usize> = BTreeMap::new();
+        for (index, (_, bytes, current)) in part.index.segments.iter().zip(segments) {
+            let count = current.as_ref().map_or(index.rows as usize, |rows| rows.ones().count());
+            // Each entry differs from the others in a byte at least: more of them would be damage.
+            let count = count.min(bytes.len());
+            *counts.entry(index.window_end_ms.map_or(Namespace::Void, Namespace::Window)).or_default() +=
+                count;
+        }
+        let (all, range) = (part.key_groups, self.range);
+        let shared = all.end.min(range.end).saturating_sub(all.start.max(range.start));
+        for (namespace, count) in counts {
+            // Keys are spread evenly, so that a part of many has at least some.
+            let expected = count * usize::from(shared) / usize::from(all.end - all.start).max(1);
+            if expected > LARGE && !self.state(id).is_list() {
+                self.state_mut(id).table_mut(namespace).slots.index.reserve(expected);
+            }
+        }
+    }
+
     /// How the entries of a state lie in a database, with or without times of last access.
     fn entry_shape(&self, id: StateId, ttl: bool) -> Result<EntryShape, StateError> {
         let state = self.state(id);
@@ -223,12 +249,8 @@ impl KeyedStateBackend {
         let mut levels: Vec<KeyEncoder> =
             path.filter(|&id| !self.state(id).is_list()).map(|id| self.state(id).encoder.clone()).collect();
         levels.reverse();
-        Ok(EntryShape {
-            kind: state.descriptor.kind,
-            namespace: state.descriptor.namespace,
-            levels,
-            layout: RowLayout::new(state.layout.key, &state.descriptor.value_fields, ttl)?,
-        })
+        let layout = RowLayout::new(state.layout.key, &state.descriptor.value_fields, ttl)?;
+        Ok(EntryShape::new(state.descriptor.kind, state.descriptor.namespace, levels, layout))
     }
 
     fn check_same(&self, id: StateId, part: &Restored) -> Result<(), StateError> {
@@ -386,24 +408,29 @@ impl KeyedStateBackend {
         let now_ms = self.now_ms;
         let layout = self.state(id).layout.clone();
         let table = &mut self.state_mut(id).table_mut(rows.namespace).slots;
-        for (&row, &slot) in own.iter().zip(slots) {
-            let row = row as usize;
-            let target = table.rows.row_mut(slot);
-            if let Some(offset) = layout.last_access {
+        let starts: Vec<*mut u8> = slots.iter().map(|&slot| table.rows.row_mut(slot)).collect();
+        let targets = || own.iter().map(|&row| row as usize).zip(starts.iter().copied());
+        if let Some(offset) = layout.last_access {
+            for (row, target) in targets() {
                 let time_ms = rows.last_access.as_ref().map_or(now_ms, |times| times[row] as i64);
                 // SAFETY: the time lies within the row.
                 unsafe { target.add(offset).cast::<i64>().write_unaligned(time_ms) };
             }
-            for (place, field) in layout.fields.iter().zip(&rows.fields) {
-                if let FieldBytes::Fixed(values) = &field.values {
-                    let width = place.kind.width();
-                    let value = &values[row * width..(row + 1) * width];
-                    // SAFETY: the field lies within the row and is as wide as the value.
-                    unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), target.add(place.offset), width) };
-                    if let Some(flag) = place.null_flag.filter(|_| !field.is_null(row)) {
-                        // SAFETY: the flag lies within the row.
-                        unsafe { *target.add(flag.offset) &= !flag.bit };
-                    }
+        }
+        for (place, field) in layout.fields.iter().zip(&rows.fields) {
+            let FieldBytes::Fixed(values) = &field.values else { continue };
+            // SAFETY: field and flag lie within the rows.
+            unsafe {
+                match place.kind.width() {
+                    8 => load_column(values.as_chunks::<8>().0, place.offset, targets()),
+                    16 => load_column(values.as_chunks::<16>().0, place.offset, targets()),
+                    4 => load_column(values.as_chunks::<4>().0, place.offset, targets()),
+                    2 => load_column(values.as_chunks::<2>().0, place.offset, targets()),
+                    _ => load_column(values.as_chunks::<1>().0, place.offset, targets()),
+                }
+                if let Some(flag) = place.null_flag {
+                    let values = targets().filter(|(row, _)| !field.is_null(*row));
+                    values.for_each(|(_, target)| *target.add(flag.offset) &= !flag.bit);
                 }
             }
         }
@@ -419,6 +446,24 @@ impl KeyedStateBackend {
     }
 }
 
+/// Entries for which it is worth to make room.
+const LARGE: usize = 10_000;
+
+/// Writes the value of each row to where its target's field at `offset` is.
+///
+/// # Safety
+/// There is room for a value in each target.
+unsafe fn load_column<const WIDTH: usize>(
+    values: &[[u8; WIDTH]],
+    offset: usize,
+    targets: impl Iterator<Item = (usize, *mut u8)>,
+) {
+    for (row, target) in targets {
+        // SAFETY: the caller's promise.
+        unsafe { target.add(offset).cast::<[u8; WIDTH]>().write_unaligned(values[row]) };
+    }
+}
+
 /// The keys of the rows `own` at `level`.
 fn level_keys(
     encoder: &KeyEncoder,
@@ -427,6 +472,10 @@ fn level_keys(
     own: &[u32],
 ) -> Result<EncodedKeys, String> {
     let keys = &rows.keys[level];
+    if own.len() == rows.rows {
+        // All of them, in their order.
+        return encoder.from_canonical(&keys.offsets, &keys.bytes).map_err(|error| error.to_string());
+    }
     let (mut offsets, mut bytes) = (vec![0], Vec::new());
     for &row in own {
         bytes.extend_from_slice(keys.get(row as usize));

@@ -1,13 +1,15 @@
-//! Rows by slot number, in pages that are copied on the first write after a snapshot.
+//! Rows by slot number, in pages that snapshots may still have to read: see [`Held`].
 
 use crate::bits::Bits;
 use crate::chain::{Chain, PageCapture, Step};
+use crate::held::{Held, Kept, RowRange, Wanted};
 use crate::history::Limits;
 use crate::page::{Page, PagePool};
-use crate::row_layout::STAMP_BYTES;
+use crate::row_layout::{Flag, STAMP_BYTES};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use weir_types::CheckpointId;
 
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
@@ -26,6 +28,8 @@ fn page_shift(stride: usize) -> u32 {
 pub(crate) struct PagePools {
     first: Arc<PagePool>,
     others: Arc<PagePool>,
+    /// where rows go that snapshots want, of pages that are written before they are read
+    kept: Mutex<Kept>,
     /// rows of a first page that is still small
     first_rows: u32,
     /// whether it is noted which rows were written
@@ -60,6 +64,7 @@ impl PagePools {
         Arc::new(PagePools {
             first: PagePool::new(first_rows * stride),
             others: PagePool::new(stride << page_shift(stride)),
+            kept: Mutex::default(),
             first_rows: first_rows as u32,
             notes_changes,
             interval: AtomicU32::new(interval),
@@ -89,6 +94,8 @@ pub(crate) struct RowStore {
     captured: Vec<PageCapture>,
     /// what they hold on top of that
     chain: Chain,
+    /// what they have yet to read
+    held: Vec<Weak<Held>>,
     /// what rows that are written are stamped with; not where changes are noted
     interval: u32,
     /// slots whose rows were written since they were last taken note of
@@ -127,6 +134,7 @@ impl RowStore {
             write: Vec::new(),
             captured: Vec::new(),
             chain: Chain::default(),
+            held: Vec::new(),
             changed: Bits::default(),
             page_bytes: 0,
             capacity: 0,
@@ -268,19 +276,33 @@ impl RowStore {
         }
     }
 
-    /// The page may be written from now until the next snapshot. Copies it if a snapshot still holds it.
+    /// The page may be written from now until the next snapshot. Takes out what snapshots still want of it; duplicates
+    /// it if that does not make it this table's alone.
     #[cold]
     #[inline(never)]
     pub(crate) fn make_writable(&mut self, page: usize) -> *mut u8 {
         self.captured[page].written = self.interval;
-        let held = &mut self.pages[page];
-        if Arc::get_mut(held).is_none() {
-            *held = held.duplicate();
+        if Arc::get_mut(&mut self.pages[page]).is_none() {
+            if self.capacity > self.mask {
+                // A first page that is still small is not worth a page for rows.
+                self.take_out(page);
+            }
+            let held = &mut self.pages[page];
+            if Arc::get_mut(held).is_none() {
+                *held = held.duplicate();
+            }
         }
-        let start = held.start();
+        let start = self.pages[page].start();
         self.read[page] = start;
         self.write[page] = start;
         start
+    }
+
+    fn take_out(&self, page: usize) {
+        let mut kept = self.pools.kept.lock();
+        for held in self.held.iter().filter_map(Weak::upgrade) {
+            held.take_out(page, &self.pages[page], &self.pools.others, &mut kept);
+        }
     }
 
     /// A slot for a new entry, and its row, whose bytes are anything.
@@ -365,9 +387,36 @@ impl RowStore {
         &mut self.chain
     }
 
-    /// Makes every page read-only until its next write, and returns them with what snapshots hold of each.
-    pub(crate) fn freeze(&mut self) -> impl Iterator<Item = (&Arc<Page>, &mut PageCapture)> {
+    /// Makes every page read-only until its next write.
+    pub(crate) fn freeze(&mut self) {
         self.write.fill(std::ptr::null_mut());
-        self.pages.iter().zip(&mut self.captured)
+    }
+
+    /// What a snapshot has yet to read: of the pages from `first` on the rows that are `wanted`, as they are now.
+    /// `live` tells whether an entry is in a row. If something else than the snapshot reads from these pages,
+    /// they are `shared`, and taking rows out of them would be of no use.
+    pub(crate) fn hold(
+        &mut self,
+        first: usize,
+        wanted: impl Iterator<Item = Option<Wanted>>,
+        live: Flag,
+        shared: bool,
+    ) -> Arc<Held> {
+        self.freeze();
+        let (shift, mask, stride) = self.shape();
+        let range = RowRange { shift, mask, stride, live, drained: self.drained, len: self.len };
+        let held = Held::new(range, first, self.pages.get(first..).unwrap_or(&[]), wanted);
+        self.held.retain(|held| held.strong_count() > 0);
+        // Slots are put into the place of stamps.
+        if !shared && !self.notes_changes {
+            self.pools.kept.lock().begin();
+            self.held.push(Arc::downgrade(&held));
+        }
+        held
+    }
+
+    /// What snapshots hold of a page.
+    pub(crate) fn capture(&mut self, page: usize) -> &mut PageCapture {
+        &mut self.captured[page]
     }
 }

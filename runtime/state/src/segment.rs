@@ -11,24 +11,21 @@
 //! their full width, and a column of bytes is its end offsets (u32), its total length (u32), its bytes. Version 1, which
 //! stands alone, does not say what part it is.
 
+mod keys;
 mod packed;
 mod part;
+mod write;
 
+pub(crate) use keys::{hashes, keys};
 pub(crate) use part::{Part, PartKind, read_part};
+pub(crate) use write::{Gathered, write};
 
 use crate::StateError;
 use crate::codec::{Reader, Writer, open_any, seal};
 use crate::descriptor::{FieldKind, Namespace, StateKind};
-use crate::page::Page;
-use crate::row_keys::{keys_of_rows, parent_of_row};
-use crate::row_layout::FieldPlace;
-use crate::rows::read_handle;
-use crate::snapshot::TableView;
-use crate::timers::PREFIX_BYTES;
 use bytes::Bytes;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use weir_types::{EncodedKeys, KeyShape, key_group_of, key_hash};
+use weir_types::{EncodedKeys, key_group_of, key_hash};
 
 #[cfg(target_endian = "big")]
 compile_error!("fixed-width fields are persisted as they lie in memory, little endian");
@@ -87,6 +84,13 @@ impl ByteStrings {
         self.end();
     }
 
+    /// Appends all of `others`.
+    fn append(&mut self, others: &ByteStrings) {
+        let before = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&others.bytes);
+        self.offsets.extend(others.offsets[1..].iter().map(|end| before + end));
+    }
+
     pub(crate) fn get(&self, row: usize) -> &[u8] {
         &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
@@ -106,262 +110,6 @@ impl ByteStrings {
         }
         Ok(ByteStrings { offsets, bytes: bytes.to_vec() })
     }
-}
-
-/// A page that a segment is written from.
-pub(crate) struct PagePart {
-    pub(crate) page: Arc<Page>,
-    /// its first slot
-    pub(crate) first: u32,
-    /// of a segment of changes: rows that were written after this interval
-    pub(crate) since: u32,
-}
-
-/// What [`write`] wrote.
-pub(crate) struct Written {
-    pub(crate) bytes: Bytes,
-    pub(crate) rows: u32,
-    /// slots that are said to have no entry
-    pub(crate) freed: u32,
-}
-
-/// The entries of `pages`, of which there is one unless `kind` is [`PartKind::Changes`].
-pub(crate) fn write(view: &TableView, pages: &[PagePart], kind: PartKind, max_parallelism: u32) -> Written {
-    let (mut slots, mut freed) = (Vec::new(), Vec::new());
-    let mut rows: Vec<*const u8> = Vec::new();
-    for PagePart { page, first, since } in pages {
-        for slot in *first..=*first | view.mask {
-            let row = match kind {
-                PartKind::Changes => view.changed_row_of(page, slot, *since),
-                PartKind::Alone | PartKind::Page => view.live_row_of(page, slot),
-            };
-            match row {
-                Some(row) if view.is_live(row) => {
-                    rows.push(row);
-                    slots.push(slot);
-                }
-                Some(_) => freed.push(slot),
-                None => {}
-            }
-        }
-    }
-    let words = words(view, &rows);
-    let keys = match (&words, &view.parent) {
-        (Some(_), _) => Vec::new(),
-        (None, None) => keys(view, &mut rows),
-        (None, Some(_)) => {
-            let all = rows.clone();
-            let keys = keys(view, &mut rows);
-            freed.extend(without(&all, &rows, &mut slots));
-            keys
-        }
-    };
-    let first = pages.first().map_or(0, |part| part.first);
-    let part = Part::new(kind, first..=first | view.mask, view.drained, slots, freed);
-    let mut out = Writer::new(MAGIC, PACKED);
-    out.reserve(rows.len() * view.stride / 2);
-    out.u8(view.kind as u8);
-    write_namespace(view.namespace, &mut out);
-    out.u32(rows.len() as u32);
-    part.write(&mut out);
-    out.u32(max_parallelism);
-    match &words {
-        Some((width, words)) => {
-            out.u8(1);
-            packed::write_words(*width, words, &mut out);
-        }
-        None => {
-            out.u8(keys.len() as u8);
-            keys.iter().for_each(|keys| keys.write_packed(&mut out));
-        }
-    }
-    let mut numbers = Vec::with_capacity(rows.len());
-    if view.kind == StateKind::List {
-        // SAFETY: the number is behind the parent in a row of a list; so it is of all rows.
-        unsafe { write_numbers::<i64>(&rows, 8, i64::from, &mut numbers, &mut out) };
-    }
-    out.u8(u8::from(view.layout.last_access.is_some()));
-    if let Some(offset) = view.layout.last_access {
-        // SAFETY: the time lies within the row.
-        unsafe { write_numbers::<i64>(&rows, offset, i64::from, &mut numbers, &mut out) };
-    }
-    out.u16(view.layout.fields.len() as u16);
-    for field in &view.layout.fields {
-        write_field(view, field, &rows, &mut numbers, &mut out);
-    }
-    Written { bytes: seal(out), rows: rows.len() as u32, freed: part.freed() }
-}
-
-/// The keys of `rows` and the bytes of one, where each is a word that is not NULL.
-fn words(view: &TableView, rows: &[*const u8]) -> Option<(usize, Vec<u64>)> {
-    let KeyShape::Word { width, column: true } = view.shape else { return None };
-    if view.kind != StateKind::Value {
-        return None;
-    }
-    let flag = view.layout.null_key;
-    // SAFETY: the rows are of this view's layout and nobody writes to them; the word is at their front.
-    let word = |&row: &*const u8| unsafe {
-        (*row.add(flag.offset) & flag.bit == 0).then(|| row.cast::<u64>().read_unaligned())
-    };
-    let words: Option<Vec<u64>> = rows.iter().map(word).collect();
-    Some((usize::from(width), words?))
-}
-
-/// Takes the slots of the rows of `all` that are not among `left` out of `slots`, and returns them.
-fn without(all: &[*const u8], left: &[*const u8], slots: &mut Vec<u32>) -> Vec<u32> {
-    let (mut left, mut gone, mut place) = (left.iter().peekable(), Vec::new(), 0);
-    slots.retain(|&slot| {
-        let stays = left.next_if(|&&row| row == all[place]).is_some();
-        place += 1;
-        if !stays {
-            gone.push(slot);
-        }
-        stays
-    });
-    gone
-}
-
-/// The keys of `rows`, from the topmost parent's down to their own; rows whose parents are gone are taken
-/// out.
-pub(crate) fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrings> {
-    let is_list = view.kind == StateKind::List;
-    let mut above = Vec::new();
-    if let Some(parent) = &view.parent {
-        let mut parent_rows = Vec::with_capacity(rows.len());
-        // Parents may be gone at any height, so both lists are cut together.
-        let mut height = Vec::new();
-        let mut up = Some(parent);
-        while let Some(ancestor) = up {
-            height.push(ancestor);
-            up = ancestor.parent.as_ref();
-        }
-        rows.retain(|&row| {
-            let Some(found) = parent_row(view, row, parent) else { return false };
-            let mut below = (parent.as_ref(), found);
-            for ancestor in &height[1..] {
-                let Some(next) = parent_row(below.0, below.1, ancestor) else { return false };
-                below = (ancestor, next);
-            }
-            parent_rows.push(found);
-            true
-        });
-        above = keys(parent, &mut parent_rows);
-    }
-    if is_list {
-        return above;
-    }
-    let flag = view.layout.null_key;
-    // SAFETY: the rows are of this view's layout and nobody writes to them; the flag lies within.
-    let own = unsafe {
-        let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
-        if view.kind.is_timers() {
-            let shape = weir_types::KeyShape::Bytes;
-            let whole = ByteStrings::of_keys(&keys_of_rows(rows, shape, false, null_key, &view.arena));
-            return split_timers(&whole, rows.len());
-        }
-        keys_of_rows(rows, view.shape, view.parent.is_some(), null_key, &view.arena)
-    };
-    above.push(ByteStrings::of_keys(&own));
-    above
-}
-
-/// The hashes of the keys of `rows`, of a table by key.
-pub(crate) fn hashes(view: &TableView, rows: &[*const u8]) -> Vec<u64> {
-    let flag = view.layout.null_key;
-    let mut hashes = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(HASHED_ROWS) {
-        // SAFETY: the rows are of this view's layout and nobody writes to them; the flag lies within.
-        let keys = unsafe {
-            let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
-            keys_of_rows(rows, view.shape, false, null_key, &view.arena)
-        };
-        hashes.extend_from_slice(keys.hashes());
-    }
-    hashes
-}
-
-/// Keys that are hashed at once.
-const HASHED_ROWS: usize = 4096;
-
-fn parent_row(view: &TableView, row: *const u8, parent: &TableView) -> Option<*const u8> {
-    let is_list = view.kind == StateKind::List;
-    // SAFETY: the row is of this view's layout, and nobody writes to it.
-    parent.live_row(unsafe { parent_of_row(row, view.layout.key, is_list, &view.arena) })
-}
-
-/// `time and namespace ‖ key` as keys and the rest.
-fn split_timers(whole: &ByteStrings, rows: usize) -> Vec<ByteStrings> {
-    let (mut keys, mut times) = (ByteStrings::new(), ByteStrings::new());
-    for row in 0..rows {
-        let (time, key) = whole.get(row).split_at(PREFIX_BYTES);
-        keys.bytes.extend_from_slice(key);
-        keys.end();
-        times.bytes.extend_from_slice(time);
-        times.end();
-    }
-    vec![keys, times]
-}
-
-fn write_field(
-    view: &TableView,
-    field: &FieldPlace,
-    rows: &[*const u8],
-    numbers: &mut Vec<i64>,
-    out: &mut Writer,
-) {
-    out.u8(field.kind as u8);
-    out.u8(u8::from(field.null_flag.is_some()));
-    if let Some(flag) = field.null_flag {
-        for rows in rows.chunks(8) {
-            let bits = rows.iter().enumerate().map(|(bit, &row)| {
-                // SAFETY: the flag lies within the row, which nobody writes to.
-                u8::from(unsafe { *row.add(flag.offset) } & flag.bit != 0) << bit
-            });
-            out.u8(bits.sum());
-        }
-    }
-    if field.kind == FieldKind::Bytes {
-        let mut strings = ByteStrings::new();
-        for &row in rows {
-            // SAFETY: the handle lies within the row, which nobody writes to.
-            strings.bytes.extend_from_slice(&view.arena.get(unsafe { read_handle(row, field.offset) }));
-            strings.end();
-        }
-        strings.write_packed(out);
-        return;
-    }
-    let place = field.offset;
-    // SAFETY: the field lies within the row, and any bytes are a number.
-    unsafe {
-        match field.kind.width() {
-            1 => write_numbers::<i8>(rows, place, i64::from, numbers, out),
-            2 => write_numbers::<i16>(rows, place, i64::from, numbers, out),
-            4 => write_numbers::<i32>(rows, place, i64::from, numbers, out),
-            8 => write_numbers::<i64>(rows, place, i64::from, numbers, out),
-            _ => {
-                let wide = |&row: &*const u8| row.add(place).cast::<i128>().read_unaligned();
-                let wide: Vec<i128> = rows.iter().map(wide).collect();
-                packed::write_wide_numbers(&wide, out);
-            }
-        }
-    }
-}
-
-/// Appends the number at `offset` of each row; `numbers` is memory.
-///
-/// # Safety
-/// The rows are readable there, and nobody writes to them.
-unsafe fn write_numbers<T: Copy>(
-    rows: &[*const u8],
-    offset: usize,
-    widen: impl Fn(T) -> i64,
-    numbers: &mut Vec<i64>,
-    out: &mut Writer,
-) {
-    numbers.clear();
-    // SAFETY: the caller's promise.
-    numbers.extend(rows.iter().map(|&row| widen(unsafe { row.add(offset).cast::<T>().read_unaligned() })));
-    packed::write_numbers(size_of::<T>(), numbers, out);
 }
 
 /// A segment that was read: its structure has been checked, its values have not.

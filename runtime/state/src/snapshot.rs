@@ -1,5 +1,5 @@
 //! Snapshots: a short synchronous part that shares pages, and the serialisation of what changed, beside
-//! processing.
+//! processing. Who writes a row before its page was serialised is served by [`Held`].
 
 mod take;
 
@@ -9,10 +9,10 @@ use crate::backend::State;
 use crate::codec::{Writer, open, seal};
 use crate::descriptor::{Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::DiskSnapshot;
+use crate::held::Held;
 use crate::page::Page;
 use crate::row_layout::RowLayout;
-use crate::row_store::stamp_of;
-use crate::segment::{self, PagePart};
+use crate::segment::{self, Gathered};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -199,26 +199,10 @@ impl TableView {
     /// The row of `slot`, if an entry is there. Needs all pages.
     pub(crate) fn live_row(&self, slot: u32) -> Option<*const u8> {
         let page = self.pages.get((slot >> self.shift) as usize)?;
-        self.live_row_of(page, slot)
-    }
-
-    /// The row of `slot`, which lies in `page`, if an entry is there.
-    pub(crate) fn live_row_of(&self, page: &Page, slot: u32) -> Option<*const u8> {
-        self.row_of(page, slot).filter(|&row| self.is_live(row))
-    }
-
-    /// The row of `slot`, which lies in `page`, if it was written after interval `since`, whether an entry is there or
-    /// not.
-    pub(crate) fn changed_row_of(&self, page: &Page, slot: u32, since: u32) -> Option<*const u8> {
-        // SAFETY: a row of a table in memory, whose rows end with stamps; nobody writes to a page that a snapshot holds.
-        self.row_of(page, slot).filter(|&row| unsafe { stamp_of(row, self.stride) } > since)
-    }
-
-    /// The row of `slot`, which lies in `page`, if it was ever given out and was not drained.
-    fn row_of(&self, page: &Page, slot: u32) -> Option<*const u8> {
         let row = (slot & self.mask) as usize * self.stride;
         // SAFETY: a page has `mask + 1` rows of `stride` bytes, or as many as slots were given out.
-        (slot >= self.drained && slot < self.len).then(|| unsafe { page.start().add(row) }.cast_const())
+        let row = || unsafe { page.start().add(row) }.cast_const();
+        (slot >= self.drained && slot < self.len).then(row).filter(|&row| self.is_live(row))
     }
 
     /// Whether entries that these hang under have been drained.
@@ -237,7 +221,9 @@ impl TableView {
 /// A segment that is still to be written.
 struct Work {
     view: Arc<TableView>,
-    pages: Vec<PagePart>,
+    held: Arc<Held>,
+    /// numbers of the pages it is written from
+    pages: Vec<u32>,
     kind: segment::PartKind,
     /// later segments need it even if it has no rows
     always: bool,
@@ -252,6 +238,8 @@ pub struct Snapshot {
     max_parallelism: u32,
     states: Vec<(StateIndex, Captures)>,
     work: std::vec::IntoIter<Work>,
+    /// memory for a segment that is being written
+    gathered: Gathered,
     disk: Option<DiskSnapshot>,
 }
 
@@ -294,8 +282,9 @@ impl Snapshot {
     /// Writes the next segment that no earlier checkpoint holds; `None` once there are no more.
     pub fn next_segment(&mut self) -> Option<Segment> {
         for work in self.work.by_ref() {
-            let Work { view, pages, kind, always, captured } = work;
-            let written = segment::write(&view, &pages, kind, self.max_parallelism);
+            let Work { view, held, pages, kind, always, captured } = work;
+            let written =
+                segment::write(&view, &held, &pages, kind, self.max_parallelism, &mut self.gathered);
             if written.rows + written.freed == 0 && !always {
                 continue;
             }

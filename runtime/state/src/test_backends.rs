@@ -83,7 +83,17 @@ pub(crate) struct Stored {
 }
 
 impl Store {
-    pub(crate) fn write(&mut self, subtask: usize, mut snapshot: Snapshot) -> Stored {
+    pub(crate) fn write(&mut self, subtask: usize, snapshot: Snapshot) -> Stored {
+        self.write_while(subtask, snapshot, || {})
+    }
+
+    /// Does something else before each segment.
+    pub(crate) fn write_while(
+        &mut self,
+        subtask: usize,
+        mut snapshot: Snapshot,
+        mut meanwhile: impl FnMut(),
+    ) -> Stored {
         snapshot.prepare().unwrap();
         let files = snapshot.files().iter().map(|file| {
             let path = self.directory.path().join(&file.name);
@@ -99,7 +109,9 @@ impl Store {
             LocalFile { path, ..file.clone() }
         });
         self.files.push(files.collect());
+        meanwhile();
         while let Some(segment) = snapshot.next_segment() {
+            meanwhile();
             let before = self.segments.insert((subtask, segment.id), segment.bytes);
             assert!(before.is_none(), "a segment is written once");
         }

@@ -1,6 +1,6 @@
 //! Literals: their types are read off their text.
 
-use super::syntax::{function, text};
+use crate::parser::{call_of as function, text};
 use datafusion_common::{Result, plan_err};
 use sqlparser::ast::{
     DataType, DateTimeField, Expr, Interval, TimezoneInfo, TypedString, UnaryOperator, Value, ValueWithSpan,

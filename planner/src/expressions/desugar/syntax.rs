@@ -2,45 +2,19 @@
 
 use super::super::types::sql_type_of;
 use super::literals;
-use crate::parser::bare;
+use crate::parser::{bare, binary, call_of as function, literal, text, unnamed};
 use datafusion_common::{Result, plan_err};
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
     GroupByExpr, Ident, JsonNullClause, ObjectName, Select, SetExpr, TableAlias, TableFactor,
-    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values,
+    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, Values,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Span;
 
 /// The name of the table function that stands for VALUES.
 pub(in crate::expressions) const VALUES: &str = "$VALUES";
-
-pub(in crate::expressions) fn text(value: impl Into<String>) -> Expr {
-    Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value.into()), span: Span::empty() })
-}
-
-pub(in crate::expressions) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![bare(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: arguments.into_iter().map(unnamed).collect(),
-            clauses: vec![],
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
-}
-
-fn unnamed(argument: Expr) -> FunctionArg {
-    FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))
-}
 
 /// The placeholder that stays behind while an expression is moved.
 fn take(expr: &mut Expr) -> Expr {
@@ -165,17 +139,12 @@ fn case(operand: Option<Expr>, conditions: &mut Vec<CaseWhen>, otherwise: Option
     let mut arguments = Vec::with_capacity(conditions.len() * 2 + 1);
     for CaseWhen { condition, result } in std::mem::take(conditions) {
         arguments.push(match &operand {
-            Some(operand) => Expr::BinaryOp {
-                left: Box::new(operand.clone()),
-                op: BinaryOperator::Eq,
-                right: Box::new(condition),
-            },
+            Some(operand) => binary(operand.clone(), BinaryOperator::Eq, condition),
             None => condition,
         });
         arguments.push(result);
     }
-    let null = Expr::Value(ValueWithSpan { value: Value::Null, span: Span::empty() });
-    arguments.push(otherwise.unwrap_or(null));
+    arguments.push(otherwise.unwrap_or_else(|| literal(Value::Null)));
     function("$CASE", arguments)
 }
 

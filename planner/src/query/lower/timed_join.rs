@@ -24,8 +24,10 @@ pub(super) struct Timed {
     name: &'static str,
     kind: &'static str,
     bound: String,
-    /// The interval is of processing time, and this is left of the condition.
-    by_clock: Option<Option<Expr>>,
+    /// the interval is of processing time
+    by_clock: bool,
+    /// what is left to check of pairs that the bound lets meet
+    condition: Option<Expr>,
 }
 
 /// What all kinds of timed joins share.
@@ -33,7 +35,6 @@ struct Parts<'a> {
     timed: Timed,
     kind: JoinKind,
     nulls_match: bool,
-    condition: Option<&'a Expr>,
     text: String,
     schema: &'a DFSchema,
     left: Side,
@@ -59,22 +60,23 @@ impl Lowering<'_> {
                 name: "WindowJoin",
                 kind: "window-join",
                 bound,
-                by_clock: None,
+                by_clock: false,
+                condition: sides.filter.clone(),
             });
         }
         if sides.kind.is_left_only() {
             return None;
         }
         let on: Vec<Expr> = sides.on.iter().map(|(left, right)| left.clone().eq(right.clone())).collect();
-        let (found, by_clock) = match interval(sides.left, sides.right, on.iter().chain(&sides.filter)) {
-            Some(found) => (found, None),
-            None => {
-                let (found, rest) = clock_interval(sides.left, sides.right, sides.filter.as_ref()?)?;
-                (found, Some(rest))
-            }
+        let by_time = interval(sides.left, sides.right, on.iter().chain(&sides.filter));
+        let by_clock = by_time.is_none();
+        let (found, condition) = match by_time {
+            Some(found) => (found, sides.filter.clone()),
+            None => clock_interval(sides.left, sides.right, sides.filter.as_ref()?)?,
         };
         Some(Timed {
             by_clock,
+            condition,
             by: TimedJoinBy::Interval { lower_ms: found.lower_ms, upper_ms: found.upper_ms },
             left_time: found.left_time,
             right_time: found.right_time,
@@ -95,12 +97,10 @@ impl Lowering<'_> {
         left: Side,
         right: Side,
     ) -> Result<Stream> {
-        let rest = timed.by_clock.clone();
         self.add_timed(Parts {
             timed,
             kind: sides.kind,
             nulls_match: join.null_equality == NullEquality::NullEqualsNull,
-            condition: rest.as_ref().map_or(sides.filter.as_ref(), Option::as_ref),
             text: sides.text().unwrap_or_default(),
             schema: &join.schema,
             left,
@@ -128,14 +128,14 @@ impl Lowering<'_> {
             right_time: join.right_time.clone(),
             name: "TemporalJoin",
             kind: "temporal-join",
-            by_clock: None,
+            by_clock: false,
+            condition: rest,
             bound: format!("never dropped: the last version of each key of JOIN ON {text}"),
         };
         self.add_timed(Parts {
             timed,
             kind: if join.outer { JoinKind::Left } else { JoinKind::Inner },
             nulls_match: false,
-            condition: rest.as_ref(),
             text,
             schema: join.schema(),
             left,
@@ -144,7 +144,8 @@ impl Lowering<'_> {
     }
 
     fn add_timed(&mut self, parts: Parts<'_>) -> Result<Stream> {
-        let Parts { timed, kind, nulls_match, condition, text, schema, left, right } = parts;
+        let Parts { timed, kind, nulls_match, text, schema, left, right } = parts;
+        let condition = timed.condition.as_ref();
         let together = left.schema.join(&right.schema)?;
         let physical = condition.map(|condition| self.physical(condition, &together)).transpose()?;
         let spec = TimedJoinSpec {
@@ -155,7 +156,7 @@ impl Lowering<'_> {
             nulls_match,
             left_time: left.schema.index_of_column(&timed.left_time)?,
             right_time: right.schema.index_of_column(&timed.right_time)?,
-            by_clock: timed.by_clock.is_some(),
+            by_clock: timed.by_clock,
             condition: physical,
             left_columns: (0..left.columns).collect(),
             right_columns: if kind.is_left_only() { vec![] } else { (0..right.columns).collect() },

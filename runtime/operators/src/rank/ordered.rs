@@ -28,10 +28,16 @@ pub(super) struct Ordered<'a> {
 }
 
 impl<'a> Ordered<'a> {
-    /// `items` are in the order of their arrival.
-    pub(super) fn new(mut items: Vec<Item<'a>>) -> Self {
+    /// `items` are in the order of their arrival. A checkpoint of a query whose rows could be taken back has more of them
+    /// than the first ones.
+    pub(super) fn new(mut items: Vec<Item<'a>>, spec: &RankSpec) -> Self {
         items.sort_by(|left, right| left.key.cmp(&right.key));
-        Ordered { items, gone: Vec::new() }
+        let mut ordered = Ordered { items, gone: Vec::new() };
+        let end = usize::try_from(spec.end).unwrap_or(usize::MAX);
+        while !spec.input_retracts && ordered.items.len() > end {
+            ordered.take_out(ordered.items.len() - 1);
+        }
+        ordered
     }
 
     pub(super) fn insert(&mut self, item: Item<'a>, spec: &RankSpec, emission: &mut Emission) {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use weir_types::AggregateFunction::*;
 use weir_types::{
     AggregateCall, ChangelogBatch, GroupAggregateSpec, JobSettings, KeyEncoder, KeyGroupRange, OperatorId,
-    RowKind, SqlType, Watermark, WindowSpec,
+    RowKind, SqlType, Watermark, WindowAggregateSpec, WindowSpec,
 };
 
 /// time, key, value
@@ -206,14 +206,17 @@ fn session_model(gap: i64, events: &[Event]) -> (Vec<Vec<String>>, u64) {
 }
 
 fn make_windows(window: WindowSpec, input: &SchemaRef) -> Box<dyn Operator> {
-    let spec = spec(window, &[1], window_calls());
+    window_operator(&spec(window, &[1], window_calls()), input)
+}
+
+pub(super) fn window_operator(spec: &WindowAggregateSpec, input: &SchemaRef) -> Box<dyn Operator> {
     let schema = output_schema(input, &spec.keys, &spec.aggregates, bounds());
     let id = OperatorId::new("window");
-    match window {
+    match spec.window {
         WindowSpec::Session { gap_ms } => {
-            Box::new(SessionAggregate::new(&id, &spec, gap_ms, input.clone(), schema).unwrap())
+            Box::new(SessionAggregate::new(&id, spec, gap_ms, input.clone(), schema).unwrap())
         }
-        _ => Box::new(WindowAggregate::new(&id, &spec, input.clone(), schema).unwrap()),
+        _ => Box::new(WindowAggregate::new(&id, spec, input.clone(), schema).unwrap()),
     }
 }
 

@@ -125,6 +125,25 @@ fn model(start: usize, end: usize, outputs_rank: bool, rows: &[(Row, usize)]) ->
     result
 }
 
+/// Hands in one batch, and folds what comes out into how often each row is there.
+fn send(
+    harness: &mut Harness,
+    input: &SchemaRef,
+    changes: &[(RowKind, [String; 3])],
+    folded: &mut BTreeMap<String, i64>,
+) {
+    let changes: Vec<(RowKind, Vec<&str>)> =
+        changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+    harness.batch(batch(input, &changes));
+    for line in harness.lines() {
+        let (kind, row) = line.split_once(' ').unwrap();
+        let count = folded.entry(row.to_string()).or_default();
+        *count += if kind == "-U" || kind == "-D" { -1 } else { 1 };
+        assert!(*count >= 0, "taken back more often than given: {line}");
+    }
+    folded.retain(|_, count| *count != 0);
+}
+
 fn check(
     start: u64,
     end: u64,
@@ -154,24 +173,40 @@ fn check(
             };
             changes.push((kind, [format!("k{}", row.0), value(row.1), n.to_string()]));
         }
-        let changes: Vec<(RowKind, Vec<&str>)> =
-            changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
         if index % 3 == 2 {
             harness.recover();
         }
-        harness.batch(batch(&input, &changes));
-        for line in harness.lines() {
-            let (kind, row) = line.split_once(' ').unwrap();
-            let count = folded.entry(row.to_string()).or_default();
-            *count += if kind == "-U" || kind == "-D" { -1 } else { 1 };
-            assert!(*count >= 0, "taken back more often than given: {line}");
-        }
-        folded.retain(|_, count| *count != 0);
+        send(&mut harness, &input, &changes, &mut folded);
         let expected = model(start as usize, end as usize, outputs_rank, &rows);
         assert_eq!(
             folded, expected,
             "ranks {start} to {end}, rank {outputs_rank}, retracts {retracts}, after {index}"
         );
+    }
+}
+
+/// The query had rows that could be taken back, and kept all; now they only rise, and the first ones are enough.
+#[test]
+fn rows_beyond_the_first_ones_of_a_checkpoint_are_dropped() {
+    let input = schema("k STRING, v INT, n INT");
+    let row = |v: i32, n: usize| ["k0".to_string(), v.to_string(), n.to_string()];
+    let insert = |v: i32, n: usize| (RowKind::Insert, row(v, n));
+    for outputs_rank in [false, true] {
+        for update_key in [None, Some(vec![0, 2])] {
+            let kept = spec(1, 2, outputs_rank, true);
+            let now = RankSpec { update_key: update_key.clone(), ..spec(1, 2, outputs_rank, false) };
+            let (for_kept, for_now) = (input.clone(), input.clone());
+            let mut folded = BTreeMap::new();
+            let mut before = Harness::new(8, move || rank(&for_kept, kept.clone()));
+            let rows = [insert(10, 1), insert(30, 3), insert(20, 2), insert(5, 4)];
+            send(&mut before, &input, &rows, &mut folded);
+            let mut after =
+                Harness::restored(8, move || rank(&for_now, now.clone()), &[before.snapshot()], (0, 1));
+            let best = if update_key.is_some() { (RowKind::UpdateAfter, row(40, 4)) } else { insert(40, 4) };
+            send(&mut after, &input, &[best, insert(15, 6)], &mut folded);
+            let places = [((0, Some(40)), 4), ((0, Some(30)), 3)];
+            assert_eq!(folded, model(1, 2, outputs_rank, &places), "rank {outputs_rank}, {update_key:?}");
+        }
     }
 }
 
@@ -205,19 +240,10 @@ fn check_updates(
             rows.push(((*key, Some(v)), n));
             changes.push((kind, texts(v)));
         }
-        let changes: Vec<(RowKind, Vec<&str>)> =
-            changes.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
         if index % 3 == 2 {
             harness.recover();
         }
-        harness.batch(batch(&input, &changes));
-        for line in harness.lines() {
-            let (kind, row) = line.split_once(' ').unwrap();
-            let count = folded.entry(row.to_string()).or_default();
-            *count += if kind == "-U" || kind == "-D" { -1 } else { 1 };
-        }
-        assert!(folded.values().all(|count| *count >= 0), "taken back more often than given");
-        folded.retain(|_, count| *count != 0);
+        send(&mut harness, &input, &changes, &mut folded);
         // Of equal values the one that has had it longer is ahead.
         let places: Vec<(Row, usize)> = rows.iter().enumerate().map(|(at, (row, _))| (*row, at)).collect();
         let named = model(start as usize, end as usize, outputs_rank, &places);

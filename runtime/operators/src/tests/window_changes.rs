@@ -1,21 +1,20 @@
 //! Windows over rows that are taken back: what a window emits is what is left in it when it passes.
 
+use super::call;
 use super::models::{
-    Row, backing, emitted_by, text, to_batch, window_calls, window_input, window_line, windows_of,
+    Row, backing, emitted_by, text, to_batch, window_calls, window_input, window_line, window_operator,
+    windows_of,
 };
-use super::window_aggregate::{CUMULATE, HOP, TUMBLE, bounds, spec};
-use super::{call, output_schema};
+use super::window_aggregate::{CUMULATE, HOP, TUMBLE, spec};
 use crate::Operator;
 use crate::event_script::Harness;
-use crate::session_aggregate::SessionAggregate;
-use crate::window_aggregate::WindowAggregate;
 use arrow::datatypes::SchemaRef;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use std::collections::BTreeMap;
 use weir_types::AggregateFunction::Min;
-use weir_types::{AggregateCall, OperatorId, RowKind, SqlType, Watermark, WindowSpec};
+use weir_types::{AggregateCall, RowKind, SqlType, Watermark, WindowSpec};
 
 /// Those of the models, and MIN.
 fn calls() -> Vec<AggregateCall> {
@@ -27,14 +26,7 @@ fn calls() -> Vec<AggregateCall> {
 fn make(window: WindowSpec, input: &SchemaRef) -> Box<dyn Operator> {
     let mut spec = spec(window, &[1], calls());
     spec.input_retracts = true;
-    let schema = output_schema(input, &spec.keys, &spec.aggregates, bounds());
-    let id = OperatorId::new("window");
-    match window {
-        WindowSpec::Session { gap_ms } => {
-            Box::new(SessionAggregate::new(&id, &spec, gap_ms, input.clone(), schema).unwrap())
-        }
-        _ => Box::new(WindowAggregate::new(&id, &spec, input.clone(), schema).unwrap()),
-    }
+    window_operator(&spec, input)
 }
 
 /// With MIN behind the other results.

@@ -2,6 +2,7 @@
 //! at other parallelisms.
 
 mod garbage;
+mod progress;
 
 use crate::history::Limits;
 use crate::test_backends::{Kind, MAX_PARALLELISM, Store};

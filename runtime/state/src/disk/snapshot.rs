@@ -145,7 +145,7 @@ impl KeyedStateBackend {
         while let Some(id) = next {
             let state = &mut self.states[id.0 as usize];
             if let Some(table) = state.tables.get_mut(&namespace) {
-                drop(table.slots.rows.freeze());
+                table.slots.rows.freeze();
             }
             next = state.parent;
         }

@@ -1,6 +1,7 @@
 //! The entries of a snapshot that consists of a database's files.
 
 use crate::StateError;
+use crate::arena::HANDLE_BYTES;
 use crate::backend::KeyedStateBackend;
 use crate::descriptor::{FieldKind, Namespace, NamespaceKind, StateDescriptor, StateKind};
 use crate::disk::home::{Scratch, WorkDirectory};
@@ -9,7 +10,7 @@ use crate::disk::shared::storage;
 use crate::disk::snapshot::{CURRENT, MANIFEST, TABLE, local_name};
 use crate::disk::store::StoredDb;
 use crate::restore::RestoredSnapshot;
-use crate::row_layout::{RowKey, RowLayout};
+use crate::row_layout::{FieldPlace, RowKey, RowLayout};
 use crate::segment::{ByteStrings, FieldBytes, FieldRows, SegmentRows};
 use crate::snapshot::{LocalFile, SegmentId, SegmentIndex, SnapshotIndex, StateIndex};
 use crate::timers::{PREFIX_BYTES, number};
@@ -54,8 +55,38 @@ pub(crate) struct EntryShape {
     pub(crate) kind: StateKind,
     pub(crate) namespace: NamespaceKind,
     /// of the key and of the map keys on the way down, the state's own included
-    pub(crate) levels: Vec<KeyEncoder>,
-    pub(crate) layout: RowLayout,
+    levels: Vec<KeyEncoder>,
+    layout: RowLayout,
+    places: ValuePlaces,
+}
+
+/// Where the parts of a value lie: it is a row without its key, its strings behind it instead of handles in it.
+struct ValuePlaces {
+    last_access: Option<usize>,
+    /// of each field the byte and the bit that say NULL, and where it begins, if it is no string
+    fields: Vec<(Option<(usize, u8)>, Option<usize>)>,
+    /// where strings begin, and the rest ends
+    strings: usize,
+}
+
+impl ValuePlaces {
+    fn of(layout: &RowLayout) -> ValuePlaces {
+        let is_string = |place: &&FieldPlace| place.kind == FieldKind::Bytes;
+        let at = |offset: usize| {
+            let handles = layout.fields.iter().filter(is_string).filter(|place| place.offset < offset);
+            offset - layout.key.width() - HANDLE_BYTES * handles.count()
+        };
+        let field = |place: &FieldPlace| {
+            let flag = place.null_flag.map(|flag| (at(flag.offset), flag.bit));
+            (flag, (place.kind != FieldKind::Bytes).then(|| at(place.offset)))
+        };
+        let nullable = layout.fields.iter().filter(|place| place.null_flag.is_some()).count();
+        ValuePlaces {
+            last_access: layout.last_access.map(at),
+            fields: layout.fields.iter().map(field).collect(),
+            strings: at(layout.live.offset) + (2 + nullable).div_ceil(8),
+        }
+    }
 }
 
 impl StoredSnapshot {
@@ -127,6 +158,15 @@ fn copy(from: &Path, to: &Path) -> Result<(), StateError> {
 }
 
 impl EntryShape {
+    pub(crate) fn new(
+        kind: StateKind,
+        namespace: NamespaceKind,
+        levels: Vec<KeyEncoder>,
+        layout: RowLayout,
+    ) -> EntryShape {
+        EntryShape { kind, namespace, levels, places: ValuePlaces::of(&layout), layout }
+    }
+
     fn namespace_of(&self, key: &[u8]) -> Option<Namespace> {
         match self.namespace {
             NamespaceKind::Void => key.first_chunk::<2>().map(|_| Namespace::Void),
@@ -190,36 +230,30 @@ impl EntryShape {
     }
 
     fn push_value(&self, value: &[u8], rows: &mut SegmentRows) -> Result<(), &'static str> {
-        let row = rows.rows;
-        let is_string = |kind: FieldKind| kind == FieldKind::Bytes;
-        // Where a part of the row lies in the value: the key and handles before it are left out.
-        let place_of = |offset: usize| {
-            let handles =
-                self.layout.fields.iter().filter(|place| is_string(place.kind) && place.offset < offset);
-            offset - self.layout.key.width() - crate::arena::HANDLE_BYTES * handles.count()
-        };
-        let at = |offset: usize, width: usize| {
-            let start = place_of(offset);
-            value.get(start..start + width).ok_or("a value that ends early")
-        };
-        if let (Some(offset), Some(times)) = (self.layout.last_access, &mut rows.last_access) {
-            let time = at(offset, 8)?.try_into().map_err(|_| "a value that ends early")?;
-            times.push(u64::from_le_bytes(time));
+        let (row, places) = (rows.rows, &self.places);
+        let (fixed, mut strings) = value.split_at_checked(places.strings).ok_or("a value that ends early")?;
+        if let (Some(offset), Some(times)) = (places.last_access, &mut rows.last_access) {
+            let time = fixed[offset..].first_chunk().ok_or("a value that ends early")?;
+            times.push(u64::from_le_bytes(*time));
         }
-        let nullable = self.layout.fields.iter().filter(|place| place.null_flag.is_some()).count();
-        let flags = (2 + nullable).div_ceil(8);
-        let mut strings =
-            value.get(place_of(self.layout.live.offset) + flags..).ok_or("a value that ends early")?;
-        for (place, field) in self.layout.fields.iter().zip(&mut rows.fields) {
-            if let (Some(flag), Some(nulls)) = (place.null_flag, &mut field.nulls) {
+        for ((field, (flag, start)), place) in
+            rows.fields.iter_mut().zip(&places.fields).zip(&self.layout.fields)
+        {
+            if let (Some((offset, bit)), Some(nulls)) = (flag, &mut field.nulls) {
                 if row.is_multiple_of(8) {
                     nulls.push(0);
                 }
-                nulls[row / 8] |= u8::from(at(flag.offset, 1)?[0] & flag.bit != 0) << (row % 8);
+                nulls[row / 8] |= u8::from(fixed[*offset] & bit != 0) << (row % 8);
             }
-            match &mut field.values {
-                FieldBytes::Fixed(values) => values.extend_from_slice(at(place.offset, place.kind.width())?),
-                FieldBytes::Strings(values) => {
+            match (&mut field.values, start.map(|start| &fixed[start..])) {
+                (FieldBytes::Fixed(values), Some(field)) => {
+                    match (place.kind.width(), field.first_chunk::<8>()) {
+                        (8, Some(word)) => values.extend_from_slice(word),
+                        (width, _) => values.extend_from_slice(&field[..width]),
+                    }
+                }
+                (FieldBytes::Fixed(_), None) => return Err("a field of another kind"),
+                (FieldBytes::Strings(values), _) => {
                     let (length, after) =
                         strings.split_first_chunk::<4>().ok_or("a string without a length")?;
                     let length = u32::from_le_bytes(*length) as usize;
@@ -261,7 +295,7 @@ impl EntryShape {
         let shape = levels.last().map_or(KeyShape::Bytes, KeyEncoder::shape);
         let fields = crate::entries::fields_of(&state.value_fields, &state.name)?;
         let layout = RowLayout::new(RowKey::of_kind(state.kind, shape), &fields, state.ttl_ms.is_some())?;
-        Ok(EntryShape { kind: state.kind, namespace: state.namespace, levels, layout })
+        Ok(EntryShape::new(state.kind, state.namespace, levels, layout))
     }
 }
 

@@ -21,6 +21,10 @@ fn behaves_as_a_map_does() {
             index.remove(hash, slot);
             model.remove(&slot);
         }
+        if round == 9_500 {
+            index.reserve(30_000);
+            assert_eq!(index.positions(), 8192);
+        }
         if round % 1_000 == 0 {
             for (&slot, &hash) in &model {
                 assert_eq!(index.find(hash, |found| found == slot), Some(slot));

@@ -80,7 +80,7 @@ pub(super) fn read_numbers(
     }
     let above = reader.items(rows, bytes, what)?;
     let mut values = Vec::with_capacity(rows * width);
-    if width == 8 && bytes <= 8 {
+    if width == 8 {
         let least = least as u64;
         for row in 0..rows {
             let mut word = [0; 8];

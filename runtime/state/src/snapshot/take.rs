@@ -4,9 +4,10 @@ use super::{Captured, Captures, Snapshot, SnapshotMode, StateIndex, TableView, W
 use crate::backend::{KeyedStateBackend, State, StateId, Table};
 use crate::chain::{PAGES_PER_SEGMENT, Step};
 use crate::descriptor::{Namespace, StateKind};
+use crate::held::{Held, Wanted};
 use crate::history::History;
 use crate::row_layout::RowLayout;
-use crate::segment::{PagePart, PartKind};
+use crate::segment::{Gathered, PartKind};
 use crate::snapshot::SegmentId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,8 +56,15 @@ impl KeyedStateBackend {
             let interval = self.history.take(checkpoint);
             self.states.iter_mut().for_each(|state| state.enter_interval(interval));
         }
-        let (key_groups, max_parallelism) = (self.range, self.max_parallelism);
-        Snapshot { checkpoint, key_groups, max_parallelism, states, work, disk: None }
+        Snapshot {
+            checkpoint,
+            key_groups: self.range,
+            max_parallelism: self.max_parallelism,
+            states,
+            work,
+            gathered: Gathered::default(),
+            disk: None,
+        }
     }
 
     /// A snapshot whose entries are all in files.
@@ -70,6 +78,7 @@ impl KeyedStateBackend {
             max_parallelism: self.max_parallelism,
             states: states.collect(),
             work: Vec::new().into_iter(),
+            gathered: Gathered::default(),
             disk,
         }
     }
@@ -119,62 +128,74 @@ impl Taking<'_> {
     fn write(
         &mut self,
         view: &Arc<TableView>,
-        pages: Vec<PagePart>,
+        held: &Arc<Held>,
+        pages: Vec<u32>,
         kind: PartKind,
         always: bool,
     ) -> Arc<Captured> {
         let id = SegmentId { checkpoint: self.checkpoint, number: self.number };
         self.number += 1;
         let captured = Captured::new(id, self.history.interval(), kind == PartKind::Changes);
-        self.work.push(Work { view: view.clone(), pages, kind, always, captured: captured.clone() });
+        let (view, held) = (view.clone(), held.clone());
+        self.work.push(Work { view, held, pages, kind, always, captured: captured.clone() });
         captured
     }
 
     /// Every page, each in a segment that stands by itself.
     fn whole(&mut self, view: &Arc<TableView>, table: &mut Table) -> Vec<Arc<Captured>> {
         let first = (view.drained >> view.shift) as usize;
-        let pages = table.slots.rows.freeze().enumerate().skip(first);
-        let written = pages.map(|(index, (page, _))| {
-            let part = PagePart { page: page.clone(), first: (index as u32) << view.shift, since: 0 };
-            self.write(view, vec![part], PartKind::Alone, false)
-        });
-        written.collect()
+        let pages = first..table.slots.rows.pages().len();
+        let held = view.hold(table, first, pages.clone().map(|_| Some(Wanted::Live)));
+        let write = |page| self.write(view, &held, vec![page as u32], PartKind::Alone, false);
+        pages.map(write).collect()
     }
 
     /// What no complete checkpoint holds: pages as a whole, and of others the rows that changed. Then the segments of
     /// others that hold the rest.
     fn changes(&mut self, view: &Arc<TableView>, table: &mut Table) -> Vec<Arc<Captured>> {
         let first = (view.drained >> view.shift) as usize;
+        let (steps, since) = table.slots.rows.plan(first, self.history.completed(), self.history.limits);
+        let held = view.hold(table, first, steps.iter().map(|step| step.wanted()));
         let rows = &mut table.slots.rows;
-        let (steps, since) = rows.plan(first, self.history.completed(), self.history.limits);
         let chained = !rows.chain().is_empty() || steps.iter().any(|step| matches!(step, Step::Changed(_)));
         let (mut captures, mut changed) = (Vec::with_capacity(steps.len()), Vec::new());
-        let pages = rows.freeze().enumerate().skip(first);
-        for ((index, (page, capture)), step) in pages.zip(steps) {
-            let part = |since| PagePart { page: page.clone(), first: (index as u32) << view.shift, since };
+        for (page, step) in (first as u32..).zip(steps) {
+            let capture = rows.capture(page as usize);
             match step {
-                Step::Whole => capture.base = Some(self.write(view, vec![part(0)], PartKind::Page, chained)),
-                Step::Changed(since) => changed.push(part(since)),
+                Step::Whole => {
+                    capture.base = Some(self.write(view, &held, vec![page], PartKind::Page, chained));
+                }
+                Step::Changed(_) => changed.push(page),
                 Step::Refer => {}
             }
             captures.extend(capture.base.clone());
         }
         captures.extend(rows.chain().parts().cloned());
-        let mut parts = Vec::new();
-        while !changed.is_empty() {
-            let rest = changed.split_off(changed.len().min(PAGES_PER_SEGMENT));
-            let pages = std::mem::replace(&mut changed, rest);
-            // It also says where the entries begin that were not drained.
-            parts.push(self.write(view, pages, PartKind::Changes, view.drained > 0));
-        }
+        let parts = changed.chunks(PAGES_PER_SEGMENT);
+        // It also says where the entries begin that were not drained.
+        let parts =
+            parts.map(|pages| self.write(view, &held, pages.to_vec(), PartKind::Changes, view.drained > 0));
+        let mut parts: Vec<Arc<Captured>> = parts.collect();
         if parts.is_empty() && chained && view.drained > 0 {
-            parts.push(self.write(view, Vec::new(), PartKind::Changes, true));
+            parts.push(self.write(view, &held, Vec::new(), PartKind::Changes, true));
         }
         if !parts.is_empty() {
             captures.extend(parts.iter().cloned());
             rows.chain().add(parts, since, self.history.interval());
         }
         captures
+    }
+}
+
+impl TableView {
+    /// What is yet to be read of the rows of `table`, which this is a view of.
+    fn hold(
+        &self,
+        table: &mut Table,
+        first: usize,
+        wanted: impl Iterator<Item = Option<Wanted>>,
+    ) -> Arc<Held> {
+        table.slots.rows.hold(first, wanted, self.layout.live, !self.pages.is_empty())
     }
 }
 

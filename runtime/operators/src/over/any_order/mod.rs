@@ -8,18 +8,18 @@ mod partition;
 mod steps;
 
 use crate::accumulators::{AccumulatorSet, GroupRows};
-use crate::distinct::state_fields;
-use crate::grouping::Grouping;
-use crate::partitions::{kept_rows, order_converter, resolve_keys};
+use crate::kept_lists::KeptLists;
+use crate::partitions::{kept_rows, order_converter};
 use crate::{Operator, OperatorContext, OperatorError, Output};
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use emission::Emission;
 use partition::{Change, Partition};
+use std::ops::Range;
 use steps::{Sources, Steps};
-use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
+use weir_state::{KeyedStateBackend, Namespace, PinBuffer};
 use weir_types::{ChangelogBatch, JobSettings, OperatorId, OverAnyOrderSpec};
 
 const VOID: Namespace = Namespace::Void;
@@ -33,16 +33,13 @@ pub(crate) struct OverAnyOrder {
     spec: OverAnyOrderSpec,
     input: SchemaRef,
     schema: SchemaRef,
-    /// columns that are kept with a row: all but those of the partition, and the one that orders
-    kept: Vec<usize>,
+    /// by partition; a row is kept without the columns of that, but for the one that orders
+    lists: KeptLists,
     set: AccumulatorSet,
     order: RowConverter,
     /// of whole rows, where they are taken back
     whole: Option<RowConverter>,
     ttl_ms: Option<u64>,
-    states: Option<(StateId, StateId)>,
-    found: Slots,
-    grouping: Grouping,
     tails: GroupRows,
     pins: PinBuffer,
 }
@@ -90,20 +87,13 @@ impl OverAnyOrder {
             spec: spec.clone(),
             input,
             schema,
-            kept,
+            lists: KeptLists::new(&spec.partition, kept),
             tails: set.new_rows(),
             set,
             whole,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
-            states: None,
-            found: Slots::default(),
-            grouping: Grouping::default(),
             pins: PinBuffer::default(),
         })
-    }
-
-    fn states(&self) -> Result<(StateId, StateId), OperatorError> {
-        self.states.ok_or_else(|| OperatorError::internal("an operator was not opened"))
     }
 
     /// The partitions of `batch` in their order, as far as its rows need them, and the table of their rows.
@@ -112,28 +102,20 @@ impl OverAnyOrder {
         batch: &ChangelogBatch,
         keyed: &mut KeyedStateBackend,
     ) -> Result<(Table, Vec<Partition>), OperatorError> {
-        let (partitions_state, rows_state) = self.states()?;
-        let (mut slots, mut ends) = (Vec::new(), Vec::new());
-        keyed.prefetch_under(rows_state, VOID, &self.grouping.slots);
-        for partition in &self.grouping.slots {
-            keyed.entries_under(rows_state, VOID, *partition, &mut slots);
-            ends.push(slots.len());
-        }
-        let key_field = self.kept.iter().position(|kept| *kept == self.spec.key.column).unwrap_or(0);
-        let known = keyed.rows(rows_state, VOID).gather(key_field, &slots)?;
+        let loaded = self.lists.load(keyed)?;
+        let key_field = self.lists.field(self.spec.key.column)?;
+        let known = self.lists.rows(keyed)?.gather(key_field, &loaded.slots)?;
         let known = self.order.convert_columns(&[known])?;
         let own = self.order.convert_columns(&[batch.rows().column(self.spec.key.column).clone()])?;
         // Where all rows come behind those that are there, these are not needed.
-        let mut lasts: Vec<Option<u32>> = Vec::with_capacity(ends.len());
-        let mut start = 0;
-        for end in &ends {
-            lasts.push((start as u32..*end as u32).max_by_key(|place| known.row(*place as usize)));
-            start = *end;
-        }
-        let mut anew = vec![false; ends.len()];
-        let mut last: Vec<_> = lasts.iter().map(|last| last.map(|place| known.row(place as usize))).collect();
+        let last = |mut range: Range<usize>| {
+            let first = range.next()?;
+            Some(range.fold(known.row(first), |last, place| last.max(known.row(place))))
+        };
+        let mut last: Vec<_> = loaded.ranges().map(last).collect();
+        let mut anew = vec![false; last.len()];
         for row in 0..batch.num_rows() {
-            let group = self.grouping.groups[row] as usize;
+            let group = self.lists.grouping.groups[row] as usize;
             let key = own.row(row);
             let behind = last[group]
                 .as_ref()
@@ -142,33 +124,33 @@ impl OverAnyOrder {
             last[group] = Some(key);
         }
         let (mut taken, mut owners) = (Vec::new(), Vec::new());
-        let mut partitions = Vec::with_capacity(ends.len());
-        let mut start = 0;
-        for (group, end) in ends.iter().enumerate() {
+        let mut partitions = Vec::with_capacity(anew.len());
+        for (group, range) in loaded.ranges().enumerate() {
             let mut partition = Partition::default();
             if anew[group] {
                 let first = taken.len() as u32;
-                let mut items: Vec<u32> = (0..(end - start) as u32).collect();
-                items.sort_by_key(|item| known.row(start + *item as usize));
+                let mut items: Vec<u32> = (0..range.len() as u32).collect();
+                items.sort_by_key(|item| known.row(range.start + *item as usize));
                 partition.items = items.into_iter().map(|item| first + item).collect();
-                taken.extend_from_slice(&slots[start..*end]);
-                owners.resize(taken.len(), self.grouping.slots[group]);
+                taken.extend_from_slice(&loaded.slots[range]);
+                owners.resize(taken.len(), self.lists.grouping.slots[group]);
             } else {
-                partition.before = end - start;
+                partition.before = range.len();
             }
             partitions.push(partition);
-            start = *end;
         }
+        let partitions_state = self.lists.states()?.0;
         let owners = keyed.keys(partitions_state, VOID, &owners);
         let owners = keyed.encoder(partitions_state).decode(&owners)?;
-        let state = keyed.rows(rows_state, VOID);
-        let rows = kept_rows(&self.input, (&self.kept, 0), (&self.spec.partition, &owners), &state, &taken)?;
+        let state = self.lists.rows(keyed)?;
+        let rows =
+            kept_rows(&self.input, (&self.lists.kept, 0), (&self.spec.partition, &owners), &state, &taken)?;
         let rows = concat_batches(&self.input, [&rows, batch.rows()])?;
         let keys = self.order.convert_columns(&[rows.column(self.spec.key.column).clone()])?;
         let wholes = match &self.whole {
             Some(whole) => {
                 let columns: Vec<ArrayRef> =
-                    self.kept.iter().map(|column| rows.column(*column).clone()).collect();
+                    self.lists.kept.iter().map(|column| rows.column(*column).clone()).collect();
                 Some(whole.convert_columns(&columns)?)
             }
             None => None,
@@ -199,7 +181,7 @@ impl OverAnyOrder {
             let mut steps = Steps::default();
             let mut changes: Vec<Change> = Vec::new();
             while row < batch.num_rows() {
-                let group = self.grouping.groups[row] as usize;
+                let group = self.lists.grouping.groups[row] as usize;
                 let partition = &mut partitions[group];
                 let item = table.of_batch(row);
                 let retracts = batch.kind(row).is_retraction();
@@ -242,10 +224,9 @@ impl OverAnyOrder {
         batch: &ChangelogBatch,
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
-        let (partitions_state, rows_state) = self.states()?;
         let known = table.slots.len() as u32;
         let (mut gone, mut new, mut parents) = (Vec::new(), Vec::new(), Vec::new());
-        for (partition, slot) in partitions.into_iter().zip(&self.grouping.slots) {
+        for (partition, slot) in partitions.into_iter().zip(&self.lists.grouping.slots) {
             gone.extend(
                 partition.gone.iter().filter(|item| **item < known).map(|item| table.slots[*item as usize]),
             );
@@ -254,36 +235,17 @@ impl OverAnyOrder {
             new[start..].sort_unstable();
             parents.resize(new.len(), *slot);
         }
-        let mut slots = Vec::new();
-        keyed.append_under(rows_state, VOID, &parents, &mut slots);
-        let places = UInt32Array::from(new);
-        let mut state = keyed.rows(rows_state, VOID);
-        for (field, column) in self.kept.iter().enumerate() {
-            state.scatter(field, &slots, &take(batch.rows().column(*column), &places, None)?);
-        }
-        let slots = &self.grouping.slots;
-        self.set.store(&self.tails, slots, &mut self.pins, &mut keyed.rows(partitions_state, VOID));
-        keyed.delete(rows_state, VOID, &gone);
-        let idle: Vec<u32> =
-            slots.iter().copied().filter(|slot| !keyed.has_entries_under(rows_state, VOID, *slot)).collect();
-        keyed.delete(partitions_state, VOID, &idle);
-        Ok(())
+        self.lists.append(batch.rows(), new, &parents, keyed)?;
+        let mut state = keyed.rows(self.lists.states()?.0, VOID);
+        self.set.store(&self.tails, &self.lists.grouping.slots, &mut self.pins, &mut state);
+        self.lists.delete(&gone, keyed)
     }
 }
 
 impl Operator for OverAnyOrder {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        let fields = |columns: &[usize]| state_fields(Vec::new(), columns, &self.input);
-        let partitions = StateDescriptor::value(
-            format!("{}/partitions", self.name),
-            fields(&self.spec.partition)?,
-            NamespaceKind::Void,
-            self.set.fields().to_vec(),
-        );
-        let partitions = context.keyed.register(partitions.with_ttl_ms(self.ttl_ms))?;
-        let rows = StateDescriptor::list(format!("{}/rows", self.name), fields(&self.kept)?);
-        self.states = Some((partitions, context.keyed.register_under(partitions, rows)?));
-        Ok(())
+        let values = self.set.fields().to_vec();
+        self.lists.open((&self.name, "partitions"), values, self.ttl_ms, &self.input, context)
     }
 
     fn on_batch(
@@ -294,11 +256,9 @@ impl Operator for OverAnyOrder {
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let keyed = &mut context.keyed;
-        let partitions_state = self.states()?.0;
-        resolve_keys(keyed, partitions_state, &self.spec.partition, batch.rows(), &mut self.found)?;
-        self.grouping.group(&self.found.slots);
-        let state = keyed.rows(partitions_state, VOID);
-        self.set.load(&state, &self.grouping.slots, &mut self.pins, &mut self.tails);
+        self.lists.resolve(batch.rows(), keyed)?;
+        let state = keyed.rows(self.lists.states()?.0, VOID);
+        self.set.load(&state, &self.lists.grouping.slots, &mut self.pins, &mut self.tails);
         let (table, mut partitions) = self.load(&batch, keyed)?;
         self.process(&batch, &table, &mut partitions, (context.batch_rows.max(1), output))?;
         self.store(&table, partitions, &batch, &mut context.keyed)

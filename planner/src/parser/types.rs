@@ -202,12 +202,13 @@ impl TypeParser<'_, '_> {
     }
 
     fn time(&mut self) -> Result<SqlType, ParserError> {
-        let precision = self.fraction(0)?;
+        // As in Flink, a precision may be written and makes no difference.
+        self.fraction(0)?;
         if self.word("WITHOUT") {
             self.expect_word("TIME")?;
             self.expect_word("ZONE")?;
         }
-        Ok(SqlType::Time(precision))
+        Ok(SqlType::Time(0))
     }
 
     fn timestamp(&mut self, token: &TokenWithSpan) -> Result<SqlType, ParserError> {

@@ -31,18 +31,13 @@ use weir_types::{JobSettings, LookupSource, OperatorNode, OperatorSpec, WindowSp
 /// A VALUES node has no input: the driver calls `on_end_of_input` and then `resume` until it is done.
 /// Sources, sinks and the collector of a SELECT are the runtime's own, and an error here.
 ///
-/// Errors: `Unsupported` names what the node asks for that is not built, with the node's label in front.
+/// Errors: `Unsupported` names what the node asks for that is not built; the runtime puts the node's label in front.
 pub fn create_operator(
     node: &OperatorNode,
     inputs: &[SchemaRef],
     settings: &JobSettings,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    create(node, inputs, settings).map_err(|error| match error {
-        OperatorError::Unsupported(message) => {
-            OperatorError::Unsupported(format!("{}: {message}", node.label))
-        }
-        other => other,
-    })
+    create(node, inputs, settings)
 }
 
 /// The lookup join of one subtask of `node`, which asks `source`.

@@ -27,7 +27,7 @@ fn every_type() {
         ("VARBINARY", "BYTES"),
         ("DATE", "DATE"),
         ("TIME", "TIME(0)"),
-        ("TIME(3) WITHOUT TIME ZONE", "TIME(3)"),
+        ("TIME(3) WITHOUT TIME ZONE", "TIME(0)"),
         ("TIMESTAMP", "TIMESTAMP(6)"),
         ("TIMESTAMP(3) WITHOUT TIME ZONE NOT NULL", "TIMESTAMP(3) NOT NULL"),
         ("TIMESTAMP(9) WITH LOCAL TIME ZONE", "TIMESTAMP_LTZ(9)"),

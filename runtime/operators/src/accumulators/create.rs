@@ -4,6 +4,7 @@ use super::bytes::{Bytes, BytesKernel, ResultForm, ValueCodec, inner_field};
 use super::bytes_kernels::{
     ARRAY, Concatenated, FIRST_OF_LIST, JOIN, JSON_ARRAY, LAST_OF_LIST, Listed, OneOfBytes,
 };
+use super::decimal_variance::DecimalVariance;
 use super::fixed::{Fixed, Kernel};
 use super::json_object::{DUPLICATE_KEY, JsonObject};
 use super::lag::Lag;
@@ -182,6 +183,16 @@ impl Builder<'_> {
             }
             (Native::Int | Native::Float | Native::Decimal, DataType::Float64 | DataType::Float32) => {
                 self.fixed(Variance { sample, square_root }, &double)
+            }
+            (Native::Decimal, DataType::Decimal128(_, output)) => {
+                let DataType::Decimal128(precision, scale) = *self.argument()? else {
+                    return self.refuse_type();
+                };
+                let kernel = DecimalVariance::new(sample, square_root, precision, scale, *output);
+                let decimal = |scale| SqlType::Decimal { precision: 38, scale };
+                let squares = decimal(kernel.scale_of_squares());
+                let fields = [("squares", squares), ("sum", decimal(scale)), ("count", SqlType::BigInt)];
+                self.fixed(kernel, &fields)
             }
             _ => self.refuse("is not supported for this type: cast the argument to DOUBLE"),
         }

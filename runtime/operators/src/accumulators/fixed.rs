@@ -9,7 +9,7 @@ use arrow::datatypes::{ArrowNativeType, DataType};
 use weir_types::SqlField;
 
 /// The most words that a kernel keeps.
-const MAX_WORDS: usize = 4;
+const MAX_WORDS: usize = 5;
 
 /// What an aggregate function does to one group's words. All methods are small and inlined into the loops
 /// below.

@@ -8,6 +8,7 @@ mod bytes;
 mod bytes_kernels;
 mod columns;
 mod create;
+mod decimal_variance;
 mod fixed;
 mod json_object;
 mod lag;

@@ -73,7 +73,7 @@ impl Summand for f64 {
 /// One more than the largest DECIMAL of 38 digits.
 const DECIMAL_LIMIT: i128 = 10_i128.pow(38);
 /// A DECIMAL sum that went out of range: NULL, and the next value starts a new sum, as in Flink.
-const OUT_OF_RANGE: i128 = i128::MIN;
+pub(crate) const OUT_OF_RANGE: i128 = i128::MIN;
 
 impl Summand for i128 {
     #[inline(always)]

@@ -50,7 +50,7 @@ pub(crate) enum StatementKind {
     CreateTable(Box<CreateTable>),
     CreateView(CreateView),
     Drop(DropStatement),
-    AlterTable(AlterTable),
+    AlterTable(Box<AlterTable>),
     AlterView(AlterView),
     Database(DatabaseStatement),
     Insert(Box<Insert>),

@@ -326,7 +326,7 @@ impl StatementParser<'_> {
         let if_exists = self.if_exists()?;
         let name = self.name()?;
         let change = self.table_change()?;
-        Ok(StatementKind::AlterTable(AlterTable { name, if_exists, change }))
+        Ok(StatementKind::AlterTable(Box::new(AlterTable { name, if_exists, change })))
     }
 
     fn table_change(&mut self) -> Result<TableChange, PlanError> {

@@ -72,7 +72,7 @@ fn new_catalog(name: &Ident, comment: Option<String>, options: &[Property]) -> R
             "type" => kind = Some(option),
             "default-database" => default = option.value.value.clone(),
             key => {
-                let nearest = did_you_mean(key, ["type", "default-database"].into_iter());
+                let nearest = did_you_mean(key, ["type", "default-database"]);
                 let message = format!("catalog '{}': unknown option '{key}'{nearest}", name.value);
                 return Err(PlanError::invalid(message).at(option.key.span));
             }

@@ -64,11 +64,13 @@ pub(crate) struct EntryShape {
 /// Where the parts of a value lie: it is a row without its key, its strings behind it instead of handles in it.
 struct ValuePlaces {
     last_access: Option<usize>,
-    /// of each field the byte and the bit that say NULL, and where it begins, if it is no string
-    fields: Vec<(Option<(usize, u8)>, Option<usize>)>,
+    fields: Vec<ValuePlace>,
     /// where strings begin, and the rest ends
     strings: usize,
 }
+
+/// Of a field the byte and the bit that say NULL, and where it begins, if it is no string.
+type ValuePlace = (Option<(usize, u8)>, Option<usize>);
 
 impl ValuePlaces {
     fn of(layout: &RowLayout) -> ValuePlaces {

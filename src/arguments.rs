@@ -6,7 +6,9 @@ use std::path::PathBuf;
 /// Flink SQL in one binary: no cluster, no JVM.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 the statement, an option or a file is wrong, 2 a job failed.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 the statement, an option or a file is wrong, 2 a job failed or was cancelled."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -20,12 +22,77 @@ pub enum Command {
     Sql(SqlArguments),
     /// Show how a statement would run: its plan, its operators and the state that they keep
     Explain(ExplainArguments),
-    /// Look at checkpoints and savepoints where they lie: no job, no cluster
+    /// List the jobs of this user that are running, whichever process runs them
+    Jobs(JobsArguments),
+    /// Stop a running job with a savepoint, and print where that is
+    Stop(StopArguments),
+    /// Cancel a running job, without a savepoint
+    Cancel(JobArgument),
+    /// Look at checkpoints and savepoints where they lie: no job, no cluster; or have a running job take one
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
-    /// Rewrite savepoints
+    /// Take savepoints of running jobs, and rewrite them
     #[command(subcommand)]
     Savepoint(SavepointCommand),
+}
+
+/// A running job.
+#[derive(Debug, Args)]
+pub struct JobArgument {
+    /// The job: its id or the beginning of it, or its name; may be left out where only one is running
+    pub job: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct JobsArguments {
+    #[command(subcommand)]
+    pub command: Option<JobsCommand>,
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// Show one job with its checkpoints, as SHOW CHECKPOINTS does
+    Show(JobArgument),
+}
+
+#[derive(Debug, Args)]
+pub struct SavepointArguments {
+    /// The job: its id or the beginning of it, or its name; may be left out where only one is running
+    pub job: Option<String>,
+    /// A directory or URL below which it is written; 'execution.checkpointing.savepoint-dir' of the job if left out
+    pub path: Option<String>,
+    /// Write Arrow files with SQL names and types, which every state backend opens, instead of segments
+    #[arg(long)]
+    pub canonical: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StopArguments {
+    /// The job: its id or the beginning of it, or its name; may be left out where only one is running
+    pub job: Option<String>,
+    /// A directory or URL below which the savepoint is written; 'execution.checkpointing.savepoint-dir' of the job if left
+    /// out. There is a savepoint in any case
+    #[arg(short = 'p', long, value_name = "PATH", num_args = 0..=1, default_missing_value = "")]
+    pub savepoint: Option<String>,
+    /// End the input first, as if nothing came any more: windows fire. The job is over then
+    #[arg(short = 'd', long)]
+    pub drain: bool,
+    /// Write Arrow files with SQL names and types, which every state backend opens, instead of segments
+    #[arg(long)]
+    pub canonical: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +121,8 @@ pub enum CheckpointCommand {
         /// The directory of a checkpoint
         path: String,
     },
+    /// Have a running job take a checkpoint now, and print where it is
+    Trigger(JobArgument),
     /// Remove checkpoints, with those of their files that no other checkpoint of the job needs
     Rm {
         /// Directories of checkpoints
@@ -64,6 +133,8 @@ pub enum CheckpointCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum SavepointCommand {
+    /// Have a running job write a savepoint, wait until it is complete, and print where it is
+    Create(SavepointArguments),
     /// Write a checkpoint or savepoint as a savepoint in another directory, in another format
     Convert {
         /// The directory of a checkpoint or savepoint

@@ -1,7 +1,8 @@
-//! `weir checkpoint` and `weir savepoint`: checkpoints and savepoints where they lie, without a job.
+//! `weir checkpoint` and `weir savepoint`: checkpoints and savepoints where they lie.
 
 use crate::arguments::{CheckpointCommand, FormatArgument, SavepointCommand};
 use crate::failure::Failure;
+use crate::jobs_command;
 use crate::render::{bytes, checkpoint_report, cut, millis, print_table, timestamp};
 use crate::session::object_store_variables;
 use std::io::Write;
@@ -54,6 +55,7 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
                 many => Err(Failure::Job(format!("{}: {many} problems in {counts}", checked.path))),
             }
         }
+        CheckpointCommand::Trigger(job) => jobs_command::trigger_checkpoint(job),
         CheckpointCommand::Rm { paths } => {
             for path in paths {
                 let files = production.block_on(remove_checkpoint(path, &environment))?;
@@ -65,7 +67,10 @@ pub fn checkpoint(command: &CheckpointCommand) -> Result<(), Failure> {
 }
 
 pub fn savepoint(command: &SavepointCommand) -> Result<(), Failure> {
-    let SavepointCommand::Convert { from, to, format } = command;
+    let (from, to, format) = match command {
+        SavepointCommand::Create(arguments) => return jobs_command::create_savepoint(arguments),
+        SavepointCommand::Convert { from, to, format } => (from, to, format),
+    };
     let production = ProductionEnv::default();
     let environment = Environment::of_variables(object_store_variables());
     let format = match format {

@@ -1,5 +1,6 @@
 //! Why the binary ends early, and with which exit code.
 
+use crate::signals::Signal;
 use weir_planner::PlanError;
 use weir_runtime::{ErrorKind, JobError};
 
@@ -12,9 +13,12 @@ pub enum Failure {
     /// A job failed while it ran.
     #[error("{0}")]
     Job(String),
-    /// Ctrl-C.
-    #[error("interrupted")]
-    Interrupted,
+    /// Ctrl-C, or SIGTERM.
+    #[error("{}", .0.message())]
+    Interrupted(Signal),
+    /// It has been said, and this is the exit code.
+    #[error("a job has failed")]
+    Told(u8),
     /// Whoever reads the results has gone (`weir .. | head`): nothing to say, and nothing failed.
     #[error("the reader of the results has gone")]
     ReaderGone,
@@ -25,8 +29,8 @@ impl Failure {
         match self {
             Failure::User(_) => 1,
             Failure::Job(_) => 2,
-            // as a shell reports a process that SIGINT ended
-            Failure::Interrupted => 130,
+            Failure::Interrupted(signal) => signal.exit_code(),
+            Failure::Told(code) => *code,
             Failure::ReaderGone => 0,
         }
     }

@@ -2,10 +2,21 @@
 //!
 //! This room talks to a person and owns no semantics: `planner` says what a statement means, `runtime` runs it.
 
+#[macro_use]
+mod say;
+
 mod arguments;
 mod checkpoint_command;
+#[cfg(unix)]
+mod control;
 mod explain;
 mod failure;
+mod jobs;
+#[cfg(unix)]
+mod jobs_command;
+#[cfg(not(unix))]
+#[path = "no_jobs_command.rs"]
+mod jobs_command;
 mod memory;
 mod progress;
 mod render;
@@ -13,6 +24,7 @@ mod repl;
 mod run;
 mod script;
 mod session;
+mod signals;
 mod variables;
 
 use arguments::{Arguments, Command};
@@ -30,7 +42,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => {
-            eprintln!("error: could not start a thread with {} MiB of stack: {error}", STACK >> 20);
+            say!("error: could not start a thread with {} MiB of stack: {error}", STACK >> 20);
             ExitCode::from(2)
         }
     }
@@ -48,21 +60,27 @@ fn command() -> ExitCode {
         }
     };
     if let Err(failure) = arm_failpoint() {
-        eprintln!("error: {failure}");
+        say!("error: {failure}");
         return ExitCode::from(failure.exit_code());
     }
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sql(arguments) => repl::sql(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Jobs(arguments) => jobs_command::jobs(&arguments),
+        Command::Stop(arguments) => jobs_command::stop(&arguments),
+        Command::Cancel(argument) => jobs_command::cancel(&argument),
         Command::Checkpoint(command) => checkpoint_command::checkpoint(&command),
         Command::Savepoint(command) => checkpoint_command::savepoint(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::ReaderGone) {
-                eprintln!("error: {failure}");
+            if !matches!(failure, Failure::ReaderGone | Failure::Told(_)) {
+                say!("error: {failure}");
+            }
+            if let Failure::Interrupted(signal) = failure {
+                signals::end(signal);
             }
             ExitCode::from(failure.exit_code())
         }

@@ -15,6 +15,19 @@ pub struct Progress {
     pub elapsed: Duration,
 }
 
+impl Progress {
+    /// Of several jobs together. Watermarks are of one job: where there are several, none is told.
+    pub fn of_all(parts: impl Iterator<Item = Progress>, elapsed: Duration) -> Progress {
+        let add = |one: Progress, other: Progress| Progress {
+            rows_in: one.rows_in + other.rows_in,
+            rows_out: one.rows_out + other.rows_out,
+            watermark: None,
+            elapsed,
+        };
+        parts.reduce(add).unwrap_or_default()
+    }
+}
+
 /// Draws over itself on standard error, and is gone when results are printed. Does nothing off a terminal.
 #[derive(Debug)]
 pub struct ProgressLine {

@@ -26,5 +26,7 @@ mod statements;
 mod walk;
 
 pub use error::{PlanError, PlanErrorKind, Position};
-pub use parser::{ClientCommand, Completeness, ExplainDetail, SavepointStop, Statement, completeness};
+pub use parser::{
+    ClientCommand, Completeness, ExplainDetail, SavepointWish, Statement, StopMode, completeness,
+};
 pub use planner::{Planned, Planner, TextTable, is_complete};

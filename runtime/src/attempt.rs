@@ -6,12 +6,14 @@ use crate::alarm::Alarm;
 use crate::checkpoints::CheckpointHistory;
 use crate::commit::{Committers, commit};
 use crate::flag::Flag;
+use crate::handle::JobShared;
 use crate::job_event::{JobEvent, TaskOutcome};
 use crate::mailbox::{Mail, Mailbox, Trigger};
 use crate::request::{Request, Requests};
 use crate::restore::{Restore, Unclaimed};
 #[cfg(test)]
 use crate::sabotage::{self, Sabotage};
+use crate::status::{JobStatus, Notice};
 use crate::task::{TaskPlan, message_of};
 use futures::FutureExt;
 use std::collections::BTreeMap;
@@ -38,6 +40,7 @@ pub(crate) struct Attempt {
     pub coordinator: CheckpointCoordinator,
     pub store: Arc<CheckpointStore>,
     pub history: Arc<CheckpointHistory>,
+    pub shared: Arc<JobShared>,
     pub mailboxes: Vec<Arc<Mailbox>>,
     pub committers: Committers,
     pub links: Links,
@@ -115,7 +118,7 @@ impl Attempt {
     pub(crate) async fn run(
         mut self,
         tasks: Vec<TaskPlan>,
-        restore: Option<&Restore>,
+        restore: Option<(&Restore, Notice)>,
         requests: &mut Requests,
     ) -> (Result<Ended, JobError>, CheckpointId) {
         let _stop = StopOnDrop(self.links.stop.clone());
@@ -132,17 +135,17 @@ impl Attempt {
             self.begin(restore).await;
         }
         self.listen(requests, |_| false).await;
-        requests.refuse_open("the job has ended before the savepoint was complete");
+        requests.refuse_open("the job has ended, or has to start again, before it was complete");
         let next_id = self.coordinator.next_id();
         (self.end().await, next_id)
     }
 
     /// All tasks have their state: what the checkpoint has prepared becomes visible, and input flows.
-    async fn begin(&mut self, restore: Option<&Restore>) {
-        if let Some(restore) = restore {
-            if let Err(error) = restore.refuse(std::mem::take(&mut self.state.unclaimed)) {
-                self.fail(error.into());
-                return;
+    async fn begin(&mut self, restore: Option<(&Restore, Notice)>) {
+        if let Some((restore, restored)) = restore {
+            match restore.judge(std::mem::take(&mut self.state.unclaimed)) {
+                Ok(left_behind) => self.shared.notify(left_behind.map(Notice::Warning)),
+                Err(error) => return self.fail(error.into()),
             }
             let permit = restore.permit();
             #[cfg(test)]
@@ -159,7 +162,9 @@ impl Attempt {
                     return;
                 }
             }
+            self.shared.notify(Some(restored));
         }
+        self.shared.set_status(JobStatus::Running);
         self.links.start.raise();
     }
 
@@ -196,10 +201,17 @@ impl Attempt {
     }
 
     fn on_request(&mut self, request: Request, requests: &mut Requests) {
-        let Request { stop, .. } = &request;
-        let stop = *stop;
-        let request = requests.open(request);
-        self.decide(Event::Savepoint { request, stop }, requests);
+        match request {
+            Request::Savepoint(request) => {
+                let stop = request.stop;
+                let request = requests.open(request);
+                self.decide(Event::Savepoint { request, stop }, requests);
+            }
+            Request::Checkpoint(request) => {
+                requests.open_checkpoint(request);
+                self.decide(Event::Checkpoint, requests);
+            }
+        }
     }
 
     fn on_event(&mut self, event: JobEvent, requests: &mut Requests) {
@@ -343,6 +355,7 @@ impl Attempt {
                 }
                 Action::Store(completed) => self.store(completed),
                 Action::Abandoned { checkpoint, error } => {
+                    requests.abandoned(checkpoint, &error);
                     self.history.failed(checkpoint, error.to_string(), self.env.clock.now_ms());
                 }
                 Action::Finished => self.state.finished = true,
@@ -354,9 +367,12 @@ impl Attempt {
     fn announce(&mut self, barrier: Barrier, requests: &mut Requests) {
         let savepoint = barrier.kind == CheckpointKind::Savepoint;
         self.history.triggered(barrier.id, savepoint, self.env.clock.now_ms());
-        if savepoint {
-            let directory = requests.begin(barrier.id);
-            self.store.begin_savepoint(barrier.id, directory);
+        match savepoint {
+            true => {
+                let (directory, format) = requests.begin(barrier.id);
+                self.store.begin_savepoint(barrier.id, directory, format);
+            }
+            false => requests.begin_checkpoint(barrier.id),
         }
     }
 

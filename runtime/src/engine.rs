@@ -171,6 +171,7 @@ impl Engine {
             history,
             savepoints,
             checkpoint_directory,
+            takes_checkpoints: periodic,
             stop,
             result,
             results,

@@ -37,6 +37,10 @@ impl Flag {
         waiting.into_values().for_each(Waker::wake);
     }
 
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.lock().raised
+    }
+
     pub(crate) fn raised(&self) -> Raised {
         Raised { flag: self.clone(), place: None }
     }

@@ -4,14 +4,17 @@ use crate::checkpoints::{CheckpointHistory, CheckpointOverview};
 use crate::flag::Flag;
 use crate::mailbox::Mailbox;
 use crate::plan::ExecutionPlan;
-use crate::request::Request;
+use crate::request::{CheckpointRequest, Request, SavepointRequest};
 use crate::restore::Restore;
+use crate::status::{JobStatus, Notice};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
-use weir_checkpoint::{Directory, Environment, Stop};
+use weir_checkpoint::{Directory, Environment, SavepointFormat, Stop};
 use weir_types::{
-    ChangelogBatch, JobError, JobGraph, OperatorId, OperatorMetrics, OperatorMetricsSnapshot, RuntimeEnv,
+    ChangelogBatch, CheckpointId, JobError, JobGraph, OperatorId, OperatorMetrics, OperatorMetricsSnapshot,
+    RuntimeEnv,
 };
 
 /// A running job. Dropping it leaves the job running.
@@ -22,6 +25,8 @@ pub struct JobHandle {
     pub(crate) history: Arc<CheckpointHistory>,
     pub(crate) savepoints: Savepoints,
     pub(crate) checkpoint_directory: Option<String>,
+    /// there is an interval
+    pub(crate) takes_checkpoints: bool,
     pub(crate) stop: Flag,
     pub(crate) result: watch::Receiver<Option<Result<JobSummary, JobError>>>,
     pub(crate) results: Option<ResultReceiver>,
@@ -42,7 +47,11 @@ pub(crate) struct JobShared {
     pub operators: Vec<(OperatorId, Arc<str>, Vec<Arc<OperatorMetrics>>)>,
     /// the tasks of the current attempt: they hear when nobody reads a result any more
     pub result_senders: Mutex<Vec<Arc<Mailbox>>>,
-    notices: Mutex<Vec<String>>,
+    notices: Mutex<Vec<Notice>>,
+    /// while it runs
+    status: Mutex<JobStatus>,
+    /// its checkpoints outlive its cancellation, whatever the settings say
+    suspended: AtomicBool,
 }
 
 /// How a job came to its end.
@@ -120,16 +129,32 @@ impl JobHandle {
         self.history.overview()
     }
 
-    /// What happened to the job since the last call that its owner should know, in sentences: restarts.
-    pub fn take_notices(&self) -> Vec<String> {
+    /// What happened to the job since the last call that its owner should know.
+    pub fn take_notices(&self) -> Vec<Notice> {
         std::mem::take(&mut *self.shared.notices.lock())
+    }
+
+    /// What it is about as of now.
+    pub fn status(&self) -> JobStatus {
+        match self.outcome() {
+            Some(Ok(summary)) if summary.outcome == JobOutcome::Cancelled => JobStatus::Cancelled,
+            Some(Ok(_)) => JobStatus::Finished,
+            Some(Err(_)) => JobStatus::Failed,
+            None if self.stop.is_raised() => JobStatus::Cancelling,
+            None => *self.shared.status.lock(),
+        }
     }
 
     /// Has the job write a savepoint below `directory` (`None`: the one of the settings), and stop with it if `stop`
     /// says so. The path of the savepoint.
     ///
     /// Errors: `UserInput` without a directory, `Unavailable` if nothing came of it; the job goes on then.
-    pub async fn savepoint(&self, directory: Option<&str>, stop: Option<Stop>) -> Result<String, JobError> {
+    pub async fn savepoint(
+        &self,
+        directory: Option<&str>,
+        format: SavepointFormat,
+        stop: Option<Stop>,
+    ) -> Result<String, JobError> {
         let Some(root) = directory.or(self.savepoints.directory.as_deref()) else {
             return Err(JobError::user_input(
                 "take a savepoint: there is no directory for it: name one, or set \
@@ -140,8 +165,26 @@ impl JobHandle {
         let job = self.job_id.get(..6).unwrap_or(&self.job_id);
         let name = format!("savepoint-{job}-{:012x}", self.env.random.next_u64() >> 16);
         let (answer, answered) = oneshot::channel();
-        let request = Request { directory: root.join(&name), stop, answer };
+        root.can_be_made()?;
+        let request = SavepointRequest { directory: root.join(&name), format, stop, answer };
         let over = || JobError::unavailable("take a savepoint: the job has ended");
+        self.savepoints.requests.send(Request::Savepoint(request)).await.map_err(|_| over())?;
+        answered.await.unwrap_or_else(|_| Err(over()))
+    }
+
+    /// Has the job take a checkpoint now. Its number, and its path unless it is in memory.
+    ///
+    /// Errors: `UserInput` for a job that takes no checkpoints, `Unavailable` if nothing came of it.
+    pub async fn checkpoint(&self) -> Result<(CheckpointId, Option<String>), JobError> {
+        if !self.takes_checkpoints {
+            return Err(JobError::user_input(
+                "take a checkpoint: the job takes none, as 'execution.checkpointing.interval' is not set; a savepoint \
+                 is possible",
+            ));
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Checkpoint(CheckpointRequest { answer });
+        let over = || JobError::unavailable("take a checkpoint: the job has ended");
         self.savepoints.requests.send(request).await.map_err(|_| over())?;
         answered.await.unwrap_or_else(|_| Err(over()))
     }
@@ -152,10 +195,11 @@ impl JobHandle {
         self.stop.raise();
     }
 
-    /// Something that cancels the job from elsewhere: a signal handler.
-    pub fn canceller(&self) -> impl Fn() + Send + Sync + Clone + 'static {
-        let stop = self.stop.clone();
-        move || stop.raise()
+    /// As [`JobHandle::cancel`], but the job's checkpoints stay, whatever the settings say: its process is ended by somebody
+    /// who means the process and not the job, which is to go on later.
+    pub fn suspend(&self) {
+        self.shared.suspended.store(true, Ordering::Release);
+        self.stop.raise();
     }
 
     /// Waits for the end: the summary, or the first error of any task. Can be called again.
@@ -189,7 +233,21 @@ impl JobShared {
             operators: operators.collect(),
             result_senders: Mutex::default(),
             notices: Mutex::default(),
+            status: Mutex::new(JobStatus::Initializing),
+            suspended: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn set_status(&self, status: JobStatus) {
+        *self.status.lock() = status;
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn notify(&self, notice: Option<Notice>) {
+        self.notices.lock().extend(notice);
     }
 
     /// Says that an attempt failed and another follows.
@@ -198,7 +256,7 @@ impl JobShared {
             format!("from checkpoint {}", restore.stored().manifest.checkpoint)
         });
         let notice = format!("the job failed and starts again in {delay_ms} ms, {from}: {error}");
-        self.notices.lock().push(notice);
+        self.notify(Some(Notice::Warning(notice)));
     }
 
     pub(crate) fn report(&self) -> Vec<OperatorReport> {

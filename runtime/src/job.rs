@@ -8,6 +8,7 @@ use crate::handle::{JobOutcome, JobShared, JobSummary};
 use crate::request::Requests;
 use crate::restarts::Restarts;
 use crate::restore::Restore;
+use crate::status::{JobStatus, Notice};
 use crate::subtask::now_ms;
 use crate::task::{HeadPlan, TaskPlan};
 use crate::{RuntimeError, storage};
@@ -50,6 +51,7 @@ impl Job {
     pub(crate) async fn run(mut self, first: Deployment) -> Result<JobSummary, JobError> {
         let ended = self.attempts(first).await;
         let keep = storage::keeps(self.graph.settings.checkpointing.retention, &ended);
+        let keep = keep || (self.shared.is_suspended() && matches!(ended, Ok(Ended::Cancelled)));
         // what cannot be deleted stays; the job's own outcome is what counts
         let _ = self.store.end(keep).delete().await;
         let outcome = match ended? {
@@ -91,6 +93,7 @@ impl Job {
             let newest = latest.map(|latest| Restore::new(latest, &self.graph.settings.recovery));
             restore = newest.or_else(|| begin.clone());
             self.shared.restarting(&error, delay_ms, restore.as_ref());
+            self.shared.set_status(JobStatus::Restarting);
             let pause = pin!(self.env.clock.sleep(Duration::from_millis(delay_ms)));
             if let Either::Left(_) = select(self.requests.stopped(), pause).await {
                 return Ok(Ended::Cancelled);
@@ -159,9 +162,11 @@ impl Job {
         first: CheckpointId,
     ) -> (Result<Ended, JobError>, CheckpointId) {
         let Deployment { mut tasks, committers } = deployment;
+        self.shared.set_status(JobStatus::Initializing);
         if let Some(restore) = restore {
-            if let Err(error) = restore.refuse(restore.without_operator(&self.graph)) {
-                return (Err(error.into()), first);
+            match restore.judge(restore.without_operator(&self.graph)) {
+                Ok(left_behind) => self.shared.notify(left_behind.map(Notice::Warning)),
+                Err(error) => return (Err(error.into()), first),
             }
             tasks.iter_mut().for_each(|task| task.restore = Some(restore.clone()));
             let manifest = &restore.stored().manifest;
@@ -173,6 +178,7 @@ impl Job {
             Either::Right((Err(error), _)) => return (Err(error.into()), first),
             Either::Right((Ok(()), _)) => {}
         }
+        let restored = restore.map(|restore| restore.notice(&self.graph));
         let config = CoordinatorConfig::of(&self.graph.settings.checkpointing);
         let ids = tasks.iter().map(|task| task.task);
         let attempt = Attempt {
@@ -180,6 +186,7 @@ impl Job {
             coordinator: CheckpointCoordinator::new(config, ids, first, now_ms(&self.env)),
             store: self.store.clone(),
             history: self.history.clone(),
+            shared: self.shared.clone(),
             mailboxes: tasks.iter().map(|task| task.mailbox.clone()).collect(),
             committers,
             links: Links::new(),
@@ -188,7 +195,7 @@ impl Job {
             observer: self.observer.clone(),
         };
         *self.shared.result_senders.lock() = attempt.mailboxes.clone();
-        attempt.run(tasks, restore, &mut self.requests).await
+        attempt.run(tasks, restore.zip(restored), &mut self.requests).await
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod engine;
 mod handle;
+mod status;
 
 mod components;
 mod deploy;
@@ -61,6 +62,7 @@ pub mod simulation;
 
 pub use engine::Engine;
 pub use handle::{JobHandle, JobOutcome, JobSummary, OperatorReport, ResultReceiver};
+pub use status::{JobStatus, Notice};
 
 pub use components::Components;
 pub use describe::{

@@ -2,6 +2,7 @@
 
 use crate::RuntimeError;
 use crate::in_flight::{self, Dealer};
+use crate::status::Notice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -77,25 +78,63 @@ impl Restore {
             let what = "output that waits to be committed".to_string();
             unclaimed.push(Unclaimed { operator: committables.operator.clone(), what });
         }
-        unclaimed.sort();
-        unclaimed.dedup();
         unclaimed
     }
 
+    /// What is to be said of state that the job has no place for, if that is to be ignored and there is any.
+    ///
     /// # Errors
-    /// [`RuntimeError::Unclaimed`] if there is any, unless that is to be ignored.
-    pub(crate) fn refuse(&self, unclaimed: Vec<Unclaimed>) -> Result<(), RuntimeError> {
-        if unclaimed.is_empty() || self.ignore_unclaimed {
-            return Ok(());
+    /// [`RuntimeError::Unclaimed`] if there is any, and it is not to be ignored.
+    pub(crate) fn judge(&self, mut unclaimed: Vec<Unclaimed>) -> Result<Option<String>, RuntimeError> {
+        // every subtask says so
+        unclaimed.sort();
+        unclaimed.dedup();
+        if unclaimed.is_empty() {
+            return Ok(None);
         }
         let mut list = String::new();
-        for Unclaimed { operator, what } in unclaimed {
-            let record = self.stored.manifest.job.operators.iter().find(|record| record.id == operator);
-            let label = record.map_or(String::new(), |record| format!(", {}", record.label));
-            // writing to a string does not fail
-            let _ = write!(list, "\n  {operator}{label}: {what}");
+        for part in unclaimed.chunk_by(|one, other| one.operator == other.operator) {
+            self.list(&mut list, part);
         }
-        Err(RuntimeError::Unclaimed { path: self.path(), list })
+        let path = self.path();
+        match self.ignore_unclaimed {
+            true => Ok(Some(format!(
+                "state of {path} is left behind, as 'execution.state-recovery.ignore-unclaimed-state' says: the job has \
+                 no place for{list}"
+            ))),
+            false => {
+                // the manifest of a job that was built by hand has none
+                let sql = self.stored.manifest.job.sql.split_whitespace().collect::<Vec<_>>().join(" ");
+                let was = if sql.is_empty() { sql } else { format!("\nthe statement was: {sql}") };
+                Err(RuntimeError::Unclaimed { path, list: format!("{list}{was}") })
+            }
+        }
+    }
+
+    /// What one operator of the checkpoint keeps that the job does not want, with the clause that it is of.
+    fn list(&self, list: &mut String, unclaimed: &[Unclaimed]) {
+        let Some(Unclaimed { operator, .. }) = unclaimed.first() else { return };
+        let record = self.stored.manifest.job.operators.iter().find(|record| record.id == *operator);
+        let label = record.map_or(String::new(), |record| format!(", {}", record.label));
+        let what: Vec<&str> = unclaimed.iter().map(|unclaimed| unclaimed.what.as_str()).collect();
+        // writing to a string does not fail
+        let _ = write!(list, "\n  {operator}{label}: {}", what.join(", "));
+        if let Some(note) = record.and_then(|record| record.note.as_ref()) {
+            let of = note.unbounded_clause.as_ref().map_or(String::new(), |clause| format!("of {clause}: "));
+            let _ = write!(list, "\n    {of}{}", note.keeps);
+        }
+    }
+
+    /// What there is to say when everybody has its state.
+    pub(crate) fn notice(&self, graph: &JobGraph) -> Notice {
+        let manifest = &self.stored.manifest;
+        let known = |operator: &&OperatorManifest| graph.nodes.iter().any(|node| node.id == operator.id);
+        Notice::Restored {
+            path: self.path(),
+            checkpoint: manifest.checkpoint,
+            operators: manifest.operators.iter().filter(known).count(),
+            bytes: manifest.statistics.state_bytes,
+        }
     }
 
     /// How far the source `operator` had been read; `None` if the checkpoint does not know it.

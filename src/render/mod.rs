@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod entry;
+mod jobs;
 mod live;
 mod results;
 mod state;
@@ -9,6 +10,7 @@ mod tableau;
 mod text;
 
 pub use checkpoint::{bytes, checkpoint_report, millis, timestamp};
+pub use jobs::{CHECKPOINT_COLUMNS, JOB_COLUMNS, checkpoint_counts, checkpoint_row, job_row};
 pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};
 pub use state::job_state;

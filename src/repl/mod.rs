@@ -19,7 +19,7 @@ Statements end with `;` and may span lines. Ctrl-C stops a running query, or dro
   CREATE TABLE / VIEW, DROP, SHOW TABLES, DESCRIBE t, SHOW CREATE TABLE t
   SET 'key' = 'value'; SET; RESET  settings; 'sql-client.execution.result-mode' is tableau, table or changelog
   EXPLAIN [CHANGELOG_MODE] ..      the plan, its operators and the state that they keep
-  SHOW JOBS, STOP JOB 'id'
+  SHOW JOBS, SHOW CHECKPOINTS, CREATE SAVEPOINT ['dir'] FOR JOB 'id', STOP JOB 'id' [WITH SAVEPOINT ['dir']]
 
   \\?            this help          \\d            tables        \\d NAME       columns of a table
   \\i FILE       run a file         \\df           functions     \\q            quit";
@@ -32,29 +32,35 @@ pub fn sql(arguments: &SqlArguments) -> Result<(), Failure> {
         session.execute_script(&script::read(file, &variables)?)?;
     }
     if let Some(text) = &arguments.execute {
-        session.execute_script(&variables.substitute(text).map_err(Failure::User)?)?;
-        return session.wait_for_jobs();
+        let text = variables.substitute(text).map_err(Failure::User)?;
+        let result = session.execute_script(&text).map(|_| ());
+        return session.finish(result);
     }
-    if interactive { prompt(&mut session) } else { piped(&mut session) }
+    if interactive {
+        return prompt(&mut session);
+    }
+    let result = piped(&mut session);
+    session.finish(result)
 }
 
 /// Statements from standard input that is no terminal: each runs as soon as it is complete.
 fn piped(session: &mut Session) -> Result<(), Failure> {
     let mut text = String::new();
-    for line in std::io::stdin().lock().lines() {
+    let mut lines = std::io::stdin().lock().lines();
+    while let Some(line) = session.while_reading(|| lines.next())? {
         let line = line.map_err(|error| Failure::User(format!("read standard input: {error}")))?;
         text.push_str(&line);
         text.push('\n');
         if weir_planner::is_complete(&text)
             && session.execute_script(&std::mem::take(&mut text))? == Flow::Quit
         {
-            return session.wait_for_jobs();
+            return Ok(());
         }
     }
     if !text.trim().is_empty() {
         session.execute_script(&text)?;
     }
-    session.wait_for_jobs()
+    Ok(())
 }
 
 /// Where the history is kept: `$WEIR_HISTORY`, else a file in the home folder.
@@ -80,9 +86,7 @@ fn prompt(session: &mut Session) -> Result<(), Failure> {
         .map_err(|error| Failure::User(format!("open the prompt: {error}")))?;
     println!("Weir {}. \\? for help, \\q to quit.", env!("CARGO_PKG_VERSION"));
     loop {
-        for failure in session.failed_jobs() {
-            eprintln!("error: {failure}");
-        }
+        session.tell_news();
         prompt.set_words(words(session));
         let line =
             prompt.read().map_err(|error| Failure::User(format!("read from the terminal: {error}")))?;
@@ -92,9 +96,9 @@ fn prompt(session: &mut Session) -> Result<(), Failure> {
             Line::End => return Ok(()),
         };
         match typed(session, text.trim()) {
-            Ok(Flow::Continue) | Err(Failure::Interrupted) => {}
+            Ok(Flow::Continue) | Err(Failure::Interrupted(_)) => {}
             Ok(Flow::Quit) => return Ok(()),
-            Err(failure) => eprintln!("error: {failure}"),
+            Err(failure) => say!("error: {failure}"),
         }
     }
 }

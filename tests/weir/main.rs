@@ -2,6 +2,8 @@
 
 mod checkpoint_fixture;
 mod cli;
+#[cfg(unix)]
+mod control;
 mod explain_checkpoint;
 mod goldens;
 mod kill;

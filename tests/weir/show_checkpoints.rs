@@ -213,6 +213,18 @@ fn counts_are_of_what_happened() {
     assert!(counts.line.contains(&format!("latest restore of {savepoint} from ")), "{}", counts.line);
     assert!(counts.line.contains(place.to_str().expect("UTF-8")), "{}", counts.line);
     assert!(counts.latest("completed") > Some(savepoint), "numbers go on: {}", counts.line);
+
+    let named = folder.join("named");
+    prompt.type_in(&format!("STOP JOB '{second}' WITH CANONICAL SAVEPOINT '{}';", named.display()));
+    let path = prompt
+        .stdout
+        .iter()
+        .find_map(|line| line.split_once(named.to_str()?).map(|(_, path)| path.to_string()));
+    let path = path.expect("its path is shown").trim_matches(['|', ' ', '/']).to_string();
+    let files = fs::read_dir(named.join(path))
+        .expect("it is there")
+        .map(|entry| entry.expect("readable").file_name());
+    assert!(files.filter(|name| name.to_string_lossy().ends_with(".arrow")).count() > 0);
     drop(prompt);
     fs::remove_dir_all(folder).expect("removed");
 }

@@ -76,16 +76,15 @@ pub enum ClientCommand {
     Help,
     /// `SHOW JOBS`
     ShowJobs,
-    /// `STOP JOB 'id' [WITH SAVEPOINT [WITH DRAIN]]`
+    /// `STOP JOB 'id' [WITH [CANONICAL|NATIVE] SAVEPOINT ['directory'] [WITH DRAIN]]`
     StopJob {
         id: String,
-        savepoint: Option<SavepointStop>,
+        stop: StopMode,
     },
-    /// `CREATE SAVEPOINT ['directory'] FOR JOB 'id'`
+    /// `CREATE [CANONICAL|NATIVE] SAVEPOINT ['directory'] FOR JOB 'id'`
     CreateSavepoint {
         id: String,
-        /// `None`: that of the settings
-        directory: Option<String>,
+        savepoint: SavepointWish,
     },
     /// `EXPLAIN CHECKPOINT 'path'`
     ExplainCheckpoint {
@@ -107,13 +106,24 @@ pub enum ClientCommand {
     },
 }
 
-/// How a job stops that leaves a savepoint behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SavepointStop {
-    /// Windows that are open stay open.
-    Suspend,
+/// A savepoint that a statement asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavepointWish {
+    /// `None`: that of the settings
+    pub directory: Option<String>,
+    /// as Arrow files, which every state backend opens; otherwise as checkpoints are written
+    pub canonical: bool,
+}
+
+/// How a job stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// It leaves nothing behind.
+    Cancel,
+    /// Windows that are open stay open in the savepoint.
+    Suspend(SavepointWish),
     /// `WITH DRAIN`: as if the input had ended.
-    Drain,
+    Drain(SavepointWish),
 }
 
 /// A string of the text with its place.

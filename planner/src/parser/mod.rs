@@ -24,7 +24,7 @@ mod types;
 mod tests;
 
 pub(crate) use ast::*;
-pub use ast::{ClientCommand, ExplainDetail, SavepointStop, Statement};
+pub use ast::{ClientCommand, ExplainDetail, SavepointWish, Statement, StopMode};
 pub(crate) use build::{bare, binary, call, call_of, literal, nested, not, table_alias, text, unnamed};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;

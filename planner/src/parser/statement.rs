@@ -59,7 +59,7 @@ impl<'a> StatementParser<'a> {
         };
         match word.value.to_uppercase().as_str() {
             "SELECT" | "WITH" | "VALUES" => Ok(StatementKind::Query(self.query()?)),
-            "CREATE" if self.words(&["CREATE", "SAVEPOINT"]) => self.create_savepoint(),
+            "CREATE" if self.peeks_savepoint(1) => self.create_savepoint(),
             "CREATE" => self.create(),
             "DROP" if self.words(&["DROP", "CHECKPOINT"]) => {
                 let path = self.string()?.value;
@@ -268,32 +268,66 @@ impl<'a> StatementParser<'a> {
         details.into_iter().find(|(word, _)| self.word(word)).map(|(_, detail)| detail)
     }
 
-    /// `STOP JOB 'id' [WITH SAVEPOINT [WITH DRAIN]]`
+    /// `STOP JOB 'id' [WITH [CANONICAL|NATIVE] SAVEPOINT ['directory'] [WITH DRAIN]]`
     fn stop(&mut self) -> Result<StatementKind, PlanError> {
         self.expect_word("STOP")?;
         self.expect_word("JOB")?;
         let id = self.string()?.value;
-        let savepoint = if self.words(&["WITH", "SAVEPOINT"]) {
-            let drain = self.words(&["WITH", "DRAIN"]);
-            Some(if drain { SavepointStop::Drain } else { SavepointStop::Suspend })
+        let stop = if self.peek_word("WITH") && self.peeks_savepoint(1) {
+            self.expect_word("WITH")?;
+            let canonical = self.savepoint_format()?;
+            let savepoint = SavepointWish { directory: self.optional_string()?, canonical };
+            match self.words(&["WITH", "DRAIN"]) {
+                true => StopMode::Drain(savepoint),
+                false => StopMode::Suspend(savepoint),
+            }
         } else {
             let at = self.parser.peek_token().span;
             if self.words(&["WITH", "DRAIN"]) {
                 let message = "STOP JOB .. WITH DRAIN needs a savepoint: write WITH SAVEPOINT WITH DRAIN";
                 return Err(PlanError::invalid(message).at(at));
             }
-            None
+            StopMode::Cancel
         };
-        Ok(StatementKind::Client(ClientCommand::StopJob { id, savepoint }))
+        Ok(StatementKind::Client(ClientCommand::StopJob { id, stop }))
     }
 
-    /// `SAVEPOINT ['directory'] FOR JOB 'id'`, behind `CREATE`
+    /// `CREATE [CANONICAL|NATIVE] SAVEPOINT ['directory'] FOR JOB 'id'`
     fn create_savepoint(&mut self) -> Result<StatementKind, PlanError> {
-        let directory = if self.peek_word("FOR") { None } else { Some(self.string()?.value) };
+        self.expect_word("CREATE")?;
+        let canonical = self.savepoint_format()?;
+        let directory = self.optional_string()?;
         self.expect_word("FOR")?;
         self.expect_word("JOB")?;
         let id = self.string()?.value;
-        Ok(StatementKind::Client(ClientCommand::CreateSavepoint { id, directory }))
+        let savepoint = SavepointWish { directory, canonical };
+        Ok(StatementKind::Client(ClientCommand::CreateSavepoint { id, savepoint }))
+    }
+
+    /// Whether `[CANONICAL|NATIVE] SAVEPOINT` stands behind the next `ahead` tokens.
+    fn peeks_savepoint(&self, ahead: usize) -> bool {
+        let is =
+            |place: usize, word: &str| super::script::is_word(self.parser.peek_nth_token_ref(place), word);
+        let format = is(ahead, "CANONICAL") || is(ahead, "NATIVE");
+        is(ahead + usize::from(format), "SAVEPOINT")
+    }
+
+    /// `[CANONICAL|NATIVE] SAVEPOINT`: true for a canonical one.
+    fn savepoint_format(&mut self) -> Result<bool, PlanError> {
+        let canonical = self.word("CANONICAL");
+        if !canonical {
+            self.word("NATIVE");
+        }
+        self.expect_word("SAVEPOINT")?;
+        Ok(canonical)
+    }
+
+    /// A string, if one is next.
+    fn optional_string(&mut self) -> Result<Option<String>, PlanError> {
+        match self.parser.peek_token_ref().token {
+            Token::SingleQuotedString(_) => Ok(Some(self.string()?.value)),
+            _ => Ok(None),
+        }
     }
 }
 

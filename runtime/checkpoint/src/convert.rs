@@ -27,7 +27,8 @@ pub enum SavepointFormat {
 ///
 /// # Errors
 /// [`CheckpointError::Location`] if something is there already; otherwise as for reading `stored`, and
-/// [`CheckpointError::Storage`].
+/// [`CheckpointError::Storage`]. What had been written is deleted then; after [`CheckpointError::InDoubt`], which says that the
+/// manifest may be there all the same, nothing is.
 pub async fn convert(
     stored: &StoredCheckpoint,
     target: &Directory,
@@ -41,24 +42,18 @@ pub async fn convert(
         )));
     }
     let mut writer = Writer { stored, target, format, files: Vec::new(), blobs: Vec::new() };
-    let mut operators = Vec::with_capacity(stored.manifest.operators.len());
-    for (place, operator) in stored.manifest.operators.iter().enumerate() {
-        let mut subtasks = Vec::with_capacity(operator.subtasks.len());
-        for subtask in &operator.subtasks {
-            subtasks.push(writer.subtask(place, &operator.id, subtask).await?);
+    let written = match writer.operators().await {
+        Ok(operators) => writer.manifest(operators).await,
+        Err(error) => Err(error),
+    };
+    if written.is_err() && !matches!(written, Err(CheckpointError::InDoubt { .. })) {
+        for file in &writer.files {
+            // without a manifest it is no savepoint, and the first error is what counts
+            let _ = target.delete(&file.path).await;
         }
-        operators.push(OperatorManifest { id: operator.id.clone(), subtasks });
+        target.remove_if_empty().await;
     }
-    let Writer { files, blobs, .. } = writer;
-    let mut manifest = Manifest { files, operators, ..stored.manifest.clone() };
-    if manifest.kind == ManifestKind::Checkpoint {
-        manifest.kind = ManifestKind::Savepoint;
-    }
-    let of_files: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-    manifest.statistics.state_bytes = of_files + blobs.len() as u64;
-    manifest.statistics.new_bytes = manifest.statistics.state_bytes;
-    target.create(MANIFEST, encode(&manifest, &blobs)).await?;
-    Ok(manifest)
+    written
 }
 
 struct Writer<'a> {
@@ -70,6 +65,36 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    async fn operators(&mut self) -> Result<Vec<OperatorManifest>, CheckpointError> {
+        let originals = &self.stored.manifest.operators;
+        let mut operators = Vec::with_capacity(originals.len());
+        for (place, operator) in originals.iter().enumerate() {
+            let mut subtasks = Vec::with_capacity(operator.subtasks.len());
+            for subtask in &operator.subtasks {
+                subtasks.push(self.subtask(place, &operator.id, subtask).await?);
+            }
+            operators.push(OperatorManifest { id: operator.id.clone(), subtasks });
+        }
+        Ok(operators)
+    }
+
+    /// Writes the manifest: with it the savepoint is there.
+    async fn manifest(&self, operators: Vec<OperatorManifest>) -> Result<Manifest, CheckpointError> {
+        let mut manifest = Manifest { files: self.files.clone(), operators, ..self.stored.manifest.clone() };
+        if manifest.kind == ManifestKind::Checkpoint {
+            manifest.kind = ManifestKind::Savepoint;
+        }
+        let of_files: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+        manifest.statistics.state_bytes = of_files + self.blobs.len() as u64;
+        manifest.statistics.new_bytes = manifest.statistics.state_bytes;
+        if let Err(error) = self.target.create(MANIFEST, encode(&manifest, &self.blobs)).await {
+            let gone = self.target.delete(MANIFEST).await;
+            let (checkpoint, reason) = (manifest.checkpoint, error.to_string());
+            return Err(gone.map_or(CheckpointError::InDoubt { checkpoint, reason }, |()| error));
+        }
+        Ok(manifest)
+    }
+
     /// `place` tells operators apart whose names begin alike.
     async fn subtask(
         &mut self,

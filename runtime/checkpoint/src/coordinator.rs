@@ -38,6 +38,8 @@ pub struct CheckpointCoordinator {
     storing: Option<Arc<CompletedCheckpoint>>,
     /// savepoints that nobody has been asked for yet
     wishes: VecDeque<Wish>,
+    /// somebody has asked for a checkpoint, which has not begun
+    asked: bool,
     stopping: Stopping,
     next_id: CheckpointId,
     next_trigger_ms: Option<u64>,
@@ -84,6 +86,7 @@ impl CheckpointCoordinator {
             ready: VecDeque::new(),
             storing: None,
             wishes: VecDeque::new(),
+            asked: false,
             stopping: Stopping::No,
             next_id: first,
             next_trigger_ms,
@@ -155,6 +158,7 @@ impl CheckpointCoordinator {
                 self.store_failed(checkpoint, reason, in_doubt, now_ms, &mut actions);
             }
             Event::Committed => self.committing = None,
+            Event::Checkpoint => self.asked = self.config.interval_ms.is_some(),
             Event::Savepoint { request, stop } => self.wishes.push_back(Wish { request, stop }),
         }
         if !self.ended {
@@ -402,13 +406,17 @@ impl CheckpointCoordinator {
             self.grant(wish, now_ms, actions);
         }
         let due = self.next_trigger_ms.is_some_and(|at| now_ms >= at);
-        if !due || !self.may_trigger() {
+        // as in Flink, who asks does not wait for a pause
+        if !(due || self.asked) || !self.may_trigger() {
             return;
         }
-        self.next_trigger_ms = self.next_trigger_ms.zip(self.config.interval_ms).map(|(at, interval)| {
-            let interval = interval.max(1);
-            at + ((now_ms - at) / interval + 1) * interval
-        });
+        self.asked = false;
+        if due {
+            self.next_trigger_ms = self.next_trigger_ms.zip(self.config.interval_ms).map(|(at, interval)| {
+                let interval = interval.max(1);
+                at + ((now_ms - at) / interval + 1) * interval
+            });
+        }
         let kind = if self.config.incremental { CheckpointKind::Incremental } else { CheckpointKind::Full };
         let barrier = self.barrier(kind, self.config.mode, now_ms);
         self.ask(barrier, None, false, actions);

@@ -16,6 +16,7 @@ mod upload;
 pub use rewrite::Rewrite;
 
 use crate::CheckpointError;
+use crate::convert::{SavepointFormat, convert};
 use crate::directory::{Directory, Occupied};
 use crate::handle::{Location, StoredFile, UploadId};
 use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
@@ -66,8 +67,10 @@ struct State {
     /// the oldest first
     retained: VecDeque<Retained>,
     known: Known,
-    /// where savepoints that have been asked for go
+    /// where the snapshots of savepoints that have been asked for go
     savepoints: BTreeMap<CheckpointId, Directory>,
+    /// where canonical savepoints go in the end
+    canonical: BTreeMap<CheckpointId, Directory>,
     /// while the job runs
     occupied: Option<Occupied>,
 }
@@ -137,9 +140,19 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Where a savepoint is to go, before tasks are asked for it. The directory must be its own.
-    pub fn begin_savepoint(&self, checkpoint: CheckpointId, directory: Directory) {
-        self.state().savepoints.insert(checkpoint, directory);
+    /// Where a savepoint is to go, before tasks are asked for it. The directory must be its own. Tasks write segments: a
+    /// canonical one is a native one beside it first, in a hidden directory.
+    pub fn begin_savepoint(&self, checkpoint: CheckpointId, directory: Directory, format: SavepointFormat) {
+        let mut state = self.state();
+        let native = match format {
+            SavepointFormat::Native => directory,
+            SavepointFormat::Canonical => {
+                let native = directory.join(&format!("../.{}-native", directory.name()));
+                state.canonical.insert(checkpoint, directory);
+                native
+            }
+        };
+        state.savepoints.insert(checkpoint, native);
     }
 
     /// The newest complete checkpoint.
@@ -185,7 +198,40 @@ impl CheckpointStore {
         let place = directory.clone().unwrap_or_else(|| Directory::nowhere(completed.id()));
         let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
         let stored = stored.with_workspace(self.config.workspace.clone());
-        Ok(self.keep(completed, stored, directory, record.files))
+        let canonical = self.state().canonical.remove(&completed.id());
+        match canonical {
+            None => Ok(self.keep(completed, stored, directory, record.files)),
+            Some(target) => self.canonical(completed, stored, record.files, target).await,
+        }
+    }
+
+    /// Rewrites a savepoint that has just been written, and lets go of what it was written to.
+    async fn canonical(
+        &self,
+        completed: &CompletedCheckpoint,
+        native: StoredCheckpoint,
+        files: Vec<Arc<StoredFile>>,
+        target: Directory,
+    ) -> Result<Stored, CheckpointError> {
+        let converted = convert(&native, &target, SavepointFormat::Canonical).await;
+        let directory = native.directory.clone();
+        let manifest = match converted {
+            Ok(manifest) => manifest,
+            Err(error @ CheckpointError::InDoubt { .. }) => return Err(error),
+            Err(error) => {
+                let gone = directory.delete(MANIFEST).await;
+                let (checkpoint, reason) = (completed.id(), error.to_string());
+                return Err(gone.map_or(CheckpointError::InDoubt { checkpoint, reason }, |()| error));
+            }
+        };
+        let stored = self.keep(completed, native, Some(directory.clone()), files.clone());
+        let garbage = Garbage {
+            files: self.state().references.release(&files),
+            manifests: vec![directory.clone()],
+            directories: vec![directory],
+            mirrored: None,
+        };
+        Ok(Stored { manifest: Arc::new(manifest), path: Some(target.show("")), garbage, ..stored })
     }
 
     fn directory_of(&self, barrier: Barrier) -> Option<Directory> {

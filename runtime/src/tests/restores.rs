@@ -3,7 +3,7 @@
 use super::operators::Probe;
 use crate::simulation::Simulation;
 use crate::testing::{GraphBuilder, Step, TestComponents, rows_of, wait_ms};
-use crate::{ErrorKind, JobError, JobOutcome};
+use crate::{ErrorKind, JobError, JobOutcome, Notice};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -215,7 +215,19 @@ fn state_without_a_home_is_refused_and_nothing_is_touched() {
     assert!(error.message.contains(expected) && error.message.contains(&path), "{error}");
     assert!(error.message.contains("'execution.state-recovery.ignore-unclaimed-state'"), "{error}");
     assert_eq!(test.log.lock().commits.len(), before, "nothing of the target is touched");
-    restored(3, &test, other(true)).expect("it is left behind");
+    let simulation = Simulation::new(3);
+    let job = test.submit(simulation.env(), other(true));
+    let notices = simulation.run(async move {
+        job.wait().await.expect("it is left behind");
+        job.take_notices()
+    });
+    let [Notice::Warning(warning), Notice::Restored { .. }] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    assert!(
+        warning.ends_with("no place for\n  sums, sums: state sums/accumulators with 7 entries"),
+        "{warning}"
+    );
 }
 
 #[test]

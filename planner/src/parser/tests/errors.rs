@@ -136,6 +136,8 @@ fn what_is_wrong_is_said() {
         ("CREATE TABLE t (a, b INT) AS SELECT 1", "column 'a' has no type: names alone are for CREATE"),
         ("SHOW JARS", "not supported yet: SHOW JARS"),
         ("SHOW NOTHING", "expected TABLES, VIEWS"),
+        ("STOP JOB 'a' WITH CANONICAL 'dir'", "expected the end of the statement, found WITH"),
+        ("CREATE CANONICAL TABLE t (a INT)", "expected TABLE or VIEW, found CANONICAL"),
         ("STOP JOB 'a' WITH DRAIN", "STOP JOB .. WITH DRAIN needs a savepoint"),
         ("EXPLAIN SHOW TABLES", "EXPLAIN takes a SELECT, an INSERT or a STATEMENT SET"),
         ("INSERT t SELECT 1", "expected INTO, found t"),

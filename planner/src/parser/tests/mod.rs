@@ -316,13 +316,26 @@ fn each_statement() {
             "show columns t Some(Pattern { negated: false, like: \"a\", ignore_case: false })",
         ),
         ("SHOW JOBS", "ShowJobs"),
-        ("STOP JOB 'x1'", "StopJob { id: \"x1\", savepoint: None }"),
-        ("STOP JOB 'x1' WITH SAVEPOINT", "StopJob { id: \"x1\", savepoint: Some(Suspend) }"),
-        ("STOP JOB 'x1' WITH SAVEPOINT WITH DRAIN", "StopJob { id: \"x1\", savepoint: Some(Drain) }"),
-        ("CREATE SAVEPOINT FOR JOB 'x1'", "CreateSavepoint { id: \"x1\", directory: None }"),
+        ("STOP JOB 'x1'", "StopJob { id: \"x1\", stop: Cancel }"),
         (
-            "CREATE SAVEPOINT 's3://b/s' FOR JOB 'x1'",
-            "CreateSavepoint { id: \"x1\", directory: Some(\"s3://b/s\") }",
+            "STOP JOB 'x1' WITH SAVEPOINT",
+            "StopJob { id: \"x1\", stop: Suspend(SavepointWish { directory: None, canonical: false }) }",
+        ),
+        (
+            "STOP JOB 'x1' WITH CANONICAL SAVEPOINT 's' WITH DRAIN",
+            "StopJob { id: \"x1\", stop: Drain(SavepointWish { directory: Some(\"s\"), canonical: true }) }",
+        ),
+        (
+            "CREATE SAVEPOINT FOR JOB 'x1'",
+            "CreateSavepoint { id: \"x1\", savepoint: SavepointWish { directory: None, canonical: false } }",
+        ),
+        (
+            "CREATE CANONICAL SAVEPOINT 's3://b/s' FOR JOB 'x1'",
+            "CreateSavepoint { id: \"x1\", savepoint: SavepointWish { directory: Some(\"s3://b/s\"), canonical: true } }",
+        ),
+        (
+            "create native savepoint for job 'x1'",
+            "CreateSavepoint { id: \"x1\", savepoint: SavepointWish { directory: None, canonical: false } }",
         ),
         ("DESCRIBE t", "describe t"),
         ("DESC `job`", "describe `job`"),

@@ -51,6 +51,9 @@ pub enum Event {
     },
     /// What the last permit covered is visible.
     Committed,
+    /// Somebody wants a checkpoint now, not at the next interval. It is like those of the interval; if one cannot begin
+    /// yet, it does as soon as it can. A job without checkpoints takes none.
+    Checkpoint,
     /// Somebody wants a savepoint, and perhaps that the job stops with it.
     Savepoint {
         request: RequestId,

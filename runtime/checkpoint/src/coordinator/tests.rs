@@ -100,6 +100,28 @@ fn script(
     coordinator
 }
 
+/// Whoever asks waits neither for the interval nor for a pause, but for what is in progress, and the interval goes on.
+#[test]
+fn a_checkpoint_that_somebody_asks_for() {
+    let config = CoordinatorConfig { min_pause_ms: 50, ..config() };
+    script(
+        coordinator(config, 1),
+        vec![
+            (10, Event::Checkpoint, &["trigger 1 at [0]"]),
+            (20, Event::Checkpoint, &[]),
+            (25, Event::Checkpoint, &[]),
+            (30, ack(0, 1), &["store 1 finished []"]),
+            (40, stored(1), &["trigger 2 at [0]"]),
+            (50, ack(0, 2), &["store 2 finished []"]),
+            (55, stored(2), &[]),
+            (104, Event::Tick, &[]),
+            (105, Event::Tick, &["trigger 3 at [0]"]),
+        ],
+    );
+    let never = CoordinatorConfig { interval_ms: None, ..CoordinatorConfig::default() };
+    script(coordinator(never, 1), vec![(10, Event::Checkpoint, &[]), (20, Event::Tick, &[])]);
+}
+
 #[test]
 fn a_checkpoint_is_complete_when_all_have_answered_and_storage_has_it() {
     script(

@@ -341,7 +341,7 @@ fn savepoints_are_whole_and_are_not_ours_to_delete() {
         counter.add(0..10_000);
         checkpoint(&store, &mut counter, barrier(1)).await;
         let savepoint = Barrier { kind: CheckpointKind::Savepoint, ..barrier(2) };
-        store.begin_savepoint(CheckpointId(2), world.root.join("savepoint-1"));
+        store.begin_savepoint(CheckpointId(2), world.root.join("savepoint-1"), SavepointFormat::Native);
         let stored = checkpoint(&store, &mut counter, savepoint).await;
         assert_eq!(stored.path.as_deref(), Some("mem://b/chk/savepoint-1"));
         counter.add(0..10_000);
@@ -352,6 +352,38 @@ fn savepoints_are_whole_and_are_not_ours_to_delete() {
         let opened = StoredCheckpoint::open_in(world.root.join("savepoint-1")).await.expect("opened");
         assert!(opened.manifest.files.iter().all(|file| !file.path.contains('/')), "all in one directory");
         assert_eq!(restored(&opened).await.total(0..10_000), 10_000);
+    });
+}
+
+/// Nothing is left of the native one that it was first, nor of one that could not be written.
+#[test]
+fn canonical_savepoints() {
+    let world = World::new();
+    let (store, mut counter) = (world.store(|_| {}), Counter::empty());
+    block_on(async {
+        counter.add(0..10_000);
+        checkpoint(&store, &mut counter, barrier(1)).await;
+        let savepoint = |id: u64| Barrier { kind: CheckpointKind::Savepoint, ..barrier(id) };
+        let canonical = SavepointFormat::Canonical;
+        store.begin_savepoint(CheckpointId(2), world.root.join("savepoint-1"), canonical);
+        let stored = checkpoint(&store, &mut counter, savepoint(2)).await;
+        assert_eq!(stored.path.as_deref(), Some("mem://b/chk/savepoint-1"));
+        let opened = StoredCheckpoint::open_in(world.root.join("savepoint-1")).await.expect("opened");
+        assert_eq!(*stored.manifest, opened.manifest);
+        assert!(opened.manifest.files.iter().all(|file| file.path.ends_with(".arrow")));
+        assert_eq!(restored(&opened).await.total(0..10_000), 10_000);
+
+        let before = world.files().await;
+        assert!(before.iter().all(|file| !file.contains("native")), "{before:?}");
+        store.begin_savepoint(CheckpointId(3), world.root.join("savepoint-1"), canonical);
+        let handle = upload(&store, &mut counter, savepoint(3)).await.expect("uploaded");
+        let completed = completed(savepoint(3), handle);
+        let error = store.store(&completed, 0).await.expect_err("something is there");
+        assert!(error.to_string().contains("not empty"), "{error}");
+        for handle in completed.handles.values() {
+            store.discard(handle.upload).delete().await.expect("deleted");
+        }
+        assert_eq!(world.files().await, before);
     });
 }
 

@@ -42,8 +42,12 @@ fn head(report: &CheckpointReport) -> String {
     if report.in_flight_bytes > 0 {
         facts.push(format!("{} in flight", bytes(report.in_flight_bytes)));
     }
+    if report.tasks.iter().any(|task| task.times.unaligned) {
+        facts.push("unaligned".to_string());
+    }
     facts.push(format!("{} beside the manifest", plural(report.files as u64, "file")));
     facts.push(format!("{} key groups", report.job.key_groups));
+    facts.push(format!("written by weir {}", report.writer));
     for line in super::text::wrap(&facts.join(", "), WIDTH) {
         let _ = writeln!(text, "{line}");
     }
@@ -72,28 +76,26 @@ fn operator_measure(text: &mut String, operator: &OperatorDescription, measure: 
             };
             indented(text, &ends);
         }
-        let groups: Vec<String> = found
-            .largest_key_groups
-            .iter()
-            .map(|group| format!("{} ({})", group.key_group, entries(&group.count)))
-            .collect();
-        if !groups.is_empty() {
-            indented(text, &format!("largest key groups: {}", groups.join(", ")));
-        }
-        let keys: Vec<String> = found
-            .largest_keys
-            .iter()
-            .map(|key| format!("{} ({})", super::text::cut(&key.key.join(", "), 32), entries(&key.count)))
-            .collect();
-        if !keys.is_empty() {
-            indented(text, &format!("largest keys: {}", keys.join(", ")));
-        }
+        let groups = found.largest_key_groups.iter().map(|group| (group.key_group.to_string(), &group.count));
+        largest(text, "largest key groups", groups);
+        let keys = found.largest_keys.iter();
+        let keys = keys.map(|key| (super::text::cut(&key.key.join(", "), 32), &key.count));
+        largest(text, "largest keys", keys);
     }
     subtasks(text, measure);
     state::operator_states(text, operator);
     positions(text, measure);
     for pending in &measure.committables {
         indented(text, &format!("waits to be committed: {}", pending.committable));
+    }
+}
+
+/// What holds most of a state; nothing where nothing holds more than an entry.
+fn largest<'a>(text: &mut String, what: &str, found: impl Iterator<Item = (String, &'a EntryCount)>) {
+    let found: Vec<(String, &EntryCount)> = found.collect();
+    if found.iter().any(|(_, count)| count.entries > 1) {
+        let found = found.iter().map(|(name, count)| format!("{name} ({})", entries(count)));
+        indented(text, &format!("{what}: {}", found.collect::<Vec<_>>().join(", ")));
     }
 }
 
@@ -179,9 +181,18 @@ fn durations(text: &mut String, report: &CheckpointReport) {
         row.extend([times.state_bytes, times.new_bytes].map(bytes));
         row
     });
-    let titles =
-        ["operators", "subtask", "start delay", "alignment", "sync", "async", "total", "state", "new"];
-    grid(text, &titles, &rows.collect::<Vec<_>>());
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    let mut titles =
+        vec!["operators", "subtask", "start delay", "alignment", "sync", "async", "total", "state", "new"];
+    // Only where a barrier overtook something is there anything to say of it.
+    if report.tasks.iter().any(|task| task.times.unaligned || task.times.in_flight_bytes > 0) {
+        titles.push("in flight");
+        for (row, task) in rows.iter_mut().zip(&report.tasks) {
+            let overtook = task.times.unaligned || task.times.in_flight_bytes > 0;
+            row.push(if overtook { bytes(task.times.in_flight_bytes) } else { String::new() });
+        }
+    }
+    grid(text, &titles, &rows);
 }
 
 fn entries(found: &EntryCount) -> String {

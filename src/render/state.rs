@@ -1,7 +1,7 @@
 //! State as a person reads it: the operators of a job, and under each the tables of what it keeps.
 
 use super::entry;
-use super::text::{INDENT, WIDTH, indented, pad, wrap};
+use super::text::{INDENT, NO_BREAK, WIDTH, indented, pad, wrap};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 use weir_runtime::types::KeyGroupRange;
@@ -117,7 +117,9 @@ pub fn kind_text(state: &StateDescription) -> String {
 
 /// `0: [0, 64)  1: [64, 128)`; of many subtasks the first and the last.
 fn ranges(ranges: &[KeyGroupRange]) -> String {
-    let range = |(subtask, range): (usize, &KeyGroupRange)| format!("{subtask}: {range}");
+    // Lines are not cut within an interval.
+    let range =
+        |(subtask, range): (usize, &KeyGroupRange)| format!("{subtask}: {range}").replace(' ', NO_BREAK);
     let all: Vec<String> = ranges.iter().enumerate().map(range).collect();
     match &all[..] {
         [first @ .., last] if all.len() > 8 => format!("{}  ..  {last}", first[..6].join("  ")),

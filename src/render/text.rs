@@ -8,10 +8,13 @@ pub const WIDTH: usize = 100;
 /// What stands under an operator is indented so far.
 pub const INDENT: &str = "     ";
 
+/// A blank behind which [`indented`] cuts no line.
+pub const NO_BREAK: &str = "\u{a0}";
+
 /// Adds a line, wrapped, under an operator.
 pub fn indented(text: &mut String, line: &str) {
     for line in wrap(line, WIDTH - INDENT.len()) {
-        text.push_str(&format!("{INDENT}{line}\n"));
+        text.push_str(&format!("{INDENT}{}\n", line.replace(NO_BREAK, " ")));
     }
 }
 
@@ -70,7 +73,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
                 break;
             }
             fits = place + letter.len_utf8();
-            if matches!(letter, ' ' | ',' | '/') {
+            if matches!(letter, ' ' | ',' | '/') && !rest[fits..].starts_with(NO_BREAK) {
                 good = fits;
             }
         }

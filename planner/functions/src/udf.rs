@@ -204,6 +204,8 @@ impl FlinkFunction {
                 let exact = !matches!(bound.typed.result, SqlType::Double | SqlType::Float);
                 !divides_by_literal && (exact || !reads_columns())
             }
+            // Only an escape character may stand where it must not.
+            "$LIKE" => bound.typed.arguments.len() > 2,
             "$CAST" => bound.typed.arguments[0].is_string() && !bound.typed.result.is_string(),
             _ => true,
         }

@@ -13,8 +13,8 @@ use datafusion_common::{DFSchema, Result, internal_err, not_impl_err};
 use datafusion_expr::{Expr, UserDefinedLogicalNodeCore};
 use std::sync::Arc;
 use weir_types::{
-    AggregateCall, Exchange, MatchExpressions, MatchSpec, MatchValue, OperatorSpec, PatternVariable, SortKey,
-    StateNote, TimeAttribute, column_text,
+    AggregateCall, Exchange, MatchExpressions, MatchSpec, MatchValue, Millis, OperatorSpec, PatternVariable,
+    SortKey, StateNote, TimeAttribute, column_text,
 };
 
 /// The columns that the operator reads: each once, computed below it where it is an expression.
@@ -149,7 +149,7 @@ fn match_state(spec: &MatchSpec, pattern: &str) -> StateNote {
     let keeps = format!("{waits}matches that are not complete, with their rows");
     let ends = spec.variables.iter().all(|variable| variable.max.is_some());
     let (bound, clause) = match spec.within_ms {
-        Some(ms) => (format!("dropped WITHIN {ms} ms after the first row of a match"), None),
+        Some(ms) => (format!("dropped WITHIN {} after the first row of a match", Millis(ms)), None),
         None if ends && spec.partition.is_empty() => {
             ("bounded by the rows that the pattern takes".to_string(), None)
         }

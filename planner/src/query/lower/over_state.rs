@@ -1,6 +1,6 @@
 //! What OVER keeps, and what bounds it, as EXPLAIN says it.
 
-use weir_types::{OverFrame, OverSpec, StateNote};
+use weir_types::{Millis, OverFrame, OverSpec, StateNote};
 
 pub(super) fn over_state(spec: &OverSpec, partition: &str) -> StateNote {
     let waits = match (spec.rowtime, spec.frame) {
@@ -16,7 +16,7 @@ pub(super) fn over_state(spec: &OverSpec, partition: &str) -> StateNote {
         _ if spec.aggregates.is_empty() || spec.ends => String::new(),
         OverFrame::Unbounded { .. } => format!("one row of accumulators per partition{distinct}"),
         OverFrame::Rows(rows) => format!("the last {rows} rows of each partition"),
-        OverFrame::Range(ms) => format!("the rows of the last {ms} ms of each partition"),
+        OverFrame::Range(ms) => format!("the rows of the last {} of each partition", Millis(ms)),
     };
     let separate = if keeps.is_empty() || waits.is_empty() { "" } else { ", and " };
     let forgets = spec.ends

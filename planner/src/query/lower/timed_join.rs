@@ -14,7 +14,7 @@ use datafusion_common::{Column, DFSchema, NullEquality, Result};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, Join, UserDefinedLogicalNodeCore};
 use std::sync::Arc;
-use weir_types::{Exchange, JoinKind, OperatorSpec, StateNote, TimedJoinBy, TimedJoinSpec};
+use weir_types::{Exchange, JoinKind, Millis, OperatorSpec, StateNote, TimedJoinBy, TimedJoinSpec};
 
 /// A join that is to be added.
 pub(super) struct Timed {
@@ -83,8 +83,9 @@ impl Lowering<'_> {
             name: "IntervalJoin",
             kind: "interval-join",
             bound: format!(
-                "bounded by the times that are joined: {} ms to {} ms",
-                found.lower_ms, found.upper_ms
+                "bounded by the times that are joined: from {} to {}",
+                beside(found.lower_ms),
+                beside(found.upper_ms)
             ),
         })
     }
@@ -196,5 +197,14 @@ impl Lowering<'_> {
             connector: None,
             single,
         }))
+    }
+}
+
+/// A time as people say where it lies beside another.
+fn beside(ms: i64) -> String {
+    match ms.cmp(&0) {
+        Ordering::Less => format!("{} before", Millis(-ms)),
+        Ordering::Equal => "the same time".to_string(),
+        Ordering::Greater => format!("{} after", Millis(ms)),
     }
 }

@@ -8,6 +8,7 @@ mod explain_checkpoint;
 mod goldens;
 mod kill;
 mod oracle;
+mod oracle_over;
 mod process;
 mod rocksdb;
 mod semantics;

@@ -12,23 +12,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A small generator: the same rows for the same seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((u128::from(self.0 >> 1) * 2 * u128::from(bound)) >> 64) as u64
     }
 }
 
-struct Row {
+pub(crate) struct Row {
     k: Option<String>,
     v: Option<i64>,
     /// milliseconds since the start of 2020; at most five seconds behind any earlier row
     ms: i64,
 }
 
-fn rows(random: &mut Random) -> Vec<Row> {
+pub(crate) fn rows(random: &mut Random) -> Vec<Row> {
     let count = [0, 1, 2, 50, 400][random.below(5) as usize];
     let keys = 1 + random.below(12);
     let step = 1 + random.below(2000);
@@ -50,7 +50,7 @@ fn rows(random: &mut Random) -> Vec<Row> {
 /// Milliseconds of 2020-01-01, a multiple of every window of these tests.
 const BASE_MS: i64 = 1_577_836_800_000;
 
-fn write_files(rows: &[Row], folder: &Path) {
+pub(crate) fn write_files(rows: &[Row], folder: &Path) {
     let instant = |ms: i64| {
         chrono::DateTime::from_timestamp_millis(BASE_MS + ms).expect("a time").format("%Y-%m-%d %H:%M:%S%.3f")
     };
@@ -80,7 +80,7 @@ fn canonical(row: &Value) -> String {
     serde_json::to_string(&known).expect("JSON")
 }
 
-async fn batch_answer(rows: &[Row], sql: &str) -> Vec<String> {
+pub(crate) async fn batch_answer(rows: &[Row], sql: &str) -> Vec<String> {
     let context = SessionContext::new();
     context.register_batch("t", batch(rows)).expect("a free name");
     let batches = context.sql(sql).await.expect("a plan").collect().await.expect("a result");
@@ -96,7 +96,7 @@ async fn batch_answer(rows: &[Row], sql: &str) -> Vec<String> {
 }
 
 /// The final rows of the query's changelog.
-fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) -> Vec<String> {
+pub(crate) fn streamed_answer(folder: &Path, columns: &str, query: &str, parallelism: u64) -> Vec<String> {
     streamed_with("", folder, columns, query, parallelism)
 }
 

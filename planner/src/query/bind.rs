@@ -10,9 +10,9 @@ use crate::query::correlated::rewrite_correlated;
 use crate::query::error::{external, plan_error};
 use crate::query::expand::rewrite_grouping_sets;
 use crate::query::group_window::{group_window_position, rewrite_group_window};
-use crate::query::lower::window_position;
 use crate::query::origin::Origin;
 use crate::query::origin::{expr_origin, time_attribute_of};
+use crate::query::over_windows::arrange_windows;
 use crate::query::quantified::rewrite_quantified;
 use crate::query::refuse::{check_expr, check_query};
 use crate::query::set_operations::rewrite_set_operation;
@@ -145,11 +145,11 @@ pub(super) fn analyze(functions: &Functions, plan: LogicalPlan) -> Result<Logica
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
         vec![Arc::new(FlinkAnalyzer::new(functions.scalar.clone())), Arc::new(TypeCoercion::new())];
     check_chance(&plan)?;
-    check_one_window(&plan)?;
     check_watermarks(&plan)?;
     let plan = single_values(plan)?;
     let plan = plan.transform_up_with_subqueries(never_empty_groups)?.data;
     let plan = Analyzer::with_rules(rules).execute_and_check(plan, &ConfigOptions::default(), |_, _| {})?;
+    let plan = plan.transform_up_with_subqueries(arrange_windows)?.data;
     let plan = plan.transform_up_with_subqueries(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))?.data;
     rewrite_correlated(plan)
 }
@@ -163,21 +163,6 @@ fn check_chance(plan: &LogicalPlan) -> Result<()> {
             && filter.input.exists(|below| Ok(WindowFunction::of(below).is_some()))?
         {
             return not_impl_err!("not supported yet: random functions in conditions over windows");
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(())
-}
-
-/// All functions of one SELECT are over the same window, as in Flink: one operator computes them.
-fn check_one_window(plan: &LogicalPlan) -> Result<()> {
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Window(above) = node
-            && let LogicalPlan::Window(_) = above.input.as_ref()
-        {
-            let message = "the windows of OVER differ in one SELECT: make them the same, or nest the queries";
-            let place = window_position(above);
-            return Err(external(PlanError::invalid(message).at_position(place)));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

@@ -104,8 +104,11 @@ fn produced(
         }
         OperatorSpec::OverAnyOrder(spec) => {
             spec.input_retracts = retracts;
-            let mode = updates(spec.emit_update_before);
-            Ok(if retracts { mode.union(ChangelogMode::of(&[RowKind::Delete])) } else { mode })
+            Ok(over_mode(spec.emit_update_before, retracts))
+        }
+        OperatorSpec::OverPartition(spec) => {
+            spec.input_retracts = retracts;
+            Ok(over_mode(spec.emit_update_before, retracts))
         }
         OperatorSpec::Deduplicate(spec) => Ok(match spec.keep_last {
             true => updates(spec.emit_update_before),
@@ -133,6 +136,12 @@ fn updates(with_before: bool) -> ChangelogMode {
     if with_before { mode.union(ChangelogMode::of(&[RowKind::UpdateBefore])) } else { mode }
 }
 
+/// OVER whose results are updated: rows go where they go in the input.
+fn over_mode(with_before: bool, retracts: bool) -> ChangelogMode {
+    let mode = updates(with_before);
+    if retracts { mode.union(ChangelogMode::of(&[RowKind::Delete])) } else { mode }
+}
+
 fn rank_mode(spec: &RankSpec) -> ChangelogMode {
     let replaces_one = spec.end == 1 && !spec.input_retracts;
     let mut mode = match spec.shows_ranks() || replaces_one {
@@ -158,6 +167,7 @@ pub(super) fn is_insert_only(nodes: &[OperatorNode], facts: &[Facts], node: Node
         OperatorSpec::Join(spec) => matches!(spec.kind, JoinKind::Inner | JoinKind::LeftSemi) && below(),
         OperatorSpec::Rank(_)
         | OperatorSpec::OverAnyOrder(_)
+        | OperatorSpec::OverPartition(_)
         | OperatorSpec::ChangelogNormalize(_)
         | OperatorSpec::SinkMaterialize(_)
         | OperatorSpec::DropUpdateBefore { .. } => false,
@@ -198,6 +208,7 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::SinkMaterialize(spec) => Some(spec.keys.clone()),
         OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns),
         OperatorSpec::OverAnyOrder(spec) => places_of(&below()?, &spec.columns),
+        OperatorSpec::OverPartition(spec) => places_of(&below()?, &spec.columns),
         OperatorSpec::Join(spec) => {
             let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
             join_key(spec, key(0), key(1))
@@ -268,6 +279,7 @@ fn leave_out_update_before(nodes: &mut [OperatorNode], facts: &[Facts]) -> Resul
             OperatorSpec::GroupAggregate(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Rank(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::OverAnyOrder(spec) => spec.emit_update_before = needed[node],
+            OperatorSpec::OverPartition(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::Deduplicate(spec) => spec.emit_update_before = needed[node],
             OperatorSpec::ChangelogNormalize(spec) => spec.emit_update_before = needed[node],
             _ => {}

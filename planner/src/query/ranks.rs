@@ -1,5 +1,6 @@
 //! The functions that only OVER has, and the conditions that make a Top-N of ROW_NUMBER.
 
+use crate::query::over_windows::{is_aggregate, is_neighbour};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Column, DFSchema, Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::expr::WindowFunction;
@@ -10,10 +11,13 @@ use datafusion_expr::{
     WindowUDF, WindowUDFImpl,
 };
 use std::sync::Arc;
-use weir_types::SqlType;
+use weir_types::{AggregateFunction, SqlType};
 
 const ROW_NUMBER: &str = "ROW_NUMBER";
-const LAG: &str = "LAG";
+const NTILE: &str = "NTILE";
+const NTH_VALUE: &str = "NTH_VALUE";
+const KNOWN: [&str; 9] =
+    [ROW_NUMBER, "RANK", "DENSE_RANK", "LAG", "LEAD", NTILE, "PERCENT_RANK", "CUME_DIST", NTH_VALUE];
 
 /// Functions that only OVER has. None of them is ever executed by DataFusion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,8 +28,7 @@ struct OverFunction {
 
 /// The window function of that name, in any case.
 pub(super) fn window_function(name: &str) -> Option<Arc<WindowUDF>> {
-    let known = [ROW_NUMBER, "RANK", "DENSE_RANK", LAG];
-    let name = known.into_iter().find(|known| name.eq_ignore_ascii_case(known))?;
+    let name = KNOWN.into_iter().find(|known| name.eq_ignore_ascii_case(known))?;
     let signature = Signature::user_defined(Volatility::Immutable);
     Some(Arc::new(WindowUDF::new_from_impl(OverFunction { name, signature })))
 }
@@ -49,44 +52,87 @@ impl WindowUDFImpl for OverFunction {
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
         let given = args.input_fields();
-        if self.name != LAG {
-            return match given {
-                [] => Ok(Arc::new(SqlType::BigInt.to_field(args.name(), false))),
-                _ => plan_err!("{} takes no argument", self.name),
-            };
+        let name = self.name;
+        let number = |sql_type: SqlType| Ok(Arc::new(sql_type.to_field(args.name(), false)));
+        match (name, given) {
+            (NTILE, [_]) => number(SqlType::BigInt),
+            (NTILE, _) => plan_err!("NTILE takes how many parts there are"),
+            (NTH_VALUE, [value, _]) => self.value(value, None, args.name()),
+            (NTH_VALUE, _) => plan_err!("NTH_VALUE takes a value, and the number of a row of the frame"),
+            (_, [value] | [value, _]) if is_neighbour(name) => self.value(value, None, args.name()),
+            (_, [value, _, default]) if is_neighbour(name) => self.value(value, Some(default), args.name()),
+            _ if is_neighbour(name) => plan_err!(
+                "{name} takes a value, how many rows {}, and a value where there is no such row",
+                if name == "LAG" { "before" } else { "behind" }
+            ),
+            ("PERCENT_RANK" | "CUME_DIST", []) => number(SqlType::Double),
+            (_, []) => number(SqlType::BigInt),
+            _ => plan_err!("{name} takes no argument"),
         }
-        let (value, default) = match given {
-            [value] | [value, _] => (value, None),
-            [value, _, default] => (value, Some(default)),
-            _ => {
-                return plan_err!(
-                    "LAG takes a value, how many rows before, and a value where there is no such row"
-                );
-            }
-        };
-        let Some(sql_type) = SqlType::of_field(value) else {
-            return plan_err!("LAG has no argument of type {}", value.data_type());
-        };
-        let nullable = value.is_nullable() || default.is_none_or(|default| default.is_nullable());
-        Ok(Arc::new(sql_type.to_field(args.name(), nullable)))
     }
 }
 
-/// How many rows LAG looks back; `None` for other functions. `input` are the rows that it is over, whose types are settled.
-pub(super) fn lag_rows(call: &WindowFunction, input: &DFSchema) -> Result<Option<u32>> {
-    if call.fun.name() != LAG {
+impl OverFunction {
+    /// A value of another row, or `default`; NULL without.
+    fn value(&self, value: &FieldRef, default: Option<&FieldRef>, name: &str) -> Result<FieldRef> {
+        let Some(sql_type) = SqlType::of_field(value) else {
+            return plan_err!("{} has no argument of type {}", self.name, value.data_type());
+        };
+        let nullable = value.is_nullable() || default.is_none_or(|default| default.is_nullable());
+        Ok(Arc::new(sql_type.to_field(name, nullable)))
+    }
+}
+
+/// A function that only OVER has, with its constant argument; `None` for aggregates. `input` are the rows that it is over,
+/// whose types are settled.
+pub(super) fn over_function(call: &WindowFunction, input: &DFSchema) -> Result<Option<AggregateFunction>> {
+    if is_aggregate(call) {
         return Ok(None);
     }
+    Ok(Some(match call.fun.name() {
+        ROW_NUMBER => AggregateFunction::Count,
+        "RANK" => AggregateFunction::Rank,
+        "DENSE_RANK" => AggregateFunction::DenseRank,
+        "PERCENT_RANK" => AggregateFunction::PercentRank,
+        "CUME_DIST" => AggregateFunction::CumeDist,
+        NTILE => match constant_argument(call, 0).filter(|parts| *parts > 0) {
+            Some(parts) => AggregateFunction::Ntile { parts },
+            None => {
+                return plan_err!("the argument of NTILE is how many parts there are, as a number from 1 on");
+            }
+        },
+        NTH_VALUE => match constant_argument(call, 1).filter(|n| *n > 0) {
+            Some(n) => AggregateFunction::NthValue { n },
+            None => {
+                return plan_err!(
+                    "the second argument of NTH_VALUE is which row of the frame, as a number from 1 on"
+                );
+            }
+        },
+        "LAG" => AggregateFunction::Lag { rows: neighbour_rows(call, input)? },
+        "LEAD" => AggregateFunction::Lead { rows: neighbour_rows(call, input)? },
+        _ => return Ok(None),
+    }))
+}
+
+/// An argument that is a number, not negative.
+fn constant_argument(call: &WindowFunction, place: usize) -> Option<u32> {
+    match call.params.args.get(place)? {
+        Expr::Literal(ScalarValue::Int32(Some(number)), _) => u32::try_from(*number).ok(),
+        Expr::Literal(ScalarValue::Int64(Some(number)), _) => u32::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// How many rows LAG looks back, or LEAD ahead.
+fn neighbour_rows(call: &WindowFunction, input: &DFSchema) -> Result<u32> {
+    let name = call.fun.name();
     let arguments = &call.params.args;
-    let rows = match arguments.get(1) {
-        None => Some(1),
-        Some(Expr::Literal(ScalarValue::Int32(Some(rows)), _)) => u32::try_from(*rows).ok(),
-        Some(Expr::Literal(ScalarValue::Int64(Some(rows)), _)) => u32::try_from(*rows).ok(),
-        Some(_) => None,
-    };
+    let rows = if arguments.len() < 2 { Some(1) } else { constant_argument(call, 1) };
     let Some(rows) = rows else {
         return plan_err!(
-            "the second argument of LAG is how many rows before, as a number that is not negative"
+            "the second argument of {name} is how many rows {}, as a number that is not negative",
+            if name == "LAG" { "before" } else { "behind" }
         );
     };
     let of = |place: usize| -> Result<Option<SqlType>> {
@@ -97,11 +143,11 @@ pub(super) fn lag_rows(call: &WindowFunction, input: &DFSchema) -> Result<Option
         let same = default == value || default == SqlType::Null || (default.is_string() && value.is_string());
         if !same {
             return plan_err!(
-                "the third argument of LAG is {default}, and the first {value}: CAST(.. AS {value})"
+                "the third argument of {name} is {default}, and the first {value}: CAST(.. AS {value})"
             );
         }
     }
-    Ok(Some(rows))
+    Ok(rows)
 }
 
 /// Ranks that a condition lets through: `start..=end`, from 1.
@@ -128,13 +174,6 @@ fn only_function(window: &Window) -> Option<(WindowFunction, Column)> {
 /// The ROW_NUMBER of `window` as a column, if it is all that there is.
 pub(super) fn row_number(window: &Window) -> Option<Column> {
     only_function(window).filter(|(function, _)| is_row_number(function)).map(|(_, number)| number)
-}
-
-/// The same for RANK and DENSE_RANK, with which of them it is.
-pub(super) fn rank_with_ties(window: &Window) -> Option<(&'static str, Column)> {
-    let (function, rank) = only_function(window)?;
-    let name = ["RANK", "DENSE_RANK"].into_iter().find(|name| function.fun.name() == *name)?;
-    Some((name, rank))
 }
 
 /// The ranks of `number` that `condition` lets through; `None` if it sets no end.

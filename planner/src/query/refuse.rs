@@ -2,12 +2,14 @@
 
 use crate::PlanError;
 use crate::parser::table_argument;
+use crate::query::over_windows::has_frame;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
 use crate::walk::walk;
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor, WindowType,
+    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor, WindowFrameUnits,
+    WindowSpec, WindowType,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -319,36 +321,20 @@ fn check_json_aggregate(function: &Function, name: &str, span: Span) -> Flow {
     }
 }
 
-/// What cannot be told of rows as they come, and why.
-const NOT_IN_STREAMS: [(&str, &str); 4] = [
-    ("LEAD", "the row after one is not known yet: look back with LAG"),
-    ("NTILE", "how many rows a partition has is never known"),
-    ("PERCENT_RANK", "how many rows a partition has is never known: take RANK"),
-    ("CUME_DIST", "how many rows a partition has is never known: take RANK"),
-];
-
-/// Functions that are computed in the order of OVER, which has no frame then.
-const WITHOUT_FRAME: [&str; 4] = ["ROW_NUMBER", "RANK", "DENSE_RANK", "LAG"];
-
 fn check_over(function: &Function, name: &str, span: Span) -> Flow {
     let Some(over) = &function.over else { return ControlFlow::Continue(()) };
     let invalid = |message: String| ControlFlow::Break(PlanError::invalid(message).at(span));
-    if let Some((_, why)) = NOT_IN_STREAMS.iter().find(|(refused, _)| *refused == name) {
-        return invalid(format!("{name} .. OVER over a stream: {why}"));
+    if function.filter.is_some() && (!has_frame(name) || name == "NTH_VALUE") {
+        return invalid(format!("{name} .. OVER takes no FILTER: that is for aggregate functions"));
     }
-    if name == "NTH_VALUE" {
-        refuse("NTH_VALUE .. OVER", span)?;
-    }
-    if function.filter.is_some() {
-        return invalid(format!(
-            "{name} .. OVER takes no FILTER: aggregate CASE WHEN .. THEN .. END, which is NULL for the other rows"
-        ));
-    }
-    if let WindowType::WindowSpec(window) = over
-        && window.window_frame.is_some()
-        && WITHOUT_FRAME.contains(&name)
-    {
+    let WindowType::WindowSpec(WindowSpec { window_frame: Some(frame), .. }) = over else {
+        return ControlFlow::Continue(());
+    };
+    if !has_frame(name) {
         return invalid(format!("{name} .. OVER takes no ROWS or RANGE: it looks at the order alone"));
+    }
+    if frame.units == WindowFrameUnits::Groups {
+        refuse("GROUPS in OVER, write ROWS or RANGE instead", span)?;
     }
     ControlFlow::Continue(())
 }

@@ -14,6 +14,7 @@ use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::query::named_windows::write_windows_out;
 use crate::query::names::unique_name;
 use crate::query::stars::{Stars, beside_star, has_star};
 
@@ -80,7 +81,10 @@ impl VisitorMut for Normalizer {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<PlanError> {
         name_columns(select);
-        ControlFlow::Continue(())
+        match write_windows_out(select) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<PlanError> {

@@ -10,7 +10,7 @@ use crate::limit::Limit;
 use crate::local_aggregate::LocalAggregate;
 use crate::lookup_join::LookupJoin;
 use crate::match_recognize::MatchRecognize;
-use crate::over::{Over, OverAnyOrder};
+use crate::over::{Over, OverAnyOrder, OverPartition};
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
 use crate::sink_materialize::SinkMaterialize;
@@ -91,6 +91,9 @@ fn create(
         OperatorSpec::Over(spec) => Box::new(Over::new(&node.id, spec, input()?, schema, settings)?),
         OperatorSpec::OverAnyOrder(spec) => {
             Box::new(OverAnyOrder::new(&node.id, spec, input()?, schema, settings)?)
+        }
+        OperatorSpec::OverPartition(spec) => {
+            Box::new(OverPartition::new(&node.id, spec, input()?, schema, settings)?)
         }
         OperatorSpec::Match(spec) => Box::new(MatchRecognize::new(&node.id, spec, input()?, schema)?),
         OperatorSpec::DropUpdateBefore { as_deletes } => {

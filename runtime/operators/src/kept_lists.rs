@@ -102,11 +102,24 @@ impl KeptLists {
 
     /// The rows of the lists of `grouping`, each list in the order of arrival.
     pub(crate) fn load(&self, keyed: &mut KeyedStateBackend) -> Result<Loaded, OperatorError> {
+        self.load_some(&vec![true; self.grouping.slots.len()], keyed)
+    }
+
+    /// The same, none for lists that are not `wanted`.
+    pub(crate) fn load_some(
+        &self,
+        wanted: &[bool],
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<Loaded, OperatorError> {
         let rows = self.states()?.1;
         let mut loaded = Loaded { slots: Vec::new(), ends: Vec::new() };
-        keyed.prefetch_under(rows, VOID, &self.grouping.slots);
-        for list in &self.grouping.slots {
-            keyed.entries_under(rows, VOID, *list, &mut loaded.slots);
+        let lists = self.grouping.slots.iter().zip(wanted);
+        let read: Vec<u32> = lists.clone().filter(|(_, wanted)| **wanted).map(|(list, _)| *list).collect();
+        keyed.prefetch_under(rows, VOID, &read);
+        for (list, wanted) in lists {
+            if *wanted {
+                keyed.entries_under(rows, VOID, *list, &mut loaded.slots);
+            }
             loaded.ends.push(loaded.slots.len());
         }
         Ok(loaded)

@@ -50,6 +50,22 @@ pub enum AggregateFunction {
     Rank,
     /// RANK without gaps
     DenseRank,
+    /// The value so many rows behind, in OVER alone; arguments as those of `Lag`
+    Lead {
+        rows: u32,
+    },
+    /// The value of row `n` of the frame, from 1, NULL or not; NULL where the frame has fewer rows. In OVER alone
+    NthValue {
+        n: u32,
+    },
+    /// The number of the row's part, from 1, of so many parts that are as large as each other, in OVER alone
+    Ntile {
+        parts: u32,
+    },
+    /// (RANK - 1) / (rows of the partition - 1), 0 for one row alone, in OVER alone
+    PercentRank,
+    /// The share of the rows up to the last one that is ordered like the row, in OVER alone
+    CumeDist,
 }
 
 impl AggregateFunction {
@@ -83,6 +99,11 @@ impl AggregateFunction {
             AggregateFunction::Lag { .. } => "LAG",
             AggregateFunction::Rank => "RANK",
             AggregateFunction::DenseRank => "DENSE_RANK",
+            AggregateFunction::Lead { .. } => "LEAD",
+            AggregateFunction::NthValue { .. } => "NTH_VALUE",
+            AggregateFunction::Ntile { .. } => "NTILE",
+            AggregateFunction::PercentRank => "PERCENT_RANK",
+            AggregateFunction::CumeDist => "CUME_DIST",
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::checkpointing::{CheckpointSettings, RecoverySettings, RestartStrategy
 use crate::state_backend::StateBackendSettings;
 use crate::{
     AggregateCall, ChangelogMode, ChangelogNormalizeSpec, DEFAULT_MAX_PARALLELISM, LookupJoinSpec, MatchSpec,
-    OperatorId, SinkMaterializeSpec, SqlType, TableDescriptor, WindowSpec,
+    OperatorId, OverAnyOrderSpec, OverPartitionSpec, OverSpec, SinkMaterializeSpec, SqlType, TableDescriptor,
+    WindowSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -111,6 +112,7 @@ pub enum OperatorSpec {
     },
     Over(OverSpec),
     OverAnyOrder(OverAnyOrderSpec),
+    OverPartition(OverPartitionSpec),
     Match(MatchSpec),
     /// The rows of all inputs, which have the same schema.
     Union,
@@ -428,56 +430,6 @@ pub struct DeduplicateSpec {
     pub keep_last: bool,
     /// columns of the input that are given
     pub columns: Vec<usize>,
-    /// somebody downstream needs `-U`
-    pub emit_update_before: bool,
-}
-
-/// Which rows up to a row, itself included, it is aggregated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverFrame {
-    /// all; `peers`: and those of the same time that come after it (RANGE)
-    Unbounded { peers: bool },
-    /// ROWS: so many before it
-    Rows(u64),
-    /// RANGE: those of the same time, and those at most so many milliseconds before
-    Range(i64),
-}
-
-/// Each row with aggregates of the rows before it in its partition, in order of time. Without aggregates: rows in order of
-/// time. The input only inserts. Output: `columns`, then the aggregates.
-#[derive(Clone, Debug)]
-pub struct OverSpec {
-    /// columns of the input; none: one partition
-    pub partition: Vec<usize>,
-    /// the rowtime column; `None`: processing time
-    pub rowtime: Option<usize>,
-    /// orders rows of the same time
-    pub order: Vec<SortKey>,
-    pub frame: OverFrame,
-    pub aggregates: Vec<AggregateCall>,
-    /// columns of the input that are given
-    pub columns: Vec<usize>,
-    /// All rows of a partition have the same time: it ends with it.
-    pub ends: bool,
-    /// Of rows that time and `order` do not tell apart the one that came last is first.
-    pub last_first: bool,
-}
-
-/// Each row with aggregates of all rows up to it in its partition, in an order that is not that of time: a row that comes
-/// or goes changes what was given for the rows after it. Of rows with equal keys the earlier one is first. Output:
-/// `columns`, then the aggregates.
-#[derive(Clone, Debug)]
-pub struct OverAnyOrderSpec {
-    /// columns of the input; none: one partition
-    pub partition: Vec<usize>,
-    pub key: SortKey,
-    /// rows with an equal key are aggregated as well, wherever they stand (RANGE)
-    pub peers: bool,
-    pub aggregates: Vec<AggregateCall>,
-    /// columns of the input that are given
-    pub columns: Vec<usize>,
-    /// the input carries `-U` and `-D`
-    pub input_retracts: bool,
     /// somebody downstream needs `-U`
     pub emit_update_before: bool,
 }

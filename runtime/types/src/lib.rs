@@ -25,6 +25,7 @@ mod lookup;
 mod match_spec;
 mod metrics;
 mod nearest;
+mod over_spec;
 mod quantity;
 mod settings;
 mod sql_type;
@@ -48,10 +49,9 @@ pub use checkpointing::{
 };
 pub use job_graph::{
     CalcSpec, DeduplicateSpec, Exchange, ExpandSpec, GroupAggregateSpec, Input, JobGraph, JobSettings,
-    JoinKind, JoinSpec, LimitSpec, LocalAggregateSpec, NodeIndex, OperatorNode, OperatorSpec,
-    OverAnyOrderSpec, OverFrame, OverSpec, Parallelism, RankSpec, SinkSpec, SortKey, SourceSpec, StateNote,
-    TimedJoinBy, TimedJoinSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowProperty,
-    WindowTableFunctionSpec, WindowTime,
+    JoinKind, JoinSpec, LimitSpec, LocalAggregateSpec, NodeIndex, OperatorNode, OperatorSpec, Parallelism,
+    RankSpec, SinkSpec, SortKey, SourceSpec, StateNote, TimedJoinBy, TimedJoinSpec, UnnestSpec,
+    WatermarkSpec, WindowAggregateSpec, WindowProperty, WindowTableFunctionSpec, WindowTime,
 };
 pub use lookup::{
     LookupAbility, LookupError, LookupJoinSpec, LookupMode, LookupRetry, LookupRows, LookupSource,
@@ -77,4 +77,7 @@ pub use error::{Classify, ErrorKind, JobError};
 pub use failpoint::{FAILPOINTS, Pace, arm_failpoint, failpoint, set_source_pace, source_pace};
 pub use metrics::{OperatorMetrics, OperatorMetricsSnapshot};
 pub use nearest::{did_you_mean, nearest};
+pub use over_spec::{
+    Frame, FrameUnits, FramedCall, OverAnyOrderSpec, OverFrame, OverPartitionSpec, OverSpec,
+};
 pub use quantity::{parse_bytes, parse_duration_ms};

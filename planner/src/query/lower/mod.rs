@@ -9,6 +9,7 @@ mod lookup;
 mod match_recognize;
 mod normalize;
 mod over;
+mod over_calls;
 mod over_state;
 mod rank;
 mod relations;
@@ -44,6 +45,7 @@ pub(in crate::query) use builder::Facts;
 pub(in crate::query) use join::join_key;
 pub(in crate::query) use lookup::lookup_key;
 pub(in crate::query) use over::window_position;
+pub(in crate::query) use rank::time_order;
 pub(in crate::query) use sink::root_plan;
 
 /// A job, and what EXPLAIN says beside it.

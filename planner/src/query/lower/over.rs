@@ -3,32 +3,32 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::join::Side;
-use super::over_state::{any_order_state, over_state};
+use super::over_calls::{OverCalls, sort_keys};
+use super::over_state::{any_order_state, over_state, partition_state};
 use super::rank::time_order;
 use crate::PlanError;
-use crate::query::aggregates::TypedAggregate;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::{plan_error, position_of};
-use crate::query::ranks::{is_row_number, lag_rows};
-use arrow::datatypes::FieldRef;
-use datafusion_common::{DFSchema, Result, ScalarValue, TableReference, not_impl_err, plan_err};
-use datafusion_expr::expr::WindowFunction;
-use datafusion_expr::{
-    Expr, Sort, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+use crate::query::over_windows::{
+    Way, call_of, common_way, frame_of, frame_text, has_frame, in_units_of, read_by,
 };
+use arrow::datatypes::FieldRef;
+use datafusion_common::{DFSchema, Result, TableReference, internal_err, not_impl_err, plan_err};
+use datafusion_expr::expr::WindowFunction;
+use datafusion_expr::{Expr, Sort, SortExpr, Window, lit};
 use std::sync::Arc;
 use weir_types::{
-    AggregateCall, AggregateFunction, Exchange, OperatorSpec, OverAnyOrderSpec, OverFrame, OverSpec, SortKey,
-    TimeAttribute, column_text,
+    AggregateFunction, Exchange, Frame, FrameUnits, FramedCall, OperatorSpec, OverAnyOrderSpec, OverFrame,
+    OverPartitionSpec, OverSpec, SortKey, TimeAttribute, column_text,
 };
 
 impl Lowering<'_> {
     pub fn over(&mut self, window: &Window) -> Result<Stream, PlanError> {
         let mut calls: Vec<WindowFunction> = vec![];
         for expr in &window.window_expr {
-            match expr.clone().unalias_nested().data {
-                Expr::WindowFunction(call) => calls.push(*call),
-                other => return Err(PlanError::internal(format!("{other} is no window function"))),
+            match call_of(expr) {
+                Some(call) => calls.push(call),
+                None => return Err(PlanError::internal(format!("{expr} is no window function"))),
             }
         }
         let place = window_position(window);
@@ -39,67 +39,81 @@ impl Lowering<'_> {
 
     fn over_calls(&mut self, window: &Window, calls: &[WindowFunction], input: Stream) -> Result<Stream> {
         let Some(first) = calls.first() else { return plan_err!("OVER without a function") };
-        let params = &first.params;
-        let [key] = &params.order_by[..] else {
-            return plan_err!(
-                "OVER is ordered by one column, ascending: ORDER BY a time attribute, or another column"
-            );
+        let all: Vec<&WindowFunction> = calls.iter().collect();
+        let Some(way) = common_way(&all, &window.input)? else {
+            return internal_err!("several windows of OVER in one node of the plan");
         };
-        if !key.asc {
-            return plan_err!("OVER is ordered by a column ascending: rows to come are not known");
-        }
-        let frame = common_frame(calls)?;
-        let attribute = time_order(&window.input, key);
-        let partition = &params.partition_by;
-        let mut exprs: Vec<&Expr> = partition.iter().chain([&key.expr]).collect();
-        for call in calls {
-            exprs.extend(arguments(call));
-        }
+        let params = &first.params;
+        // Without an order rows stay as they come: all are equal.
+        let arrival = [SortExpr::new(lit(0), true, false)];
+        let order_by = if params.order_by.is_empty() { &arrival[..] } else { &params.order_by[..] };
+        let keys = params.partition_by.iter().chain(order_by.iter().map(|key| &key.expr));
+        let exprs: Vec<&Expr> = keys.chain(calls.iter().flat_map(read_by)).collect();
         let side = self.keyed_input(input, &window.input, &exprs)?;
-        let insert_only = is_insert_only(&self.builder.nodes, &self.builder.facts, side.node);
-        if attribute.is_some() && !insert_only {
-            return plan_err!(
-                "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column that \
-                 is none"
-            );
-        }
-        let over = OverCalls { partition: partition.len(), attribute };
-        let aggregates = over.aggregates(window, calls, &side)?;
+        let over = OverCalls { keys: params.partition_by.len() + order_by.len(), way, side: &side };
+        let aggregates = over.aggregates(window, calls)?;
         let first_output = window.schema.fields().len() - calls.len();
         let results = (first_output..window.schema.fields().len())
             .map(|place| qualified(&window.schema, place))
             .collect();
-        let order = side.keys[partition.len()];
-        let partition = side.keys[..partition.len()].to_vec();
+        let partition = side.keys[..params.partition_by.len()].to_vec();
+        let order = sort_keys(&partition, &side.keys[params.partition_by.len()..], order_by);
         let columns = (0..window.input.schema().fields().len()).collect();
-        let Some(attribute) = attribute else {
-            let OverFrame::Unbounded { peers } = frame else {
-                return plan_err!(
-                    "a frame of OVER begins with UNBOUNDED PRECEDING where it is not ordered by a time attribute"
-                );
-            };
-            let spec = OverAnyOrderSpec {
-                partition,
-                key: SortKey { column: order, descending: false, nulls_first: key.nulls_first },
-                peers,
-                aggregates,
-                columns,
-                // Settled by the inference of changelog modes.
-                input_retracts: false,
-                emit_update_before: true,
-            };
-            return Ok(self.add_over_any_order(spec, &side, results));
-        };
-        // By processing time no two rows are peers, but for a frame of time.
-        let frame = match (attribute, frame) {
-            (TimeAttribute::ProcTime, OverFrame::Unbounded { .. }) => OverFrame::Unbounded { peers: false },
-            (_, frame) => frame,
-        };
-        let rowtime = (attribute == TimeAttribute::RowTime).then_some(order);
-        let order = vec![];
-        let (ends, last_first) = (false, false);
-        let spec = OverSpec { partition, rowtime, order, frame, aggregates, columns, ends, last_first };
-        Ok(self.add_over(spec, &side, results, "OverAggregate"))
+        match way {
+            Way::ByTime(frame) => {
+                if !is_insert_only(&self.builder.nodes, &self.builder.facts, side.node) {
+                    return plan_err!(
+                        "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column \
+                         that is none"
+                    );
+                }
+                let attribute = time_order(&window.input, &order_by[0]);
+                let (rowtime, order) = match attribute {
+                    Some(TimeAttribute::RowTime) => {
+                        let time = side.keys[params.partition_by.len()];
+                        (Some(time), order.into_iter().filter(|key| key.column != time).collect())
+                    }
+                    // Each row has a time of its own.
+                    _ => (None, vec![]),
+                };
+                let (ends, last_first) = (false, false);
+                let spec =
+                    OverSpec { partition, rowtime, order, frame, aggregates, columns, ends, last_first };
+                Ok(self.add_over(spec, &side, results, "OverAggregate"))
+            }
+            Way::Running { peers } => {
+                let spec = OverAnyOrderSpec {
+                    partition,
+                    order,
+                    peers,
+                    aggregates,
+                    columns,
+                    // Settled by the inference of changelog modes.
+                    input_retracts: false,
+                    emit_update_before: true,
+                };
+                Ok(self.add_over_any_order(spec, &side, results))
+            }
+            Way::Partition => {
+                let mut framed = vec![];
+                let key = side.schema.field(side.keys[params.partition_by.len()]).data_type();
+                for (call, function) in aggregates.into_iter().zip(calls) {
+                    let frame = in_units_of(frame_of(function, &window.input)?, key)?;
+                    framed.push(FramedCall { call, frame });
+                }
+                let spec = OverPartitionSpec {
+                    partition,
+                    order,
+                    calls: framed,
+                    columns,
+                    // Settled by the inference of changelog modes.
+                    input_retracts: false,
+                    emit_update_before: true,
+                };
+                let ordered = !params.order_by.is_empty();
+                Ok(self.add_over_partition(spec, &side, results, ordered))
+            }
+        }
     }
 
     fn add_over_any_order(
@@ -110,21 +124,50 @@ impl Lowering<'_> {
     ) -> Stream {
         let schema = output_schema(&spec.columns, side, results);
         let partition = names(&spec.partition, side);
-        let order = names(&[spec.key.column], side);
+        let order = order_text(&spec.order, side);
         let frame = OverFrame::Unbounded { peers: spec.peers };
-        let label = over_label("OverAggregate", &partition, &format!("{order} ASC"), Some(frame), &schema);
-        let state = any_order_state(&partition, &order);
+        let label =
+            over_label("OverAggregate", &partition, &order, Some(frame_text(&running(frame))), &schema);
         self.builder.add(NewNode {
             kind: "over",
-            clause: format!("{partition}|{order}|{}", frame_text(frame)),
+            clause: format!("{partition}|{}|{}", clause_of(&spec.order, side), frame_text(&running(frame))),
             meaning: format!("{spec:?}"),
             shareable: true,
             label,
             inputs: vec![(side.node, Exchange::Hash(spec.partition.clone()))],
             single: spec.partition.is_empty(),
+            state: Some(any_order_state(&partition, &clause_of(&spec.order, side))),
             spec: OperatorSpec::OverAnyOrder(spec),
             schema: Arc::new(schema),
-            state: Some(state),
+            table: None,
+            connector: None,
+        })
+    }
+
+    fn add_over_partition(
+        &mut self,
+        spec: OverPartitionSpec,
+        side: &Side,
+        results: Vec<(Option<TableReference>, FieldRef)>,
+        ordered: bool,
+    ) -> Stream {
+        let schema = output_schema(&spec.columns, side, results);
+        let partition = names(&spec.partition, side);
+        let order = if ordered { order_text(&spec.order, side) } else { String::new() };
+        let functions: Vec<String> = spec.calls.iter().map(|call| framed_text(call, side)).collect();
+        let label = over_label("OverPartition", &partition, &order, Some(functions.join(", ")), &schema);
+        let clause = if ordered { clause_of(&spec.order, side) } else { String::new() };
+        self.builder.add(NewNode {
+            kind: "over",
+            clause: format!("{partition}|{clause}|partition"),
+            meaning: format!("{spec:?}"),
+            shareable: true,
+            label,
+            inputs: vec![(side.node, Exchange::Hash(spec.partition.clone()))],
+            single: spec.partition.is_empty(),
+            state: Some(partition_state(&spec, &partition, &clause)),
+            spec: OperatorSpec::OverPartition(spec),
+            schema: Arc::new(schema),
             table: None,
             connector: None,
         })
@@ -187,17 +230,17 @@ impl Lowering<'_> {
         let time = spec.rowtime.map_or_else(|| "proctime".to_string(), |column| names(&[column], side));
         let mut order = format!("{time} ASC");
         for key in &spec.order {
-            let direction = if key.descending { "DESC" } else { "ASC" };
-            order.push_str(&format!(", {} {direction}", names(&[key.column], side)));
+            order.push_str(&format!(", {}", order_text(std::slice::from_ref(key), side)));
         }
-        let frame = (!spec.aggregates.is_empty()).then_some(spec.frame);
-        let label = over_label(name, &partition, &order, frame, &schema);
+        let frame = frame_text(&running(spec.frame));
+        let window = (!spec.aggregates.is_empty()).then(|| frame.clone());
+        let label = over_label(name, &partition, &order, window, &schema);
         let state = over_state(&spec, &partition);
         let single = spec.partition.is_empty();
         let exchange = Exchange::Hash(spec.partition.clone());
         self.builder.add(NewNode {
             kind: if spec.aggregates.is_empty() { "temporal-sort" } else { "over" },
-            clause: format!("{partition}|{order}|{}", frame_text(spec.frame)),
+            clause: format!("{partition}|{order}|{frame}"),
             meaning: format!("{spec:?}"),
             shareable: true,
             label,
@@ -248,166 +291,72 @@ fn names(columns: &[usize], side: &Side) -> String {
     names.join(", ")
 }
 
-fn over_label(
-    name: &str,
-    partition: &str,
-    order: &str,
-    frame: Option<OverFrame>,
-    schema: &DFSchema,
-) -> String {
+fn over_label(name: &str, partition: &str, order: &str, window: Option<String>, schema: &DFSchema) -> String {
     let by = if partition.is_empty() { String::new() } else { format!("partitionBy=[{partition}], ") };
-    let window = frame.map_or_else(String::new, |frame| format!("window=[{}], ", frame_text(frame)));
+    let order = if order.is_empty() { String::new() } else { format!("orderBy=[{order}], ") };
+    let window = window.map_or_else(String::new, |window| format!("window=[{window}], "));
     let select: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    format!("{name}({by}orderBy=[{order}], {window}select=[{}])", select.join(", "))
+    format!("{name}({by}{order}{window}select=[{}])", select.join(", "))
 }
 
-/// The frame that all of `calls` have, which are over the same partition in the same order.
-fn common_frame(calls: &[WindowFunction]) -> Result<OverFrame> {
-    let first = calls.first().map(|call| &call.params);
-    let mut common = None;
-    for call in calls {
-        let same = first.is_some_and(|first| {
-            call.params.partition_by == first.partition_by && call.params.order_by == first.order_by
-        });
-        let frame = frame_of(call)?;
-        if !same || common.is_some_and(|common| common != frame) {
-            return plan_err!(
-                "the windows of OVER differ in one SELECT: make them the same, or nest the queries"
-            );
-        }
-        common = Some(frame);
-    }
-    Ok(common.unwrap_or(OverFrame::Unbounded { peers: false }))
-}
-
-/// What a function reads of its row: how far LAG looks back is a number, and NULL is what it gives by itself.
-fn arguments(call: &WindowFunction) -> impl Iterator<Item = &Expr> {
-    let is_lag = call.fun.name() == "LAG";
-    let is_read = move |(place, expr): &(usize, &Expr)| match (is_lag, place) {
-        (true, 1) => false,
-        (true, 2) => !matches!(expr, Expr::Literal(value, _) if value.is_null()),
-        _ => true,
-    };
-    call.params.args.iter().enumerate().filter(is_read).map(|(_, expr)| expr)
-}
-
-/// What is needed of OVER to make its functions into calls.
-struct OverCalls {
-    /// how many columns it is partitioned by, which are the first keys of the input; the next is what orders
-    partition: usize,
-    /// the time that orders
-    attribute: Option<TimeAttribute>,
-}
-
-impl OverCalls {
-    fn aggregates(
-        &self,
-        window: &Window,
-        calls: &[WindowFunction],
-        side: &Side,
-    ) -> Result<Vec<AggregateCall>> {
-        let mut places = side.keys[self.partition + 1..].iter().copied();
-        let first_output = window.schema.fields().len() - calls.len();
-        let mut aggregates = vec![];
-        for (number, call) in calls.iter().enumerate() {
-            let function = self.function(call, window.input.schema())?;
-            let mut given: Vec<usize> = places.by_ref().take(arguments(call).count()).collect();
-            if let (AggregateFunction::Rank | AggregateFunction::DenseRank, Some(_)) =
-                (function, self.attribute)
-            {
-                given.push(side.keys[self.partition]);
-            }
-            aggregates.push(AggregateCall {
-                function,
-                arguments: given,
-                distinct: call.params.distinct,
-                filter: None,
-                output: window.schema.field(first_output + number).clone(),
-            });
-        }
-        Ok(aggregates)
-    }
-
-    fn function(&self, call: &WindowFunction, input: &DFSchema) -> Result<AggregateFunction> {
-        let by_time = self.attribute.is_some();
-        if !by_time && call.params.distinct {
-            return plan_err!("DISTINCT needs an OVER that is ordered by a time attribute, ascending");
-        }
-        if let Some(rows) = lag_rows(call, input)? {
-            return match by_time {
-                true => Ok(AggregateFunction::Lag { rows }),
-                false => plan_err!("LAG needs an OVER that is ordered by a time attribute, ascending"),
-            };
-        }
-        match call.fun.name() {
-            _ if is_row_number(call) => return Ok(AggregateFunction::Count),
-            // Each row has a time of its own.
-            "RANK" | "DENSE_RANK" if self.attribute == Some(TimeAttribute::ProcTime) => {
-                return Ok(AggregateFunction::Count);
-            }
-            "RANK" => return Ok(AggregateFunction::Rank),
-            "DENSE_RANK" => return Ok(AggregateFunction::DenseRank),
-            _ => {}
-        }
-        let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else {
-            return not_impl_err!("not supported yet: {} .. OVER", call.fun.name());
+/// `v DESC, id ASC NULLS LAST`: where NULL stands is said where it is not as usual.
+fn order_text(order: &[SortKey], side: &Side) -> String {
+    let key = |key: &SortKey| {
+        let direction = if key.descending { "DESC" } else { "ASC" };
+        let nulls = match (key.descending, key.nulls_first) {
+            (false, true) | (true, false) => "",
+            (_, true) => " NULLS FIRST",
+            (_, false) => " NULLS LAST",
         };
-        match function.inner().as_ref().downcast_ref::<TypedAggregate>() {
-            Some(typed) => Ok(typed.function),
-            None => not_impl_err!("not supported yet: {} .. OVER", call.fun.name()),
-        }
+        format!("{} {direction}{nulls}", names(&[key.column], side))
+    };
+    order.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+/// The same for the name of an operator, where ASC goes without saying.
+fn clause_of(order: &[SortKey], side: &Side) -> String {
+    match order {
+        [key] if !key.descending && key.nulls_first => names(&[key.column], side),
+        order => order_text(order, side),
     }
 }
 
-fn frame_of(call: &WindowFunction) -> Result<OverFrame> {
-    if is_row_number(call) {
-        return Ok(OverFrame::Unbounded { peers: false });
-    }
-    if ["RANK", "DENSE_RANK", "LAG"].contains(&call.fun.name()) {
-        return Ok(OverFrame::Unbounded { peers: true });
-    }
-    let WindowFrame { units, start_bound, end_bound, .. } = &call.params.window_frame;
-    if *end_bound != WindowFrameBound::CurrentRow {
-        return plan_err!("a frame of OVER ends at CURRENT ROW: rows to come are not known");
-    }
-    match (units, start_bound) {
-        (WindowFrameUnits::Rows, WindowFrameBound::Preceding(value)) if value.is_null() => {
-            Ok(OverFrame::Unbounded { peers: false })
-        }
-        (WindowFrameUnits::Range, WindowFrameBound::Preceding(value)) if value.is_null() => {
-            Ok(OverFrame::Unbounded { peers: true })
-        }
-        (WindowFrameUnits::Rows, WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows)))) => {
-            Ok(OverFrame::Rows(*rows))
-        }
-        (WindowFrameUnits::Rows, WindowFrameBound::CurrentRow) => Ok(OverFrame::Rows(0)),
-        (WindowFrameUnits::Range, WindowFrameBound::CurrentRow) => Ok(OverFrame::Range(0)),
-        (
-            WindowFrameUnits::Range,
-            WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(interval))),
-        ) if interval.months == 0 => {
-            let days = i64::from(interval.days) * 86_400_000;
-            Ok(OverFrame::Range(days + interval.nanoseconds / 1_000_000))
-        }
-        (
-            WindowFrameUnits::Range,
-            WindowFrameBound::Preceding(ScalarValue::DurationMillisecond(Some(ms))),
-        ) => Ok(OverFrame::Range(*ms)),
-        (units, bound) => plan_err!(
-            "a frame of OVER begins n or an interval of days to seconds before, not {units} {bound}"
-        ),
-    }
-}
-
-fn frame_text(frame: OverFrame) -> String {
+fn running(frame: OverFrame) -> Frame {
     match frame {
-        OverFrame::Unbounded { peers: true } => {
-            "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()
+        OverFrame::Unbounded { peers: true } => Frame::running(FrameUnits::Range),
+        OverFrame::Unbounded { peers: false } => Frame::running(FrameUnits::Rows),
+        OverFrame::Rows(rows) => {
+            Frame { units: FrameUnits::Rows, start: Some(-i128::from(rows)), end: Some(0) }
         }
-        OverFrame::Unbounded { peers: false } => {
-            "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()
+        OverFrame::Range(ms) => {
+            Frame { units: FrameUnits::Range, start: Some(-i128::from(ms)), end: Some(0) }
         }
-        OverFrame::Rows(rows) => format!("ROWS BETWEEN {rows} PRECEDING AND CURRENT ROW"),
-        OverFrame::Range(ms) => format!("RANGE BETWEEN {ms} PRECEDING AND CURRENT ROW"),
     }
+}
+
+/// A function as EXPLAIN shows it: `SUM(v) ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING`.
+fn framed_text(framed: &FramedCall, side: &Side) -> String {
+    let FramedCall { call, frame } = framed;
+    let number = match call.function {
+        AggregateFunction::Lag { rows } | AggregateFunction::Lead { rows } => Some(rows),
+        AggregateFunction::NthValue { n } => Some(n),
+        AggregateFunction::Ntile { parts } => Some(parts),
+        _ => None,
+    };
+    let mut arguments: Vec<String> = call.arguments.iter().map(|column| names(&[*column], side)).collect();
+    if let Some(number) = number {
+        arguments.insert(arguments.len().min(1), number.to_string());
+    }
+    if arguments.is_empty() && call.function == AggregateFunction::Count {
+        arguments.push("*".to_string());
+    }
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let filter =
+        call.filter.map_or_else(String::new, |column| format!(" FILTER (WHERE {})", names(&[column], side)));
+    let frame = match call.function {
+        AggregateFunction::Rank | AggregateFunction::DenseRank => String::new(),
+        function if !has_frame(function.name()) => String::new(),
+        _ => format!(" {}", frame_text(frame)),
+    };
+    format!("{}({distinct}{}){filter}{frame}", call.function.name(), arguments.join(", "))
 }

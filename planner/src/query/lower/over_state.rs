@@ -1,6 +1,6 @@
 //! What OVER keeps, and what bounds it, as EXPLAIN says it.
 
-use weir_types::{Millis, OverFrame, OverSpec, StateNote};
+use weir_types::{Millis, OverFrame, OverPartitionSpec, OverSpec, StateNote};
 
 pub(super) fn over_state(spec: &OverSpec, partition: &str) -> StateNote {
     let waits = match (spec.rowtime, spec.frame) {
@@ -51,6 +51,27 @@ pub(super) fn any_order_state(partition: &str, order: &str) -> StateNote {
     let clause = format!("OVER ({by}ORDER BY {order})");
     StateNote {
         keeps: "all rows of each partition, and one row of accumulators for it".to_string(),
+        bound: format!("never dropped: {clause} bounds no time"),
+        unbounded_clause: Some(clause),
+    }
+}
+
+/// Of OVER whose functions look at any rows of a partition.
+pub(super) fn partition_state(spec: &OverPartitionSpec, partition: &str, order: &str) -> StateNote {
+    let mut words = vec![];
+    if !partition.is_empty() {
+        words.push(format!("PARTITION BY {partition}"));
+    }
+    if !order.is_empty() {
+        words.push(format!("ORDER BY {order}"));
+    }
+    let clause = format!("OVER ({})", words.join(" "));
+    let names: Vec<&str> = spec.calls.iter().map(|framed| framed.call.function.name()).collect();
+    StateNote {
+        keeps: format!(
+            "all rows of each partition in their order, for later ones may change {}",
+            names.join(", ")
+        ),
         bound: format!("never dropped: {clause} bounds no time"),
         unbounded_clause: Some(clause),
     }

@@ -3,12 +3,11 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
-use super::over::window_position;
 use crate::PlanError;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
 use crate::query::origin::{Origin, expr_origin};
-use crate::query::ranks::{Ranks, rank_with_ties, ranks, row_number};
+use crate::query::ranks::{Ranks, ranks, row_number};
 use crate::query::time_bounds::has_plain_bounds;
 use arrow::datatypes::FieldRef;
 use datafusion_common::{
@@ -49,13 +48,6 @@ impl Lowering<'_> {
     ) -> Result<Option<(Stream, Option<Expr>)>, PlanError> {
         let Some((window, passed)) = window_below(filter) else { return Ok(None) };
         let wanted = wanted.or(passed.as_ref());
-        if let Some((name, rank)) = rank_with_ties(window)
-            && ranks(&rank, &filter.predicate).is_some()
-        {
-            let message =
-                format!("{name} makes no Top-N, for any number of rows may have one rank: take ROW_NUMBER");
-            return Err(PlanError::invalid(message).at_position(window_position(window)));
-        }
         let Some(number) = row_number(window) else { return Ok(None) };
         let Some(Ranks { start, end, rest }) = ranks(&number, &filter.predicate) else { return Ok(None) };
         let read = |column: &Column| {
@@ -372,7 +364,7 @@ fn window_below(filter: &Filter) -> Option<(&Window, Option<BTreeSet<&Column>>)>
 }
 
 /// The time that `key` orders by, if it is a time attribute of `plan`.
-pub(super) fn time_order(plan: &LogicalPlan, key: &SortExpr) -> Option<TimeAttribute> {
+pub(in crate::query) fn time_order(plan: &LogicalPlan, key: &SortExpr) -> Option<TimeAttribute> {
     let attribute = match expr_origin(plan, &key.expr)? {
         Origin::Time(attribute) => attribute,
         Origin::Window { part: 2, node } => node.attribute,

@@ -33,13 +33,54 @@ fn what_is_not_built_is_named_with_its_place() {
             "line 1, column 26",
         ),
         (
-            "SELECT LEAD(a) OVER (ORDER BY b) FROM t",
-            "LEAD .. OVER over a stream: the row after one is not known yet: look back with LAG",
+            "SELECT LEAD(a, -1) OVER (ORDER BY b) FROM t",
+            "the second argument of LEAD is how many rows behind, as a number that is not negative",
+            "line 1, column 35",
+        ),
+        (
+            "SELECT ROW_NUMBER() OVER (PARTITION BY a) FROM t",
+            "ROW_NUMBER .. OVER needs an ORDER BY in OVER: rows have no order by themselves",
+            "line 1, column 40",
+        ),
+        (
+            "SELECT LAG(a) FILTER (WHERE b > 1) OVER (ORDER BY b) FROM t",
+            "LAG .. OVER takes no FILTER: that is for aggregate functions",
             "line 1, column 8",
         ),
         (
-            "SELECT SUM(a) OVER (ORDER BY b DESC) FROM t",
-            "OVER is ordered by a column ascending: rows to come are not known",
+            "SELECT LEAD(a) OVER (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
+            "LEAD .. OVER takes no ROWS or RANGE: it looks at the order alone",
+            "line 1, column 8",
+        ),
+        (
+            "SELECT SUM(a) OVER (ORDER BY b GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
+            "not supported yet: GROUPS in OVER, write ROWS or RANGE instead",
+            "line 1, column 8",
+        ),
+        (
+            "SELECT SUM(a) OVER (ORDER BY s RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
+            "a RANGE of OVER counts in integers, decimals or times, and 1 is none that the key can be moved by",
+            "line 1, column 30",
+        ),
+        (
+            "SELECT SUM(a) OVER (ORDER BY b ROWS BETWEEN 1 FOLLOWING AND 1 PRECEDING) FROM t",
+            "a frame of OVER begins before it ends, not 1 FOLLOWING and 1 PRECEDING",
+            "line 1, column 30",
+        ),
+        (
+            "SELECT NTILE(0) OVER (ORDER BY b) FROM t",
+            "the argument of NTILE is how many parts there are, as a number from 1 on",
+            "line 1, column 32",
+        ),
+        (
+            "SELECT SUM(v) OVER (PARTITION BY k ORDER BY ts) FROM changes",
+            "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column that is none",
+            "line 1, column 45",
+        ),
+        (
+            "SELECT SUM(l) OVER (ORDER BY `dateTime`) FROM (SELECT `dateTime`, LEAD(price) OVER (ORDER BY `dateTime`) AS l \
+             FROM bid)",
+            "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column that is none",
             "line 1, column 30",
         ),
     ]);

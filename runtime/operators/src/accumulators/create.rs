@@ -9,6 +9,7 @@ use super::fixed::{Fixed, Kernel};
 use super::json_object::{DUPLICATE_KEY, JsonObject};
 use super::lag::Lag;
 use super::multiset::{FixedExtreme, GREATEST, LEAST, Multiset, WHOLE};
+use super::nth::Nth;
 use super::numeric::{
     AND, Avg, Bits, Count, FIRST, IntVariance, LAST, MAX, MIN, OR, One, RankOf, SINGLE, Sum, Variance, XOR,
 };
@@ -79,6 +80,10 @@ impl Builder<'_> {
             Lag { rows } => self.lag(rows),
             Rank => self.rank::<false>(),
             DenseRank => self.rank::<true>(),
+            NthValue { n } => self.nth(n),
+            Lead { .. } | Ntile { .. } | PercentRank | CumeDist => {
+                self.refuse("is for OVER that keeps all rows of a partition")
+            }
         }
     }
 
@@ -243,6 +248,7 @@ impl Builder<'_> {
             self.call.function,
             AggregateFunction::ArrayAgg
                 | AggregateFunction::Lag { .. }
+                | AggregateFunction::NthValue { .. }
                 | AggregateFunction::JsonArrayAgg { absent_on_null: false }
                 | AggregateFunction::JsonObjectAgg { absent_on_null: false }
         );
@@ -293,6 +299,13 @@ impl Builder<'_> {
         let codecs = vec![codec.clone(); self.types.len()];
         let fields = self.fields(&[("values", SqlType::BYTES), ("rows", SqlType::BigInt)]);
         self.bytes(Lag { rows: rows as usize }, fields, codecs, ResultForm::Value(codec), "")
+    }
+
+    fn nth(&self, n: u32) -> Created {
+        let codec = ValueCodec::new(self.argument()?)?;
+        let fields = self.fields(&[("value", SqlType::BYTES), ("rows", SqlType::BigInt)]);
+        let kernel = Nth { n: u64::from(n), keeps_all: self.retracts };
+        self.bytes(kernel, fields, vec![codec.clone()], ResultForm::Value(codec), "")
     }
 
     fn concatenated(&self) -> Created {

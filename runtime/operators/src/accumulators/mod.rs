@@ -14,6 +14,7 @@ mod json_object;
 mod lag;
 mod multiset;
 mod names;
+mod nth;
 mod numeric;
 mod rows;
 mod set;

@@ -10,10 +10,11 @@ use arrow::row::{Row, RowConverter, SortField};
 use std::collections::BTreeMap;
 
 /// The steps of `sequence` with which a value comes into the frame of its group, or leaves it. `rows` has the row of each
-/// step. Nothing is kept: frames are counted anew from their rows each time.
+/// step, behind those of `resets` the frame has none. Nothing is kept: frames are counted anew from their rows each time.
 pub(super) fn fresh_in_frames(
     specs: &[DistinctSpec],
     sequence: &Sequence,
+    resets: &[bool],
     rows: &RecordBatch,
 ) -> Result<DistinctRows, OperatorError> {
     let mut all = Vec::with_capacity(specs.len());
@@ -26,13 +27,17 @@ pub(super) fn fresh_in_frames(
         let mut of_filters = Vec::with_capacity(spec.filters.len());
         for filter in &spec.filters {
             let filter = filter.map(|column| filter_bits(rows.column(column))).transpose()?;
-            let mut counts: BTreeMap<(u32, Row<'_>), i64> = BTreeMap::new();
+            let mut counts: BTreeMap<(u32, u32, Row<'_>), i64> = BTreeMap::new();
+            let mut generation = 0;
             let counting = |step: usize| {
+                // Groups come one after the other where they are reset.
+                let counted_in = generation;
+                generation += u32::from(resets.get(step).is_some_and(|resets| *resets));
                 let passes = |bits: &Option<BooleanBuffer>| bits.as_ref().is_none_or(|bits| bits.value(step));
                 if !passes(&valid) || !passes(&filter) {
                     return false;
                 }
-                let count = counts.entry((sequence.groups[step], values.row(step))).or_default();
+                let count = counts.entry((sequence.groups[step], counted_in, values.row(step))).or_default();
                 *count += if sequence.retracts[step] { -1 } else { 1 };
                 *count == i64::from(!sequence.retracts[step])
             };

@@ -26,7 +26,12 @@ pub(super) struct Sequence {
 
 impl Sequence {
     fn step(&mut self, row: FrameRow, retracts: bool, group: u32) {
-        self.rows.push(row.place);
+        self.count(row.place, retracts, group);
+    }
+
+    /// Counts the row at `place` in, or out.
+    pub(super) fn count(&mut self, place: u32, retracts: bool, group: u32) {
+        self.rows.push(place);
         self.retracts.push(retracts);
         self.groups.push(group);
     }

@@ -1,14 +1,17 @@
 //! OVER: each row with aggregates of the rows before it; also ORDER BY time, which has no aggregates.
 //!
-//! Read first: [`Over`], `frame` (which rows a row is aggregated with), `operate` (when), `any_order` (OVER that is not
-//! ordered by time).
+//! Read first: [`Over`], `frame` (which rows a row is aggregated with), `operate` (when), `any_order` (all rows up to one,
+//! in an order that is not that of time), `around` (any rows around one).
 
 mod any_order;
+mod around;
+mod changed;
 mod distinct;
 mod frame;
 mod operate;
 
 pub(crate) use any_order::OverAnyOrder;
+pub(crate) use around::OverPartition;
 
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions};
 use crate::calc::batch_of;
@@ -358,7 +361,7 @@ impl Over {
                     sequence.groups.iter().map(|group| due.partitions[*group as usize]).collect();
                 maps.note(keyed, VOID, &parents, &stepped, None, retractions)?
             }
-            None => fresh_in_frames(self.set.distincts(), sequence, &stepped)?,
+            None => fresh_in_frames(self.set.distincts(), sequence, &[], &stepped)?,
         };
         let mut changed = vec![false; sequence.rows.len()];
         let mut columns = Vec::with_capacity(self.set.members().len());

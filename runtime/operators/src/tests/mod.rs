@@ -6,6 +6,7 @@ mod mini_batch;
 mod models;
 mod over;
 mod over_any_order;
+mod over_around;
 mod rank;
 mod speed;
 mod stateless;

@@ -36,13 +36,18 @@ fn create(input: &SchemaRef, spec: OverAnyOrderSpec) -> Box<dyn Operator> {
 fn spec(peers: bool, aggregates: Vec<AggregateCall>, input_retracts: bool) -> OverAnyOrderSpec {
     OverAnyOrderSpec {
         partition: vec![1],
-        key: SortKey { column: 2, descending: false, nulls_first: true },
+        order: vec![SortKey { column: 2, descending: false, nulls_first: true }],
         peers,
         aggregates,
         columns: vec![0, 1, 2],
         input_retracts,
         emit_update_before: true,
     }
+}
+
+/// The operator for measuring.
+pub(super) fn in_any_order(input: &SchemaRef) -> Box<dyn Operator> {
+    create(input, spec(true, vec![call(Sum, &[2], SqlType::Int), call(Count, &[], SqlType::BigInt)], false))
 }
 
 #[test]

@@ -216,3 +216,41 @@ fn speed_of_distinct_counts() {
     calls.insert(0, call(Max, &[2], SqlType::STRING));
     groups("q16: the same by channel, and MAX(text)", &[0, 1], calls, &input, &batches);
 }
+
+/// One partition of 100,000 rows that come in their order, or nearly.
+#[test]
+#[ignore = "takes time, asserts nothing"]
+fn speed_of_over_in_one_partition() {
+    use super::over_any_order::in_any_order;
+    use super::over_around::around;
+    for (name, batch, late) in [("in order", 1_000, 0), ("in order", 50, 0), ("nearly in order", 1_000, 200)]
+    {
+        let input = schema("id INT, k STRING, v INT, f BOOLEAN");
+        let mut random = Random(88_172_645_463_325_252);
+        let rows = 100_000;
+        let batches: Vec<RecordBatch> = (0..rows / batch)
+            .map(|index| {
+                let ids = index * batch..(index + 1) * batch;
+                let value = |id: usize| (id as u64).saturating_sub(random.below(late + 1)) as i32;
+                let values: ArrayRef = Arc::new(ids.clone().map(value).collect::<arrow::array::Int32Array>());
+                let keys: ArrayRef = Arc::new(ids.clone().map(|_| Some("k")).collect::<StringArray>());
+                let flags: ArrayRef = Arc::new(ids.clone().map(|_| Some(true)).collect::<BooleanArray>());
+                let ids: ArrayRef = Arc::new(ids.map(|id| id as i32).collect::<arrow::array::Int32Array>());
+                RecordBatch::try_new(input.clone(), vec![ids, keys, values, flags]).unwrap()
+            })
+            .collect();
+        for what in ["neighbours", "moving", "running", "ntile"] {
+            if what == "ntile" && batch < 1_000 {
+                continue;
+            }
+            let name = format!("{what}, {name}, batches of {batch}");
+            let for_operator = input.clone();
+            measure(&name, &batches, None, move || around(&for_operator, what));
+        }
+        let name = format!("any order, {name}, batches of {batch}");
+        let for_operator = input.clone();
+        if late == 0 {
+            measure(&name, &batches, None, move || in_any_order(&for_operator));
+        }
+    }
+}

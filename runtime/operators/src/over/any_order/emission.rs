@@ -4,9 +4,9 @@ use super::Table;
 use super::partition::{Change, Partition};
 use super::steps::{Place, Sources};
 use crate::calc::batch_of;
+use crate::over::changed::note_unlike;
 use crate::{OperatorError, Output};
 use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{interleave, take};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
@@ -150,17 +150,7 @@ fn differing(
     for aggregate in 0..aggregates {
         let before = gather(candidates.iter().map(|candidate| candidate.before), sources, aggregate)?;
         let after = gather(candidates.iter().map(|candidate| candidate.after), sources, aggregate)?;
-        match before.data_type().is_nested() {
-            false => {
-                let unlike = distinct(&before, &after)?;
-                unlike.values().iter().zip(&mut differs).for_each(|(unlike, differs)| *differs |= unlike);
-            }
-            // There is no kernel for these.
-            true => {
-                let unlike = |row: usize| before.slice(row, 1).as_ref() != after.slice(row, 1).as_ref();
-                differs.iter_mut().enumerate().for_each(|(row, differs)| *differs |= unlike(row));
-            }
-        }
+        note_unlike(&before, &after, &mut differs)?;
     }
     Ok(differs)
 }

@@ -7,33 +7,33 @@ mod emission;
 mod partition;
 mod steps;
 
-use crate::accumulators::{AccumulatorSet, GroupRows};
+use crate::accumulators::{AccumulatorSet, GroupRows, ROWS_FIELD, unlike};
+use crate::distinct::sql_field;
 use crate::kept_lists::KeptLists;
 use crate::partitions::{kept_rows, order_converter};
 use crate::{Operator, OperatorContext, OperatorError, Output};
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use emission::Emission;
 use partition::{Change, Partition};
-use std::ops::Range;
 use steps::{Sources, Steps};
 use weir_state::{KeyedStateBackend, Namespace, PinBuffer};
-use weir_types::{ChangelogBatch, JobSettings, OperatorId, OverAnyOrderSpec};
+use weir_types::{ChangelogBatch, JobSettings, OperatorId, OverAnyOrderSpec, SqlField, SqlType};
 
 const VOID: Namespace = Namespace::Void;
 
-/// Kept are all rows of a partition, and the accumulators after the last of them. A row behind all others goes on from
-/// these; any other lets the partition be aggregated anew, and what differs is given as changes. The rows of a batch count
-/// one after the other, so that the changes do not depend on how the input is cut; between rows of different partitions all
-/// is done at once.
+/// Kept are all rows of a partition, and the accumulators after the last of them, with what orders that. A row behind all
+/// others goes on from these without the others; any other lets the partition be aggregated anew, and what differs is given
+/// as changes. The rows of a batch count one after the other, so that the changes do not depend on how the input is cut;
+/// between rows of different partitions all is done at once.
 pub(crate) struct OverAnyOrder {
     name: String,
     spec: OverAnyOrderSpec,
     input: SchemaRef,
     schema: SchemaRef,
-    /// by partition; a row is kept without the columns of that, but for the one that orders
+    /// by partition; a row is kept without the columns of that, but for those that order
     lists: KeptLists,
     set: AccumulatorSet,
     order: RowConverter,
@@ -68,11 +68,13 @@ impl OverAnyOrder {
         schema: SchemaRef,
         settings: &JobSettings,
     ) -> Result<Self, OperatorError> {
-        let set = AccumulatorSet::new(&spec.aggregates, &input, false, Vec::new())?;
+        let rows = SqlField::new(ROWS_FIELD, SqlType::BigInt, false);
+        let set = AccumulatorSet::new(&spec.aggregates, &input, false, vec![rows])?;
         if !set.distincts().is_empty() {
             return Err(OperatorError::unsupported("DISTINCT in an OVER that is not ordered by time"));
         }
-        let is_kept = |column: &usize| *column == spec.key.column || !spec.partition.contains(column);
+        let orders = |column: &usize| spec.order.iter().any(|key| key.column == *column);
+        let is_kept = |column: &usize| orders(column) || !spec.partition.contains(column);
         let kept: Vec<usize> = (0..input.fields().len()).filter(is_kept).collect();
         let whole = match spec.input_retracts {
             true => {
@@ -83,7 +85,7 @@ impl OverAnyOrder {
         };
         Ok(OverAnyOrder {
             name: id.to_string(),
-            order: order_converter(std::slice::from_ref(&spec.key), &input)?,
+            order: order_converter(&spec.order, &input)?,
             spec: spec.clone(),
             input,
             schema,
@@ -102,17 +104,14 @@ impl OverAnyOrder {
         batch: &ChangelogBatch,
         keyed: &mut KeyedStateBackend,
     ) -> Result<(Table, Vec<Partition>), OperatorError> {
-        let loaded = self.lists.load(keyed)?;
-        let key_field = self.lists.field(self.spec.key.column)?;
-        let known = self.lists.rows(keyed)?.gather(key_field, &loaded.slots)?;
-        let known = self.order.convert_columns(&[known])?;
-        let own = self.order.convert_columns(&[batch.rows().column(self.spec.key.column).clone()])?;
+        let own = self.order.convert_columns(&self.order_columns(batch.rows()))?;
+        let lasts = self.lasts(keyed)?;
+        let rows: Vec<usize> = (0..self.lists.grouping.slots.len())
+            .map(|group| self.tails.part(group, 0, 1)[0] as usize)
+            .collect();
         // Where all rows come behind those that are there, these are not needed.
-        let last = |mut range: Range<usize>| {
-            let first = range.next()?;
-            Some(range.fold(known.row(first), |last, place| last.max(known.row(place))))
-        };
-        let mut last: Vec<_> = loaded.ranges().map(last).collect();
+        let mut last: Vec<_> =
+            rows.iter().enumerate().map(|(group, rows)| (*rows > 0).then(|| lasts.row(group))).collect();
         let mut anew = vec![false; last.len()];
         for row in 0..batch.num_rows() {
             let group = self.lists.grouping.groups[row] as usize;
@@ -123,6 +122,13 @@ impl OverAnyOrder {
             anew[group] |= !behind || batch.kind(row).is_retraction();
             last[group] = Some(key);
         }
+        let loaded = self.lists.load_some(&anew, keyed)?;
+        let state = self.lists.rows(keyed)?;
+        let known = self.spec.order.iter().map(|key| {
+            let field = self.lists.field(key.column)?;
+            Ok(state.gather(field, &loaded.slots)?)
+        });
+        let known = self.order.convert_columns(&known.collect::<Result<Vec<_>, OperatorError>>()?)?;
         let (mut taken, mut owners) = (Vec::new(), Vec::new());
         let mut partitions = Vec::with_capacity(anew.len());
         for (group, range) in loaded.ranges().enumerate() {
@@ -135,7 +141,7 @@ impl OverAnyOrder {
                 taken.extend_from_slice(&loaded.slots[range]);
                 owners.resize(taken.len(), self.lists.grouping.slots[group]);
             } else {
-                partition.before = range.len();
+                partition.before = rows[group];
             }
             partitions.push(partition);
         }
@@ -146,7 +152,7 @@ impl OverAnyOrder {
         let rows =
             kept_rows(&self.input, (&self.lists.kept, 0), (&self.spec.partition, &owners), &state, &taken)?;
         let rows = concat_batches(&self.input, [&rows, batch.rows()])?;
-        let keys = self.order.convert_columns(&[rows.column(self.spec.key.column).clone()])?;
+        let keys = self.order.convert_columns(&self.order_columns(&rows))?;
         let wholes = match &self.whole {
             Some(whole) => {
                 let columns: Vec<ArrayRef> =
@@ -156,6 +162,19 @@ impl OverAnyOrder {
             None => None,
         };
         Ok((Table { rows, slots: taken, keys, wholes }, partitions))
+    }
+
+    fn order_columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
+        self.spec.order.iter().map(|key| rows.column(key.column).clone()).collect()
+    }
+
+    /// What orders the last row of each partition that the batch touches.
+    fn lasts(&self, keyed: &mut KeyedStateBackend) -> Result<Rows, OperatorError> {
+        let first = self.set.fields().len();
+        let state = keyed.rows(self.lists.states()?.0, VOID);
+        let column = |field: usize| state.gather(first + field, &self.lists.grouping.slots);
+        let columns = (0..self.spec.order.len()).map(column).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.order.convert_columns(&columns)?)
     }
 
     /// Lets the rows of `batch` take their places, and emits what comes of it.
@@ -226,7 +245,13 @@ impl OverAnyOrder {
     ) -> Result<(), OperatorError> {
         let known = table.slots.len() as u32;
         let (mut gone, mut new, mut parents) = (Vec::new(), Vec::new(), Vec::new());
-        for (partition, slot) in partitions.into_iter().zip(&self.lists.grouping.slots) {
+        let (mut last, mut ended) = (Vec::new(), Vec::new());
+        for (group, (partition, slot)) in partitions.into_iter().zip(&self.lists.grouping.slots).enumerate() {
+            self.tails.part_mut(group, 0, 1)[0] = (partition.before + partition.items.len()) as u64;
+            if let Some(item) = partition.items.last() {
+                last.push(*item);
+                ended.push(*slot);
+            }
             gone.extend(
                 partition.gone.iter().filter(|item| **item < known).map(|item| table.slots[*item as usize]),
             );
@@ -238,13 +263,23 @@ impl OverAnyOrder {
         self.lists.append(batch.rows(), new, &parents, keyed)?;
         let mut state = keyed.rows(self.lists.states()?.0, VOID);
         self.set.store(&self.tails, &self.lists.grouping.slots, &mut self.pins, &mut state);
+        let last = UInt32Array::from(last);
+        for (field, column) in self.order_columns(&table.rows).iter().enumerate() {
+            state.scatter(self.set.fields().len() + field, &ended, &take(column, &last, None)?);
+        }
         self.lists.delete(&gone, keyed)
     }
 }
 
 impl Operator for OverAnyOrder {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
-        let values = self.set.fields().to_vec();
+        let mut values = self.set.fields().to_vec();
+        for key in &self.spec.order {
+            let field = sql_field(&self.input, key.column)?;
+            let name = format!("last {}", field.name);
+            let name = unlike(name, values.iter().map(|field| field.name.as_str()));
+            values.push(SqlField { name, nullable: true, ..field });
+        }
         self.lists.open((&self.name, "partitions"), values, self.ttl_ms, &self.input, context)
     }
 

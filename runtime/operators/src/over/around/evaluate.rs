@@ -1,0 +1,277 @@
+//! The results of rows: of all partitions of a batch at once, function by function.
+
+use super::Table;
+use super::ordered::Ordered;
+use super::running::{Running, Start};
+use crate::OperatorError;
+use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions};
+use crate::over::distinct::fresh_in_frames;
+use crate::over::frame::Sequence;
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
+use arrow::compute::{interleave, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use std::ops::Range;
+use std::sync::Arc;
+use weir_types::{AggregateFunction, Frame, FramedCall};
+
+/// Rows that follow each other in a partition, and those of them whose results are asked for.
+pub(super) struct View<'a> {
+    pub(super) items: &'a [u32],
+    /// rows of the partition before these, and all of it
+    pub(super) base: u64,
+    pub(super) total: u64,
+    /// places among `items`, rising
+    pub(super) wanted: Vec<usize>,
+    /// rows at the front that are only looked at: accumulators have seen them
+    pub(super) skip: usize,
+    /// where accumulators of all rows up to some go on from
+    pub(super) start: Start,
+    /// where such accumulators are asked for: the rows before these places
+    pub(super) stops: Vec<usize>,
+}
+
+/// The results of one call: where each stands that was asked for, view after view.
+pub(super) struct Results {
+    pub(super) arrays: Vec<ArrayRef>,
+    pub(super) places: Vec<(usize, usize)>,
+}
+
+impl Results {
+    /// The results number `wanted`.
+    pub(super) fn gather(&self, wanted: &[u32]) -> Result<ArrayRef, OperatorError> {
+        let arrays: Vec<&dyn Array> = self.arrays.iter().map(AsRef::as_ref).collect();
+        let places: Vec<(usize, usize)> = wanted.iter().map(|wanted| self.places[*wanted as usize]).collect();
+        Ok(interleave(&arrays, &places)?)
+    }
+}
+
+/// What a call is computed by.
+enum Kind {
+    /// the row so many places away: a column, and one for rows that have no such row
+    Neighbour {
+        away: i64,
+    },
+    Ntile {
+        parts: u64,
+    },
+    PercentRank,
+    CumeDist,
+    /// row `n` of a frame that does not begin with the partition
+    Nth {
+        n: u64,
+    },
+    /// number so and so of the functions of all rows up to some
+    Running(usize),
+    /// the next one of the functions of a frame that rows leave
+    Moving(usize),
+}
+
+/// Functions of one frame that rows leave.
+struct Moving {
+    frame: Frame,
+    set: AccumulatorSet,
+}
+
+pub(super) struct Evaluator {
+    calls: Vec<FramedCall>,
+    kinds: Vec<Kind>,
+    pub(super) running: Running,
+    moving: Vec<Moving>,
+}
+
+impl Evaluator {
+    pub(super) fn new(calls: &[FramedCall], input: &SchemaRef) -> Result<Self, OperatorError> {
+        let mut kinds = Vec::new();
+        let mut running = Vec::new();
+        let mut moving: Vec<(Frame, Vec<_>)> = Vec::new();
+        for FramedCall { call, frame } in calls {
+            kinds.push(match (call.function, frame.start) {
+                (AggregateFunction::Lag { rows }, _) => Kind::Neighbour { away: -i64::from(rows) },
+                (AggregateFunction::Lead { rows }, _) => Kind::Neighbour { away: i64::from(rows) },
+                (AggregateFunction::Ntile { parts }, _) => Kind::Ntile { parts: u64::from(parts) },
+                (AggregateFunction::PercentRank, _) => Kind::PercentRank,
+                (AggregateFunction::CumeDist, _) => Kind::CumeDist,
+                (AggregateFunction::NthValue { n }, Some(_)) => Kind::Nth { n: u64::from(n) },
+                (_, None) => {
+                    running.push(call.clone());
+                    Kind::Running(running.len() - 1)
+                }
+                (_, Some(_)) => {
+                    let known = moving.iter().position(|(known, _)| known == frame);
+                    let set = known.unwrap_or_else(|| {
+                        moving.push((*frame, Vec::new()));
+                        moving.len() - 1
+                    });
+                    moving[set].1.push(call.clone());
+                    Kind::Moving(set)
+                }
+            });
+        }
+        let moving = moving.into_iter().map(|(frame, calls)| {
+            Ok(Moving { frame, set: AccumulatorSet::new(&calls, input, true, Vec::new())? })
+        });
+        let moving = moving.collect::<Result<_, OperatorError>>()?;
+        Ok(Evaluator { calls: calls.to_vec(), kinds, running: Running::new(&running, input)?, moving })
+    }
+
+    /// The results of all calls, and the accumulators before the stops of `views`, view after view.
+    pub(super) fn evaluate(
+        &self,
+        views: &[View<'_>],
+        table: &Table,
+    ) -> Result<(Vec<Results>, GroupRows), OperatorError> {
+        let frames: Vec<Frame> = self.calls.iter().map(|call| call.frame).collect();
+        let (running, kept) = self.running.run(views, table)?;
+        let moving: Vec<Vec<Results>> =
+            self.moving.iter().map(|moving| moving.run(views, table)).collect::<Result<_, _>>()?;
+        let mut moving: Vec<std::vec::IntoIter<Results>> = moving.into_iter().map(Vec::into_iter).collect();
+        let mut all = Vec::with_capacity(self.calls.len());
+        for ((call, kind), frame) in self.calls.iter().zip(&self.kinds).zip(&frames) {
+            all.push(match kind {
+                Kind::Neighbour { away } => neighbours(call, *away, views, table),
+                Kind::Nth { n } => nth(call, *n, frame, views, table),
+                Kind::Ntile { parts } => numbers(views, |view, place| part(view, place, *parts)),
+                Kind::PercentRank => shares(views, |view, place| {
+                    let before = view.base + ordered(view, table).peers(place).start as u64;
+                    if view.total < 2 { 0.0 } else { before as f64 / (view.total - 1) as f64 }
+                }),
+                Kind::CumeDist => shares(views, |view, place| {
+                    let end = view.base + ordered(view, table).peers(place).end as u64;
+                    end as f64 / view.total as f64
+                }),
+                Kind::Running(number) => running.results(*number, frame, views, table),
+                // The functions of a frame come in the order of the calls.
+                Kind::Moving(set) => moving[*set]
+                    .next()
+                    .ok_or_else(|| OperatorError::internal("a function of OVER has no results"))?,
+            });
+        }
+        Ok((all, kept))
+    }
+}
+
+pub(super) fn ordered<'a>(view: &View<'a>, table: &'a Table) -> Ordered<'a> {
+    Ordered { items: view.items, keys: &table.keys }
+}
+
+/// Results that stand in the table itself; array 0 is one NULL.
+fn of_table(call: &FramedCall, table: &Table, places: Vec<(usize, usize)>) -> Results {
+    let columns = call.call.arguments.iter().map(|column| table.rows.column(*column));
+    let null = columns.clone().next().map(|column| new_null_array(column.data_type(), 1));
+    Results { arrays: null.into_iter().chain(columns.cloned()).collect(), places }
+}
+
+fn neighbours(call: &FramedCall, away: i64, views: &[View<'_>], table: &Table) -> Results {
+    let has_default = call.call.arguments.len() > 1;
+    let mut places = Vec::new();
+    for view in views {
+        for place in &view.wanted {
+            let other = usize::try_from(*place as i64 + away).ok().and_then(|other| view.items.get(other));
+            places.push(match other {
+                Some(item) => (1, *item as usize),
+                None if has_default => (2, view.items[*place] as usize),
+                None => (0, 0),
+            });
+        }
+    }
+    of_table(call, table, places)
+}
+
+fn nth(call: &FramedCall, n: u64, frame: &Frame, views: &[View<'_>], table: &Table) -> Results {
+    let mut places = Vec::new();
+    for view in views {
+        for place in &view.wanted {
+            let Range { start, end } = ordered(view, table).frame(frame, *place);
+            let row = start.saturating_add(n as usize - 1);
+            places.push(if row < end { (1, view.items[row] as usize) } else { (0, 0) });
+        }
+    }
+    of_table(call, table, places)
+}
+
+/// The number of the part that a row falls into: the first parts have a row more where they are not all as large.
+fn part(view: &View<'_>, place: usize, parts: u64) -> i64 {
+    let (row, size, more) = (view.base + place as u64, view.total / parts, view.total % parts);
+    let large = more * (size + 1);
+    let part = if row < large { row / (size + 1) } else { more + (row - large) / size.max(1) };
+    part as i64 + 1
+}
+
+fn numbers(views: &[View<'_>], number: impl Fn(&View<'_>, usize) -> i64) -> Results {
+    let of_view = |view: &View<'_>| view.wanted.iter().map(|place| number(view, *place)).collect::<Vec<_>>();
+    let numbers: Int64Array = views.iter().flat_map(of_view).collect::<Vec<_>>().into();
+    computed(Arc::new(numbers))
+}
+
+fn shares(views: &[View<'_>], share: impl Fn(&View<'_>, usize) -> f64) -> Results {
+    let of_view = |view: &View<'_>| view.wanted.iter().map(|place| share(view, *place)).collect::<Vec<_>>();
+    let shares: Float64Array = views.iter().flat_map(of_view).collect::<Vec<_>>().into();
+    computed(Arc::new(shares))
+}
+
+fn computed(array: ArrayRef) -> Results {
+    let places = (0..array.len()).map(|place| (0, place)).collect();
+    Results { arrays: vec![array], places }
+}
+
+impl Moving {
+    /// Rows are counted in and out as the frame moves along rows that follow each other.
+    fn run(&self, views: &[View<'_>], table: &Table) -> Result<Vec<Results>, OperatorError> {
+        let mut sequence = Sequence::default();
+        let mut resets: Vec<bool> = Vec::new();
+        // After which step a result stands; `None`: the frame has no rows.
+        let mut after: Vec<Option<u32>> = Vec::new();
+        let mut group = 0;
+        for view in views {
+            let rows = ordered(view, table);
+            for part in view.wanted.chunk_by(|left, right| left + 1 == *right) {
+                let mut held = 0..0;
+                for place in part {
+                    let frame = rows.frame(&self.frame, *place);
+                    if frame.start >= held.end {
+                        // Nothing stays: what is counted is forgotten.
+                        if let Some(last) = resets.last_mut().filter(|_| !held.is_empty()) {
+                            *last = true;
+                        }
+                        held = frame.start..frame.start;
+                    }
+                    while held.start < frame.start {
+                        sequence.count(view.items[held.start], true, group);
+                        resets.push(false);
+                        held.start += 1;
+                    }
+                    while held.end < frame.end {
+                        sequence.count(view.items[held.end], false, group);
+                        resets.push(false);
+                        held.end += 1;
+                    }
+                    after.push((!held.is_empty()).then(|| sequence.rows.len() as u32 - 1));
+                }
+                group += 1;
+            }
+        }
+        let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
+        let mut rows = self.set.new_rows();
+        rows.reset(1);
+        let none = self.set.emit(&rows)?;
+        rows.reset(group as usize);
+        let fresh = fresh_in_frames(self.set.distincts(), &sequence, &resets, &stepped)?;
+        let retractions = Some(Retractions { retracts: &sequence.retracts, resets: &resets });
+        let mut changed = vec![false; sequence.rows.len()];
+        let place = |after: &Option<u32>| after.map_or((0, 0), |step| (1, 2 * step as usize + 1));
+        let places: Vec<(usize, usize)> = after.iter().map(place).collect();
+        let mut all = Vec::with_capacity(self.set.members().len());
+        for (member, none) in self.set.members().iter().zip(none) {
+            let selected = match member.distinct {
+                Some((map, bit)) => Some(fresh[map][bit].clone()),
+                None => AccumulatorSet::selection(member, &stepped)?,
+            };
+            let changes = Changes { groups: &sequence.groups, selected, retractions };
+            let arguments = AccumulatorSet::arguments(member, &stepped);
+            let traced =
+                member.accumulator.trace(member.place, &mut rows, &arguments, &changes, &mut changed)?;
+            all.push(Results { arrays: vec![none, traced], places: places.clone() });
+        }
+        Ok(all)
+    }
+}

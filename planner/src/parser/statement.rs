@@ -399,7 +399,10 @@ impl StatementParser<'_> {
     /// The first `count` words of the statement, in capitals, up to a name.
     fn leading_words(&self, count: usize) -> String {
         let words = self.tokens.iter().filter(|token| !is_blank(token)).take(count);
-        let is_keyword = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword != Keyword::NoKeyword && word.quote_style.is_none());
+        let is_keyword = |token: &TokenWithSpan| match &token.token {
+            Token::Word(word) => word.keyword != Keyword::NoKeyword && word.quote_style.is_none(),
+            _ => false,
+        };
         let words = words.enumerate().take_while(|(place, token)| *place == 0 || is_keyword(token));
         words.map(|(_, token)| token.token.to_string().to_uppercase()).collect::<Vec<_>>().join(" ")
     }

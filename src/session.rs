@@ -8,6 +8,7 @@ use crate::render::{LiveTable, ResultMode, ResultPrinter, job_state, print_table
 use arrow::datatypes::TimeUnit;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::pin::pin;
 use std::time::Duration;
 use weir_planner::{ClientCommand, Planned, Planner, SavepointStop, Statement, TextTable};
 use weir_runtime::types::text::{LocalDateTime, TimeZone, UnknownTimeZone, datetime};
@@ -269,6 +270,7 @@ impl Session {
     async fn watch(&self, handle: &JobHandle, ends: &Ends) -> Result<(), Failure> {
         let mut line = ProgressLine::new();
         let started = self.env.clock.monotonic();
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
         loop {
             tokio::select! {
                 result = handle.wait() => {
@@ -277,7 +279,7 @@ impl Session {
                     result?;
                     return Ok(());
                 }
-                _ = tokio::signal::ctrl_c() => {
+                _ = &mut interrupted => {
                     line.clear();
                     handle.cancel();
                     // what a cancelled job says of itself does not matter any more
@@ -342,17 +344,12 @@ impl Session {
         let mut due = PROGRESS_INTERVAL;
         printer.begin(&mut std::io::stdout().lock())?;
         let mut stopped = false;
+        // One listener for all of the query, and asked first: a signal may come while rows are printed.
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
         loop {
             tokio::select! {
-                batch = results.next() => {
-                    let Some(batch) = batch else { break };
-                    line.clear();
-                    if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
-                        handle.cancel();
-                        return Err(failure);
-                    }
-                }
-                _ = tokio::signal::ctrl_c() => {
+                biased;
+                _ = &mut interrupted => {
                     stopped = true;
                     handle.cancel();
                     break;
@@ -366,6 +363,14 @@ impl Session {
                         printer.draw_live(&mut live, &line.text(&progress));
                     } else {
                         line.draw(&progress);
+                    }
+                }
+                batch = results.next() => {
+                    let Some(batch) = batch else { break };
+                    line.clear();
+                    if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
+                        handle.cancel();
+                        return Err(failure);
                     }
                 }
             }

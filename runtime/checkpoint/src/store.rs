@@ -16,7 +16,7 @@ mod upload;
 pub use rewrite::Rewrite;
 
 use crate::CheckpointError;
-use crate::directory::Directory;
+use crate::directory::{Directory, Occupied};
 use crate::handle::{Location, StoredFile, UploadId};
 use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
 use crate::pending::CompletedCheckpoint;
@@ -68,6 +68,8 @@ struct State {
     known: Known,
     /// where savepoints that have been asked for go
     savepoints: BTreeMap<CheckpointId, Directory>,
+    /// while the job runs
+    occupied: Option<Occupied>,
 }
 
 /// A complete checkpoint that is kept.
@@ -122,6 +124,17 @@ impl CheckpointStore {
     /// The directory of this job; `None` if nothing is written.
     pub fn directory(&self) -> Option<&Directory> {
         self.config.directory.as_ref()
+    }
+
+    /// The job runs: nobody else is to write to its directory, and nobody to remove what is there.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Location`] if another job that runs has the directory.
+    pub fn occupy(&self) -> Result<(), CheckpointError> {
+        if let Some(directory) = &self.config.directory {
+            self.state().occupied = directory.occupy()?;
+        }
+        Ok(())
     }
 
     /// Where a savepoint is to go, before tasks are asked for it. The directory must be its own.
@@ -231,6 +244,7 @@ impl CheckpointStore {
     pub fn end(&self, keep: bool) -> Garbage {
         let mut guard = self.state();
         let state = &mut *guard;
+        state.occupied = None;
         let mut garbage = Garbage::default();
         while !keep && !state.retained.is_empty() {
             state.drop_oldest(&mut garbage);

@@ -4,12 +4,12 @@ use crate::arguments::ExplainArguments;
 use crate::failure::Failure;
 use crate::script;
 use crate::session::Session;
+use std::io::Write;
 use weir_planner::ExplainDetail;
 
 pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     let variables = script::variables(&arguments.session)?;
-    let json = arguments.checkpoint && arguments.json;
-    let mut session = Session::new(&script::settings(&arguments.session)?, json, false)?;
+    let mut session = Session::new(&script::settings(&arguments.session)?, arguments.json, false)?;
     let mut texts = Vec::new();
     for file in &arguments.files {
         texts.push(script::read(file, &variables)?);
@@ -20,17 +20,17 @@ pub fn explain(arguments: &ExplainArguments) -> Result<(), Failure> {
     if texts.is_empty() {
         return Err(Failure::User("nothing to explain: name a file, or give a statement with -e".into()));
     }
-    let detail = match (arguments.checkpoint, arguments.json) {
-        (true, _) => ExplainDetail::Checkpoint,
-        (false, true) => ExplainDetail::JsonExecutionPlan,
-        (false, false) => ExplainDetail::ChangelogMode,
-    };
+    let detail = if arguments.checkpoint { ExplainDetail::Checkpoint } else { ExplainDetail::ChangelogMode };
+    let operators_alone = arguments.json && !arguments.checkpoint;
     for text in texts {
         for statement in session.planner().parse(&text)? {
-            if statement.is_query_or_insert() {
-                session.execute(&statement.explained(detail))?;
-            } else {
+            if !statement.is_query_or_insert() {
                 session.execute(&statement)?;
+            } else if operators_alone {
+                let operators = session.planner().explain(&statement, &[ExplainDetail::JsonAlone])?;
+                writeln!(std::io::stdout().lock(), "{operators}")?;
+            } else {
+                session.execute(&statement.explained(detail))?;
             }
         }
     }

@@ -119,15 +119,21 @@ impl Session {
                 }
             }
             Planned::Rows(table) => self.print_rows(&table)?,
-            Planned::Text(text) => {
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "{}", text.trim_end())?;
-            }
+            Planned::Text(text) => self.print_text(text.trim_end())?,
             Planned::Job(graph) => return self.insert(graph),
             Planned::Query(graph) => return self.query(graph),
             Planned::Client(command) => return self.client(command),
         }
         Ok(Flow::Continue)
+    }
+
+    /// A plan or the like: the only cell of a column `result`, as in Flink, where rows are JSON.
+    fn print_text(&self, text: &str) -> Result<(), Failure> {
+        match self.json {
+            true => writeln!(std::io::stdout().lock(), "{}", serde_json::json!({ "result": text }))?,
+            false => writeln!(std::io::stdout().lock(), "{text}")?,
+        }
+        Ok(())
     }
 
     fn print_warnings(&mut self) {

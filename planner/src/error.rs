@@ -3,6 +3,7 @@
 use sqlparser::tokenizer::Span;
 use std::fmt::{self, Write};
 use std::sync::Arc;
+use unicode_width::UnicodeWidthChar;
 use weir_types::{Classify, ErrorKind};
 
 /// A place in a script: line and column count from 1, in characters.
@@ -142,13 +143,28 @@ impl PlanError {
         let number = position.line.to_string();
         let margin = " ".repeat(number.len());
         let before = usize::try_from(position.column - 1).unwrap_or(usize::MAX);
-        // Tabs stay tabs, so that the caret stands right whatever their width.
-        let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String = line.chars().take(before).map(blank).collect();
         let rest = line.chars().skip(before);
-        let carets = "^".repeat(closed_length(rest, usize::try_from(position.length).unwrap_or(1)));
+        let length = closed_length(rest.clone(), usize::try_from(position.length).unwrap_or(1));
+        let carets = "^".repeat(rest.take(length).map(cells).sum::<usize>().max(1));
         let _ =
             write!(text, "\n{margin}--> {place}\n{margin} |\n{number} | {line}\n{margin} | {indent}{carets}");
         text
+    }
+}
+
+/// Cells of a terminal that a character takes: wide ones take two, marks upon the letter before them none.
+fn cells(letter: char) -> usize {
+    letter.width().unwrap_or(0)
+}
+
+/// What is as wide as `letter`. Tabs stay tabs, so that the caret stands right whatever their width.
+fn blank(letter: char) -> &'static str {
+    match (letter, cells(letter)) {
+        ('\t', _) => "\t",
+        (_, 0) => "",
+        (_, 1) => " ",
+        _ => "  ",
     }
 }
 

@@ -245,3 +245,60 @@ fn a_reader_that_has_read_enough_ends_the_job_in_silence() {
         assert!(!said.contains("error"), "{said}");
     }
 }
+
+/// Each line of what is written, or the documents one behind the other.
+fn documents(text: &str) -> Vec<serde_json::Value> {
+    let stream = serde_json::Deserializer::from_str(text).into_iter();
+    stream.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error} in: {text}"))
+}
+
+#[test]
+fn json_is_json_throughout() {
+    let sql = format!(
+        "{PEOPLE} CREATE TABLE t (a INT) WITH ('connector' = 'datagen', 'number-of-rows' = '1');
+         SHOW TABLES; DESCRIBE t; SHOW CREATE TABLE t; EXPLAIN SELECT * FROM people; SELECT 1 AS a;"
+    );
+    let run = run_sql(&sql, &["--json"]).succeeded();
+    let lines: Vec<serde_json::Value> = run.stdout.lines().map(|line| documents(line).remove(0)).collect();
+    let results: Vec<&str> = lines.iter().filter_map(|line| line["result"].as_str()).collect();
+    assert_eq!(results.len(), 2, "{}", run.stdout);
+    assert!(results[0].starts_with("CREATE TABLE") && results[1].starts_with("== "), "{}", run.stdout);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.sql");
+    let sql = format!("{PEOPLE}; SELECT id FROM people; SHOW TABLES; SELECT COUNT(*) FROM people;");
+    std::fs::write(&file, sql).unwrap();
+    let run = weir(&["explain", "--json", file.to_str().unwrap()]).succeeded();
+    let plans = documents(&run.stdout);
+    let operators: Vec<bool> = plans.iter().map(|plan| plan["nodes"].is_array()).collect();
+    assert_eq!(operators, [true, false, true], "{}", run.stdout);
+}
+
+#[test]
+fn text_that_is_no_utf8_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.sql");
+    for (bytes, expected) in [
+        (&b"SELECT 1;\nSELECT '\xe9';"[..], "byte 18, 0xe9 in line 2, is not UTF-8: save the text as UTF-8"),
+        (b"\xff\xfeS\0E\0", "it is UTF-16: save it as UTF-8"),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let run = weir(&["run", file.to_str().unwrap()]);
+        assert_eq!(run.code, 1);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn numbers_that_no_type_holds_are_the_users_error() {
+    let run = run_sql("SELECT 123456789012345678901234567890123456789;", &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{}", run.stderr);
+    assert!(run.stderr.contains("more than 38 digits") && run.stderr.contains("column 8"), "{}", run.stderr);
+}
+
+#[test]
+fn a_misspelled_connector_option_is_named() {
+    let run = run_sql("CREATE TABLE t (a INT) WITH ('connctor' = 'print');", &[]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("'connctor', did you mean 'connector'?"), "{}", run.stderr);
+}

@@ -4,10 +4,11 @@ use super::types::sql_type_of as sql_type;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DFSchema, Result, TableReference, plan_err};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr, TypePlanner};
-use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, lit};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, GetFieldAccess, Operator, lit};
 use sqlparser::ast::{self, BinaryOperator};
 use std::sync::Arc;
-use weir_functions::{FunctionRegistry, coerce_comparison};
+use weir_functions::{FunctionRegistry, analyze_expr, coerce_comparison, type_of};
+use weir_types::SqlType;
 
 /// Operators and special syntax as calls of Flink's functions.
 #[derive(Debug)]
@@ -22,6 +23,39 @@ impl FlinkExprPlanner {
 
     fn planned<T>(&self, name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<T>> {
         Ok(PlannerResult::Planned(self.registry.call(name, arguments)?))
+    }
+
+    /// Both sides of AND and OR are conditions.
+    fn check_conditions(&self, op: &BinaryOperator, sides: [&Expr; 2], schema: &DFSchema) -> Result<()> {
+        let may_be = |side: &Expr| {
+            // Errors are for whoever types the expression.
+            is_condition(side)
+                || type_of(side, schema)
+                    .map_or(true, |found| matches!(found, SqlType::Boolean | SqlType::Null))
+        };
+        if sides.into_iter().all(may_be) {
+            return Ok(());
+        }
+        let mut types = vec![];
+        for side in sides {
+            let typed = analyze_expr(&self.registry, side.clone(), schema)?;
+            types.push(type_of(&typed, schema)?.to_string());
+        }
+        plan_err!("cannot apply {op} to ({}): expected a BOOLEAN on both sides", types.join(", "))
+    }
+}
+
+/// What is BOOLEAN by its form. The type of a deep condition takes as long to find out as it is deep.
+fn is_condition(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op, .. }) => {
+            use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq, Or};
+            matches!(op, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+        }
+        Expr::Not(_) | Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Between(_) | Expr::InList(_) => true,
+        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => true,
+        Expr::Like(_) | Expr::SimilarTo(_) | Expr::Exists(_) | Expr::InSubquery(_) => true,
+        _ => false,
     }
 }
 
@@ -52,6 +86,7 @@ impl ExprPlanner for FlinkExprPlanner {
             BinaryOperator::Modulo => "%",
             BinaryOperator::StringConcat => "||",
             BinaryOperator::And | BinaryOperator::Or => {
+                self.check_conditions(&op, [&left, &right], schema)?;
                 return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
             }
             other => return plan_err!("unknown operator '{other}'"),

@@ -374,6 +374,8 @@ pub enum ExplainDetail {
     ChangelogMode,
     PlanAdvice,
     JsonExecutionPlan,
+    /// The operators as JSON and nothing else, for programs; no statement asks for it.
+    JsonAlone,
     /// `EXPLAIN CHECKPOINT <statement>`: the state that the statement will keep
     Checkpoint,
 }

@@ -129,8 +129,8 @@ impl StatementParser<'_> {
     fn table_elements(&mut self) -> Result<TableElements, PlanError> {
         let mut elements = TableElements::default();
         self.expect(&Token::LParen)?;
-        if self.parser.consume_token(&Token::RParen) {
-            return Ok(elements);
+        if self.parser.peek_token_ref().token == Token::RParen {
+            return Err(self.unexpected("a column"));
         }
         loop {
             self.table_element(&mut elements)?;

@@ -78,7 +78,23 @@ impl Script {
                 "double quotes mean nothing here: write a name in backticks and a string in single quotes";
             return Err(PlanError::syntax(message).at(token.span).with_source(&source));
         }
-        Ok(Script { source, tokens, lines })
+        let script = Script { source, tokens, lines };
+        match script.tokens.iter().find_map(|token| script.misread(token)) {
+            Some(error) => Err(error.with_source(&script.source)),
+            None => Ok(script),
+        }
+    }
+
+    /// Tokens of other languages that the tokenizer takes for something in SQL.
+    fn misread(&self, token: &TokenWithSpan) -> Option<PlanError> {
+        let message = match &token.token {
+            Token::DoubleEq => "'==' is no operator: write =".to_string(),
+            Token::HexStringLiteral(digits) if self.text(token.span, token.span).starts_with('0') => {
+                format!("numbers are written in decimal digits: 0x{digits} is none, and x'{digits}' is bytes")
+            }
+            _ => return None,
+        };
+        Some(PlanError::syntax(message).at(token.span))
     }
 
     /// The tokens of each statement.

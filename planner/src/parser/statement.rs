@@ -8,6 +8,7 @@ use super::reserved::check_names;
 use super::script::{Script, is_blank};
 use crate::PlanError;
 use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
@@ -19,7 +20,7 @@ pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Stateme
         let mut kind = parser.statement()?;
         parser.expect_end()?;
         derived.apply(&mut kind);
-        check_names(&kind)?;
+        check_names(&kind).map_err(|error| error.at(string_as_name(tokens)))?;
         hints.apply(&mut kind)?;
         Ok(kind)
     });
@@ -28,6 +29,29 @@ pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Stateme
     let (first, last) = (tokens[0].span, tokens[tokens.len() - 1].span);
     let range = (script.byte(first.start), script.byte(last.end));
     Ok(Statement::new(kind, script.source.clone(), range, first.start.line))
+}
+
+/// Where a string stands as a name, of which the parser notes no place: in the line of a value, a name or AS, behind it.
+fn string_as_name(tokens: &[TokenWithSpan]) -> Span {
+    let mut before: Option<&TokenWithSpan> = None;
+    for token in tokens.iter().filter(|token| !is_blank(token)) {
+        let follows_value = before.is_some_and(|before| {
+            before.span.end.line == token.span.start.line
+                && match &before.token {
+                    Token::SingleQuotedString(_) | Token::Number(..) | Token::RParen => true,
+                    Token::Word(word) => {
+                        word.keyword == Keyword::AS
+                            || (word.keyword == Keyword::NoKeyword && !word.value.starts_with('_'))
+                    }
+                    _ => false,
+                }
+        });
+        if follows_value && matches!(token.token, Token::SingleQuotedString(_)) {
+            return token.span;
+        }
+        before = Some(token);
+    }
+    Span::empty()
 }
 
 /// How deeply expressions and queries may nest. Whatever works on trees recurses as deeply.
@@ -406,10 +430,15 @@ impl StatementParser<'_> {
         self.script.text(span, self.end())
     }
 
-    /// The first `count` words of the statement, in capitals.
+    /// The first `count` words of the statement, in capitals, up to a name.
     fn leading_words(&self, count: usize) -> String {
         let words = self.tokens.iter().filter(|token| !is_blank(token)).take(count);
-        words.map(|token| token.token.to_string().to_uppercase()).collect::<Vec<_>>().join(" ")
+        let is_keyword = |token: &TokenWithSpan| match &token.token {
+            Token::Word(word) => word.keyword != Keyword::NoKeyword && word.quote_style.is_none(),
+            _ => false,
+        };
+        let words = words.enumerate().take_while(|(place, token)| *place == 0 || is_keyword(token));
+        words.map(|(_, token)| token.token.to_string().to_uppercase()).collect::<Vec<_>>().join(" ")
     }
 
     pub(super) fn convert(&self, error: ParserError) -> PlanError {

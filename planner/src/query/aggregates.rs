@@ -43,6 +43,11 @@ const FUNCTIONS: [(&str, AggregateFunction); 24] = [
     ("$JSON_ARRAYAGG_A", AggregateFunction::JsonArrayAgg { absent_on_null: true }),
 ];
 
+/// True for the name, in capitals, of a function that makes one value of a group's rows.
+pub(super) fn is_aggregate(name: &str) -> bool {
+    name == "PERCENTILE" || FUNCTIONS.iter().any(|(known, _)| *known == name)
+}
+
 /// The type of JSON made by an aggregation, as Flink has it; nothing is cut off at this length.
 const JSON_TEXT: SqlType = SqlType::Varchar(2000);
 

@@ -61,7 +61,8 @@ impl Binder for QueryBinder {
             let raw = raw_plan(session, &functions, query, 0)?;
             analyze(&functions, raw).map_err(plan_error)
         };
-        let plan = plan(query).map_err(|error| locate(error, query, &|part| plan(part).map(drop)))?;
+        let plan = plan(query)
+            .map_err(|error| locate(error, query, &|part| plan(part).map(|plan| result_schema(&plan))))?;
         let schema = result_schema(&plan);
         Ok(BoundQuery { plan, schema })
     }

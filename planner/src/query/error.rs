@@ -1,7 +1,10 @@
 //! DataFusion's errors as errors of this room.
 
 use crate::{PlanError, PlanErrorKind, Position};
+use arrow::datatypes::DataType;
 use datafusion_common::{DataFusionError, SchemaError, Span};
+use std::str::FromStr;
+use weir_types::SqlType;
 
 /// What went wrong, in this room's words, with the place where DataFusion knows it.
 pub(super) fn plan_error(error: DataFusionError) -> PlanError {
@@ -34,7 +37,11 @@ fn translate(error: &DataFusionError) -> PlanError {
             let message = message_of(message);
             match message.strip_prefix("not supported yet: ") {
                 Some(what) => PlanError::not_supported(what),
-                None => PlanError::not_supported(message),
+                // What follows is the syntax tree.
+                None if message.starts_with("unsupported ast node") => {
+                    PlanError::not_supported("this expression")
+                }
+                None => PlanError::not_supported(in_sql_types(&message)),
             }
         }
         DataFusionError::Plan(message) if message.starts_with("Invalid function '") => {
@@ -44,8 +51,78 @@ fn translate(error: &DataFusionError) -> PlanError {
         DataFusionError::Internal(message) => PlanError::internal(message_of(message)),
         DataFusionError::SchemaError(schema, _) => schema_error(schema),
         DataFusionError::ArrowError(arrow, _) => PlanError::invalid(arrow.to_string()),
-        other => PlanError::invalid(message_of(&other.message())),
+        other => PlanError::invalid(in_sql_words(&message_of(&other.message()))),
     }
+}
+
+/// What DataFusion says of NOT before the type that it found.
+const NOT_A_CONDITION: &str = "unary operator 'NOT' requires a boolean expression, got ";
+
+fn in_sql_words(message: &str) -> String {
+    let of_query = message.strip_prefix("expr type ").and_then(|rest| rest.strip_suffix(" in InSubquery"));
+    if let Some((value, column)) = of_query.and_then(|types| types.split_once(" can't cast to ")) {
+        let (value, column) = (in_sql_types(value), in_sql_types(column));
+        return format!(
+            "cannot look for {value} IN a query of {column}: cast one of them to the other's type"
+        );
+    }
+    match message.strip_prefix(NOT_A_CONDITION) {
+        Some(found) => format!("cannot apply NOT to ({}): expected a BOOLEAN", in_sql_types(found)),
+        None => in_sql_types(message),
+    }
+}
+
+/// `message` with SQL's names for Arrow's types, and literals as they are written in SQL. What is quoted stays as it is.
+fn in_sql_types(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    let (mut rest, mut is_quoted, mut in_word) = (message, false, false);
+    while let Some(letter) = rest.chars().next() {
+        // An apostrophe within a word is no quote.
+        is_quoted ^= letter == '\'' && (is_quoted || !in_word);
+        let found = if is_quoted || in_word { None } else { sql_type_at(rest) };
+        in_word = letter.is_alphanumeric() || matches!(letter, '_' | '.');
+        match found {
+            Some((length, name)) => {
+                text.push_str(&name);
+                rest = &rest[length..];
+            }
+            None => {
+                text.push(letter);
+                rest = &rest[letter.len_utf8()..];
+            }
+        }
+    }
+    text
+}
+
+/// The type or the literal that `text` begins with: how many bytes it takes, and how SQL writes it.
+fn sql_type_at(text: &str) -> Option<(usize, String)> {
+    let word = text.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let name = |text: &str| {
+        let data_type = DataType::from_str(text).ok()?;
+        SqlType::of_data_type(&data_type).map(|sql_type| sql_type.to_string())
+    };
+    let Some(end) = text[word..].starts_with('(').then(|| closing(&text[word..])).flatten() else {
+        return Some((word, name(&text[..word])?));
+    };
+    let whole = word + end;
+    match name(&text[..whole]) {
+        Some(name) => Some((whole, name)),
+        // a literal: Int64(1), Utf8("a")
+        None => name(&text[..word]).map(|_| (whole, text[word + 1..whole - 1].replace('"', "'"))),
+    }
+}
+
+/// How many bytes of `text`, which opens a parenthesis, go up to the one that closes it.
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 0_i32;
+    for (place, letter) in text.char_indices() {
+        open += i32::from(letter == '(') - i32::from(letter == ')');
+        if open == 0 {
+            return Some(place + 1);
+        }
+    }
+    None
 }
 
 fn plan_error_of(error: &DataFusionError) -> PlanError {
@@ -108,4 +185,29 @@ fn schema_error(error: &SchemaError) -> PlanError {
 /// An error of this room on its way through DataFusion.
 pub(super) fn external(error: PlanError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_named_as_in_sql() {
+        let cases = [
+            ("got Int64", "got BIGINT"),
+            ("Int64 = Timestamp(ms), or Utf8.", "BIGINT = TIMESTAMP(3), or STRING."),
+            ("but got Decimal128(2, 1)", "but got DECIMAL(2, 1)"),
+            ("the argument Int64(1) of 'Int64'", "the argument 1 of 'Int64'"),
+            ("Utf8(\"a\") and t.Int64 and MyUtf8", "'a' and t.Int64 and MyUtf8"),
+            ("nothing (of the kind", "nothing (of the kind"),
+            ("can't cast to Timestamp(ms) in", "can't cast to TIMESTAMP(3) in"),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(in_sql_types(message), expected);
+        }
+        assert_eq!(
+            in_sql_words("unary operator 'NOT' requires a boolean expression, got Float64"),
+            "cannot apply NOT to (DOUBLE): expected a BOOLEAN"
+        );
+    }
 }

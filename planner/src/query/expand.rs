@@ -1,6 +1,7 @@
 //! GROUPING SETS, ROLLUP and CUBE: each row once per set, then an ordinary aggregation.
 
 use crate::query::nodes::{node_of, unordered};
+use crate::query::text::expr_text;
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion_common::{
@@ -329,7 +330,8 @@ fn grouping(call: &AggregateExpr, keys: &[Expr], id: &Expr) -> Result<Expr> {
     let mut bits = vec![];
     for argument in &call.params.args {
         let Some(key) = keys.iter().position(|key| key == argument) else {
-            return plan_err!("the argument {argument} of {} is no key of GROUP BY", call.func.name());
+            let (argument, name) = (expr_text(argument), call.func.name());
+            return plan_err!("the argument {argument} of {name} is no key of GROUP BY");
         };
         bits.push((keys.len() - 1 - key) as u32);
     }

@@ -16,6 +16,9 @@ pub(super) fn explain(lowered: &Lowered, details: &[ExplainDetail]) -> Result<St
     if details.contains(&ExplainDetail::Checkpoint) {
         return Err(PlanError::internal("EXPLAIN CHECKPOINT is answered by whoever runs jobs"));
     }
+    if details.contains(&ExplainDetail::JsonAlone) {
+        return Ok(json_plan(&lowered.job.graph.nodes));
+    }
     let mut text = String::from("== Abstract Syntax Tree ==\n");
     for (plan, _) in &lowered.plans {
         text.push_str(&format!("{}\n\n", plan_text(plan)));

@@ -3,24 +3,31 @@
 //! DataFusion notes places of columns and little else, and types are settled in a plan that has none. Planning costs
 //! less than a millisecond, so after an error the parts of the query are planned one by one, the innermost first.
 
+use crate::query::conditions::{is_about_condition, wrong_condition};
+use crate::query::sides::{is_about_widths, wrong_sides};
 use crate::walk::walk;
 use crate::{PlanError, Position};
+use arrow::datatypes::SchemaRef;
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select,
     SelectItem, SetExpr, Spanned, TableWithJoins, Value, Visitor, With,
 };
 use std::ops::ControlFlow;
 
-/// Plans a query and forgets the plan.
-type Plan<'a> = &'a dyn Fn(&Query) -> Result<(), PlanError>;
+/// Plans a query and forgets the plan, but for the columns of its result.
+pub(super) type Plan<'a> = &'a dyn Fn(&Query) -> Result<SchemaRef, PlanError>;
 
 /// `error`, which `plan` answers to `query`, with the place of the smallest part that it is about; as it was when it has
-/// a place already or when no part fails by itself.
+/// a place already or when no part fails by itself. What DataFusion says of plans is said of the text instead.
 pub(super) fn locate(error: PlanError, query: &Query, plan: Plan) -> PlanError {
-    if error.position.is_some() {
+    if error.position.is_some() && !is_about_widths(&error.message) {
         return error;
     }
-    let position = Search { message: &error.message, plan }.query(query);
+    let search = Search { message: &error.message, plan };
+    if let Some(reworded) = search.reworded(query) {
+        return reworded;
+    }
+    let position = search.query(query);
     error.at_position(position)
 }
 
@@ -48,10 +55,30 @@ impl Search<'_> {
         (self.plan)(query).is_err_and(|found| found.message == self.message)
     }
 
+    fn failing_inner(&self, query: &Query) -> Option<Query> {
+        self.inner_queries(query).into_iter().find(|inner| self.fails(inner))
+    }
+
+    /// The error of conditions that are none, and of set operations whose sides do not go together.
+    fn reworded(&self, query: &Query) -> Option<PlanError> {
+        if let Some(inner) = self.failing_inner(query) {
+            return self.reworded(&inner);
+        }
+        match &*query.body {
+            SetExpr::Select(select) if is_about_condition(self.message) => {
+                let typed = |from: &[TableWithJoins], expr: &Expr| {
+                    (self.plan)(&probe(query, select, from, expr.clone())).ok()
+                };
+                wrong_condition(select, &typed)
+            }
+            SetExpr::SetOperation { .. } => wrong_sides(query, self.plan),
+            _ => None,
+        }
+    }
+
     /// The place inside `query`, which fails; the queries that it contains are asked first.
     fn query(&self, query: &Query) -> Option<Position> {
-        let inner = self.inner_queries(query).into_iter().find(|inner| self.fails(inner));
-        if let Some(inner) = inner {
+        if let Some(inner) = self.failing_inner(query) {
             return self.query(&inner).or_else(|| Position::of(inner.span()));
         }
         let SetExpr::Select(select) = &*query.body else { return None };
@@ -112,7 +139,8 @@ impl Search<'_> {
             exprs.extend(keys);
         }
         exprs.extend(select.selection.iter().chain(&select.having));
-        exprs.iter().find_map(|expr| self.expr(query, select, &select.from, expr)).or_else(|| {
+        let listed = exprs.iter().find_map(|expr| self.expr(query, select, &select.from, expr));
+        listed.or_else(|| self.filtered(query, select)).or_else(|| {
             // What fails only beside GROUP BY, such as a column that is not a key.
             let grouped = |expr: &&&Expr| {
                 let mut grouped = probe(query, select, &select.from, (**expr).clone());
@@ -121,8 +149,34 @@ impl Search<'_> {
                 }
                 self.fails(&grouped)
             };
-            exprs.iter().find(grouped).and_then(|expr| place(expr))
+            exprs.iter().find(grouped).and_then(|expr| place(expr)).or_else(|| self.star(query, select))
         })
+    }
+
+    /// The place of the smallest part of WHERE that fails there, though not in a list, such as IN (SELECT ..).
+    fn filtered(&self, query: &Query, select: &Select) -> Option<Position> {
+        let fails = |part: &&Expr| {
+            let mut filtered = probe(query, select, &select.from, literal());
+            if let SetExpr::Select(probed) = &mut *filtered.body {
+                probed.selection = Some((*part).clone());
+            }
+            self.fails(&filtered)
+        };
+        parts_of(select.selection.as_ref()?).iter().find(fails).and_then(place)
+    }
+
+    /// The place of a `*` that is wrong beside GROUP BY.
+    fn star(&self, query: &Query, select: &Select) -> Option<Position> {
+        let star = select
+            .projection
+            .iter()
+            .find(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))?;
+        let mut starred = probe(query, select, &select.from, literal());
+        if let SetExpr::Select(probed) = &mut *starred.body {
+            probed.projection = vec![star.clone()];
+            probed.group_by = select.group_by.clone();
+        }
+        self.fails(&starred).then(|| Position::of(star.span())).flatten()
     }
 
     fn order_by(&self, query: &Query, select: &Select) -> Option<Position> {
@@ -194,13 +248,13 @@ fn under(with: Option<With>, inner: &Query) -> Query {
     inner
 }
 
-fn without_conditions(table: &TableWithJoins) -> TableWithJoins {
+pub(super) fn without_conditions(table: &TableWithJoins) -> TableWithJoins {
     let crossed =
         |join: &Join| Join { join_operator: JoinOperator::CrossJoin(JoinConstraint::None), ..join.clone() };
     TableWithJoins { relation: table.relation.clone(), joins: table.joins.iter().map(crossed).collect() }
 }
 
-fn condition(join: &Join) -> Option<&Expr> {
+pub(super) fn condition(join: &Join) -> Option<&Expr> {
     let constraint = match &join.join_operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)

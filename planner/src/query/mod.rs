@@ -2,7 +2,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | what is not built is refused, where the text still has places | `refuse` |
+//! | what is not built is refused, where the text still has places | `refuse`, `conditions` |
 //! | names and lengths made plain | `using`, `syntax`, `stars` |
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
 //! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
@@ -12,7 +12,7 @@
 //! | the plan optimised | `optimize` |
 //! | operators, exchanges, shared parts | `lower` |
 //! | row kinds of each edge, names of operators | `changelog`, `identity` |
-//! | an error without a place gets one | `locate` |
+//! | an error without a place gets one | `locate`, `conditions`, `sides` |
 //! | EXPLAIN | `explain` |
 //! | CHECKPOINT(..) in FROM | `checkpoint_table` |
 //!
@@ -27,6 +27,7 @@ mod bind;
 mod binder;
 mod changelog;
 mod checkpoint_table;
+mod conditions;
 mod context;
 mod correlated;
 mod error;
@@ -52,6 +53,7 @@ mod quantified;
 mod ranks;
 mod refuse;
 mod set_operations;
+mod sides;
 mod stars;
 mod state_ttl;
 mod subquery;

@@ -2,14 +2,15 @@
 
 use crate::PlanError;
 use crate::parser::table_argument;
+use crate::query::conditions::check_conditions;
 use crate::query::over_windows::has_frame;
 use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
 use crate::walk::walk;
 use sqlparser::ast::{
-    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgumentClause, FunctionArguments,
-    GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value, Visitor, WindowFrameUnits,
-    WindowSpec, WindowType,
+    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, ObjectName, Query,
+    Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value,
+    ValueWithSpan, Visitor, WindowFrameUnits, WindowSpec, WindowType,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -69,6 +70,9 @@ impl Visitor for Checker {
 
     fn pre_visit_select(&mut self, select: &Select) -> Flow {
         check_clauses(select)?;
+        if let Err(error) = check_conditions(select) {
+            return ControlFlow::Break(error);
+        }
         for join in select.from.iter().flat_map(|table| &table.joins) {
             check_join(join)?;
         }
@@ -86,7 +90,7 @@ impl Visitor for Checker {
                 && let Value::Number(..) = value.value
             {
                 let message = format!(
-                    "GROUP BY {value} groups by a constant, not by a column's place: name what is grouped by ({})",
+                    "GROUP BY {value} groups by a constant, not by a column's place: name what is grouped by{}",
                     grouped_texts(select)
                 );
                 return ControlFlow::Break(PlanError::invalid(message).at(value.span));
@@ -125,7 +129,10 @@ impl Visitor for Checker {
             }
             TableFactor::Derived { sample, .. } => refuse_any(&[(sample.is_some(), "TABLESAMPLE")], span),
             TableFactor::TableFunction { expr, .. } => self.check_table_function(expr),
-            TableFactor::Function { name, .. } => refuse(format_args!("table function {name}"), span),
+            TableFactor::Function { name, args, .. } => {
+                let function = called_in_table(name, args).unwrap_or_else(|| name.to_string());
+                refuse(format_args!("table function {function}"), span)
+            }
             TableFactor::UNNEST { with_offset, .. } => {
                 refuse_any(&[(*with_offset, "WITH OFFSET, write WITH ORDINALITY instead")], span)
             }
@@ -161,6 +168,15 @@ impl Visitor for Checker {
                 refuse("NOT IN of several columns, write NOT EXISTS", row.span())
             }
             Expr::Function(function) => check_function(function, expr.span()),
+            Expr::Convert { .. } => {
+                refuse("CONVERT .. USING: all text is Unicode, and DECODE reads bytes", expr.span())
+            }
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(name), span }) => {
+                let message = format!(
+                    "nothing gives placeholder {name} a value: write the value, or ${{NAME}} and -D NAME=value"
+                );
+                ControlFlow::Break(PlanError::invalid(message).at(*span))
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -262,7 +278,13 @@ fn check_join(join: &Join) -> Flow {
     }
 }
 
-/// What a list selects beside aggregations, as far as one can see.
+/// The function in `TABLE(f(x))`.
+fn called_in_table(name: &ObjectName, arguments: &[FunctionArg]) -> Option<String> {
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call)))] = arguments else { return None };
+    name.to_string().eq_ignore_ascii_case("TABLE").then(|| call.name.to_string())
+}
+
+/// What a list selects beside aggregations, as far as one can see: ` (a, b)`.
 fn grouped_texts(select: &Select) -> String {
     let items = select.projection.iter().filter_map(|item| match item {
         SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) => {
@@ -274,7 +296,8 @@ fn grouped_texts(select: &Select) -> String {
         } => Some(expr.to_string()),
         _ => None,
     });
-    items.collect::<Vec<_>>().join(", ")
+    let texts = items.collect::<Vec<_>>().join(", ");
+    if texts.is_empty() { texts } else { format!(" ({texts})") }
 }
 
 fn check_clauses(select: &Select) -> Flow {

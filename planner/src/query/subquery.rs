@@ -2,9 +2,11 @@
 
 use crate::query::aggregates::single_value;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Result, plan_err};
+use datafusion_common::{DFSchema, Result, plan_err};
+use datafusion_expr::expr::InSubquery;
 use datafusion_expr::logical_plan::Subquery;
-use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion_expr::utils::merge_schema;
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
 
 /// Scalar subqueries that may have several rows fail when they do: SINGLE_VALUE sees to it, as in Flink.
@@ -16,9 +18,34 @@ pub(super) fn single_values(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         expr => Ok(Transformed::no(expr)),
     };
-    let rewritten =
-        plan.transform_up_with_subqueries(|plan| plan.map_expressions(|expr| expr.transform_up(single)))?;
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        let around = merge_schema(&plan.inputs());
+        plan.map_expressions(|expr| {
+            expr.transform_up(|expr| match expr {
+                Expr::InSubquery(found) => in_other_type(found, &around),
+                expr => single(expr),
+            })
+        })
+    })?;
     Ok(rewritten.data)
+}
+
+/// The column of a correlated IN's query under a name of its own, where it is of another type than the value: the cast to
+/// come has the column's name, and the optimiser puts the columns that conditions read beside it.
+fn in_other_type(found: InSubquery, around: &DFSchema) -> Result<Transformed<Expr>> {
+    let plan = &found.subquery.subquery;
+    let correlated = !found.subquery.outer_ref_columns.is_empty();
+    let [column] = &plan.schema().columns()[..] else {
+        return Ok(Transformed::no(Expr::InSubquery(found)));
+    };
+    let same = found.expr.get_type(around).is_ok_and(|value| value == *plan.schema().field(0).data_type());
+    if same || !correlated {
+        return Ok(Transformed::no(Expr::InSubquery(found)));
+    }
+    let named = vec![Expr::Column(column.clone()).alias("$in")];
+    let plan = LogicalPlanBuilder::from(plan.as_ref().clone()).project(named)?.build()?;
+    let subquery = Subquery { subquery: Arc::new(plan), ..found.subquery };
+    Ok(Transformed::yes(Expr::InSubquery(InSubquery { subquery, ..found })))
 }
 
 fn aggregated(plan: &LogicalPlan) -> Result<LogicalPlan> {

@@ -1,12 +1,14 @@
 //! `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), ..))` in FROM.
 
+use crate::PlanError;
 use crate::parser::table_argument;
 use crate::query::bind::rewrite_windows;
 use crate::query::error::{external, plan_error};
 use crate::query::origin::{Origin, origin};
 use crate::query::syntax::{function_name, is_window_function};
+use crate::query::text::expr_text;
 use crate::query::window_function::{WindowFunction, check_window};
-use datafusion_common::{Column, DFSchema, ExprSchema, Result, plan_err};
+use datafusion_common::{Column, DFSchema, DataFusionError, ExprSchema, Result, plan_err};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, TableFactor, Value};
@@ -57,6 +59,13 @@ fn parameters(function: &str) -> &'static [&'static str] {
     }
 }
 
+fn unknown_parameter(function: &str, parameters: &[&str], name: &ast::Ident) -> DataFusionError {
+    let known = || parameters.iter().copied();
+    let nearest = weir_types::did_you_mean(&name.value.to_uppercase(), known());
+    let message = format!("{function} takes {}, not {}{nearest}", parameters.join(", "), name.value);
+    external(PlanError::invalid(message).at(name.span))
+}
+
 impl Arguments {
     fn of(call: &ast::Function) -> Result<Arguments> {
         let function = function_name(call);
@@ -70,7 +79,10 @@ impl Arguments {
                 FunctionArg::Unnamed(argument) => (parameters.get(place).copied(), argument),
                 FunctionArg::Named { name, arg, .. } => {
                     let known = |parameter: &&&str| parameter.eq_ignore_ascii_case(&name.value);
-                    (parameters.iter().find(known).copied(), arg)
+                    let Some(parameter) = parameters.iter().find(known) else {
+                        return Err(unknown_parameter(&function, parameters, name));
+                    };
+                    (Some(*parameter), arg)
                 }
                 FunctionArg::ExprNamed { arg, .. } => (None, arg),
             };
@@ -159,7 +171,9 @@ fn plan_call(call: &ast::Function, context: &mut dyn RelationPlannerContext) -> 
     for key in partition_by {
         match context.sql_to_expr(key, input.schema())? {
             Expr::Column(column) => partition.push(column),
-            other => return plan_err!("PARTITION BY of {function} takes columns, not {other}"),
+            other => {
+                return plan_err!("PARTITION BY of {function} takes columns, not {}", expr_text(&other));
+            }
         }
     }
     if !partition.is_empty() && function != "SESSION" {

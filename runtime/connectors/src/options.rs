@@ -70,7 +70,7 @@ impl<'a> TableOptions<'a> {
 
     /// The options of every scan: those of watermarks are read by the planner, and checked here.
     pub fn scan(&self) -> Result<(), OptionError> {
-        self.refuse(&["scan.parallelism"], "set 'parallelism.default' for the job")?;
+        self.parallelism("scan.parallelism")?;
         self.duration_ms("scan.watermark.idle-timeout")?;
         match self.text("scan.watermark.emit.strategy") {
             None | Some("on-event" | "on-periodic") => Ok(()),
@@ -83,7 +83,15 @@ impl<'a> TableOptions<'a> {
 
     /// The options of every sink.
     pub fn sink(&self) -> Result<(), OptionError> {
-        self.refuse(&["sink.parallelism"], "set 'parallelism.default' for the job")
+        self.parallelism("sink.parallelism")
+    }
+
+    /// The planner reads it: it says of how many subtasks an operator is.
+    fn parallelism(&self, key: &str) -> Result<(), OptionError> {
+        match self.parsed::<u32>(key, "a whole number")? {
+            Some(0) => Err(self.malformed(key, "it must be at least 1".into())),
+            _ => Ok(()),
+        }
     }
 
     /// An option whose value is wrong.

@@ -93,6 +93,11 @@ fn find(table: &TableDescriptor) -> Result<&'static dyn Connector, OptionError> 
         message: format!("table {}: {message}", table.name),
     };
     let Some(name) = table.option("connector") else {
+        if let Some(meant) = weir_types::nearest("connector", table.options.keys().map(String::as_str)) {
+            let message =
+                format!("table {}: unknown option '{meant}', did you mean 'connector'?", table.name);
+            return Err(OptionError { option: Some(meant.into()), message });
+        }
         let all = names().collect::<Vec<_>>().join(", ");
         return Err(error(format!("option 'connector' is missing: it is one of {all}")));
     };

@@ -270,6 +270,15 @@ impl SqlType {
         })
     }
 
+    /// What a type holds, where that is less than its name says, for messages: ` (1677-09-21 to 2262-04-11)` for times of
+    /// seven digits and more, which are kept as nanoseconds; otherwise nothing.
+    pub fn range_note(&self) -> &'static str {
+        match self {
+            SqlType::Timestamp(7..) | SqlType::TimestampLtz(7..) => " (1677-09-21 to 2262-04-11)",
+            _ => "",
+        }
+    }
+
     pub fn is_string(&self) -> bool {
         matches!(self, SqlType::Char(_) | SqlType::Varchar(_))
     }

@@ -1,6 +1,6 @@
 //! Dates, times and intervals under `+`, `-` and `*`.
 
-use super::super::arguments::Inputs;
+use super::super::arguments::{Inputs, Primitives};
 use super::super::decimal::{Operation, map2, try_map2};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{
@@ -149,12 +149,14 @@ fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
     let time = inputs.primitives::<T>(point)?;
     if inputs.types[interval] == SqlType::IntervalDayTime {
         let millis = inputs.primitives::<DurationMillisecondType>(interval)?;
+        if unit == TimeUnit::Nanosecond {
+            return nanoseconds::<T>(inputs, &time, &millis, sign);
+        }
         // A whole number of units for all precisions but 0, where the rest of a second is cut off.
         let (times, over) = match unit {
             TimeUnit::Second => (1, 1000),
             TimeUnit::Millisecond => (1, 1),
-            TimeUnit::Microsecond => (1000, 1),
-            TimeUnit::Nanosecond => (1_000_000, 1),
+            TimeUnit::Microsecond | TimeUnit::Nanosecond => (1000, 1),
         };
         let array = map2::<T, _, T>(&time, &millis, inputs.rows, |time, millis| match over {
             1 => time.wrapping_add(sign * millis.wrapping_mul(times)),
@@ -170,8 +172,35 @@ fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
         time.seconds = days * 86_400 + i64::from(time.second_of_day());
         match time.to_units(unit) {
             Some(value) => Ok(Some(value)),
-            None => exec_err!("adding {months} months leaves the range of the timestamp's type"),
+            None => exec_err!(
+                "adding {} months leaves the range of {}{}",
+                sign * i64::from(months),
+                inputs.result,
+                inputs.result.range_note()
+            ),
         }
+    })?;
+    Ok(Arc::new(array))
+}
+
+/// As [`timestamps`]: years within 64 bits of nanoseconds are few.
+fn nanoseconds<T: ArrowPrimitiveType<Native = i64>>(
+    inputs: &Inputs<'_>,
+    time: &Primitives<'_, T>,
+    millis: &Primitives<'_, DurationMillisecondType>,
+    sign: i64,
+) -> Result<ArrayRef> {
+    let sum = |time: i64, millis: i64| {
+        millis.checked_mul(sign * 1_000_000).and_then(|nanos| time.checked_add(nanos))
+    };
+    let array = try_map2::<T, _, T>(time, millis, inputs.rows, |time, millis| match sum(time, millis) {
+        Some(value) => Ok(Some(value)),
+        None => exec_err!(
+            "adding {} ms leaves the range of {}{}",
+            sign * millis,
+            inputs.result,
+            inputs.result.range_note()
+        ),
     })?;
     Ok(Arc::new(array))
 }

@@ -129,7 +129,9 @@ impl CastStep {
     fn malformed<V>(&self, text: &str, to: &SqlType) -> Result<Option<V>> {
         match self.lenient {
             true => Ok(None),
-            false => exec_err!("cannot cast '{text}' to {to}: use TRY_CAST to get NULL instead"),
+            false => {
+                exec_err!("cannot cast '{text}' to {to}{}: use TRY_CAST to get NULL instead", to.range_note())
+            }
         }
     }
 

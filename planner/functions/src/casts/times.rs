@@ -77,7 +77,7 @@ fn write<T: ArrowPrimitiveType>(
             let DataType::Timestamp(unit, _) = to.data_type() else { return internal_err!("{to}") };
             let value = |value| match read(value).truncated(precision).to_units(unit) {
                 Some(value) => Ok(value),
-                None => exec_err!("a time is outside of the range of {to}"),
+                None => exec_err!("a time is outside of the range of {to}{}", to.range_note()),
             };
             Ok(match unit {
                 TimeUnit::Second => written(array.try_unary::<_, TimestampSecondType, _>(value)?, to),

@@ -1,10 +1,13 @@
 //! Literals: their types are read off their text.
 
+use crate::PlanError;
 use crate::parser::{call_of as function, text};
-use datafusion_common::{Result, plan_err};
+use arrow::datatypes::TimeUnit;
+use datafusion_common::{DataFusionError, Result, plan_err};
 use sqlparser::ast::{
     DataType, DateTimeField, Expr, Interval, TimezoneInfo, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
+use sqlparser::tokenizer::Span;
 use weir_types::SqlType;
 use weir_types::text::parse;
 
@@ -24,7 +27,15 @@ pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
         }
         DataType::Time(..) => (SqlType::Time(0), parse::cast_time(&written).is_some()),
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            (SqlType::Timestamp(fraction), parse::cast_timestamp(&written).is_some())
+            let (sql_type, time) = (SqlType::Timestamp(fraction), parse::cast_timestamp(&written));
+            if fraction > 6 && time.is_some_and(|time| time.to_units(TimeUnit::Nanosecond).is_none()) {
+                let message = format!(
+                    "'{written}' is outside of the range of {sql_type}{}: six digits of a second have all years",
+                    sql_type.range_note()
+                );
+                return Err(located(message, literal.value.span));
+            }
+            (sql_type, time.is_some())
         }
         other => return plan_err!("there are no literals of type {other}: use CAST('{written}' AS {other})"),
     };
@@ -34,9 +45,17 @@ pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
     Ok(function("$CAST", vec![text(written), text(sql_type.to_string())]))
 }
 
+fn located(message: String, span: Span) -> DataFusionError {
+    DataFusionError::External(Box::new(PlanError::invalid(message).at(span)))
+}
+
 /// Numbers in scientific notation or without a digit before the point, and escaped text.
 pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
     match &value.value {
+        Value::Number(number, _) if too_long(number) => {
+            let message = format!("{number} has more than {MAX_DIGITS} digits, which no type holds");
+            Err(located(message, value.span))
+        }
         Value::Number(number, _) if number.contains(['e', 'E']) => {
             Ok(Some(function("$CAST", vec![text(number.clone()), text("DOUBLE")])))
         }
@@ -48,9 +67,6 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
         Value::Number(number, _) if number.contains('.') && !is_plain(number) => {
             let digits = number.len() - 1;
             let scale = digits - number.find('.').unwrap_or(0);
-            if digits > 38 {
-                return plan_err!("{number} has more than 38 digits");
-            }
             Ok(Some(function(
                 "$CAST",
                 vec![text(number.clone()), text(format!("DECIMAL({digits}, {scale})"))],
@@ -62,6 +78,19 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
         }
         _ => Ok(None),
     }
+}
+
+/// Digits of a DECIMAL at most.
+const MAX_DIGITS: usize = 38;
+
+/// True for a number that is not approximate and that no DECIMAL holds. Zeros in front count where they make the type.
+fn too_long(number: &str) -> bool {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let whole = match number.contains('.') && !is_plain(number) {
+        true => whole,
+        false => whole.trim_start_matches('0'),
+    };
+    !number.contains(['e', 'E']) && whole.len() + fraction.len() > MAX_DIGITS
 }
 
 /// True for a number whose type can be told from its value: `0.5`, `12.50`.

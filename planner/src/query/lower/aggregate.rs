@@ -57,7 +57,7 @@ impl Lowering<'_> {
             let input = self.plan(&aggregate.input)?;
             return self.group_aggregate(aggregate, input).map_err(plan_error);
         };
-        check_slices(window.node).map_err(plan_error)?;
+        check_slices(window.node).map_err(|error| plan_error(error).at(window.node.span))?;
         let fused = fuse(aggregate, &window).map_err(plan_error)?;
         match fused {
             Fused::Into { plan, time, after } => {

@@ -23,7 +23,9 @@ use datafusion_expr::logical_plan::TableScan;
 use datafusion_expr::{Expr, LogicalPlan};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_types::{Exchange, OperatorSpec, SourceSpec, TimeAttribute, WatermarkSpec};
+use weir_types::{
+    Exchange, OperatorNode, OperatorSpec, Parallelism, SourceSpec, TimeAttribute, WatermarkSpec,
+};
 
 /// All that a statement reads of one table.
 #[derive(Debug)]
@@ -67,6 +69,11 @@ fn note(shared: &mut Vec<SharedScan>, table: &Arc<CatalogTable>, scan: &TableSca
     // The first changes of a table are not its first rows.
     let inserts = table.capabilities.scan.is_none_or(|mode| mode.is_insert_only());
     known.limit = scan.fetch.filter(|_| inserts).and_then(|rows| u64::try_from(rows).ok());
+}
+
+/// The number of subtasks in option `key`, which the connector has checked.
+pub(super) fn parallelism(table: &CatalogTable, key: &str) -> Option<u32> {
+    table.descriptor.option(key).and_then(|count| count.trim().parse().ok())
 }
 
 /// Places of the table's columns that a scan hands on.
@@ -134,8 +141,22 @@ impl Lowering<'_> {
         Ok(stream.renamed(Arc::new(schema)))
     }
 
-    /// Source, computed columns, watermark.
+    /// A table's nodes, of as many subtasks as the table says; what normalises changes goes by key behind an exchange.
     fn table(&mut self, place: usize) -> Result<Stream, PlanError> {
+        let first = self.builder.nodes.len();
+        let stream = self.table_nodes(place)?;
+        if let Some(count) = parallelism(&self.scans[place].table, "scan.parallelism") {
+            let own = |node: &&mut OperatorNode| !matches!(node.spec, OperatorSpec::ChangelogNormalize(_));
+            self.builder.nodes[first..]
+                .iter_mut()
+                .take_while(own)
+                .for_each(|node| node.parallelism = Parallelism::Fixed(count));
+        }
+        Ok(stream)
+    }
+
+    /// Source, computed columns, watermark.
+    fn table_nodes(&mut self, place: usize) -> Result<Stream, PlanError> {
         let shared = &self.scans[place];
         let (table, limit) = (shared.table.clone(), shared.limit.filter(|_| shared.scans == 1));
         let normalized = self.normalized_by(&table)?;

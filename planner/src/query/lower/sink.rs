@@ -2,6 +2,7 @@
 
 use super::Lowering;
 use super::builder::{NewNode, Stream};
+use super::scan::parallelism;
 use crate::binder::{JobRoot, SinkValue};
 use crate::catalog::{CatalogTable, Session};
 use crate::parser::split_name;
@@ -16,7 +17,7 @@ use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
 use weir_functions::cast_expr;
-use weir_types::{Exchange, OperatorSpec, SinkSpec, SqlType};
+use weir_types::{Exchange, OperatorSpec, Parallelism, SinkSpec, SqlType};
 
 /// The plan of a root: for a table its persisted columns, with its types.
 pub(in crate::query) fn root_plan(
@@ -159,14 +160,20 @@ impl Lowering<'_> {
             let facts = &mut self.builder.facts[added.base().0];
             facts.place = Position::of(*place);
             facts.keyed_sink = table.capabilities.sink_by_key;
+            if let Some(count) = parallelism(table, "sink.parallelism") {
+                self.builder.nodes[added.base().0].parallelism = Parallelism::Fixed(count);
+            }
         }
         Ok(())
     }
 
-    /// How rows reach a sink: with `table.exec.sink.keyed-shuffle` = FORCE those of one primary key by one subtask.
+    /// How rows reach a sink: with `table.exec.sink.keyed-shuffle` = FORCE, or where it has another number of subtasks, those
+    /// of one primary key by one subtask.
     fn sink_exchange(&self, root: &JobRoot) -> Exchange {
         let JobRoot::Sink { table, .. } = root else { return Exchange::Forward };
-        let forced = self.session.settings.get("table.exec.sink.keyed-shuffle") == Some("FORCE");
+        let default = self.session.settings.job_settings().parallelism;
+        let differs = parallelism(table, "sink.parallelism").is_some_and(|count| count != default);
+        let forced = differs || self.session.settings.get("table.exec.sink.keyed-shuffle") == Some("FORCE");
         let schema = sink_schema(table);
         let place = |name: &String| schema.index_of(name).ok();
         let keys: Option<Vec<usize>> = table.descriptor.primary_key.iter().map(place).collect();

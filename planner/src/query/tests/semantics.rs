@@ -250,3 +250,9 @@ fn equal_looking_parts_are_shared_only_if_they_are_equal() {
     let random = calcs("SELECT RAND() AS r FROM t UNION ALL SELECT RAND() AS r FROM t");
     assert_eq!(random, 2);
 }
+
+#[test]
+fn a_correlated_in_may_cast_what_its_condition_reads() {
+    let plan = plan("SELECT a FROM t WHERE CAST(a AS BIGINT) IN (SELECT k FROM changes WHERE k = t.a)");
+    assert!(plan.contains("LeftSemi") || plan.contains("SemiJoin"), "{plan}");
+}

@@ -51,12 +51,21 @@ pub(super) enum Values {
         length: usize,
         element: Box<FieldSpec>,
     },
+    /// entries of keys that come twice are one
+    Map {
+        length: usize,
+        key: Box<FieldSpec>,
+        value: Box<FieldSpec>,
+    },
     Row(Vec<FieldSpec>),
 }
 
 /// Flink's default length of strings, and of collections.
 const DEFAULT_LENGTH: usize = 100;
 const DEFAULT_COLLECTION_LENGTH: usize = 3;
+/// Flink's longest interval of months, and how often a multiset has an element at most.
+const MAX_MONTHS: i128 = 120_000;
+const MAX_COUNT: i128 = 10;
 /// A batch of 8,192 values of this length fits Arrow's 32-bit offsets.
 const MAX_LENGTH: usize = 100_000;
 
@@ -191,6 +200,22 @@ impl Reader<'_> {
                 length: self.read_length()?.unwrap_or(DEFAULT_COLLECTION_LENGTH),
                 element: Box::new(self.nested("element", element)?),
             },
+            SqlType::Map(key, value) => Values::Map {
+                length: self.read_length()?.unwrap_or(DEFAULT_COLLECTION_LENGTH),
+                // A key is never NULL.
+                key: Box::new(self.member("key").field(&key.sql_type, false)?),
+                value: Box::new(self.nested("value", value)?),
+            },
+            SqlType::Multiset(element) => Values::Map {
+                length: self.read_length()?.unwrap_or(DEFAULT_COLLECTION_LENGTH),
+                key: Box::new(self.member("element").field(&element.sql_type, false)?),
+                value: Box::new(self.count()),
+            },
+            SqlType::IntervalYearMonth => {
+                let range = (i32::MIN.into(), i32::MAX.into());
+                self.integer_within(sql_type, range, (0, MAX_MONTHS))?
+            }
+            SqlType::IntervalDayTime => self.integer(sql_type, i64::MIN.into(), i64::MAX.into())?,
             SqlType::Row(members) => Values::Row(
                 members.iter().map(|member| self.nested(&member.name, member)).collect::<Result<_, _>>()?,
             ),
@@ -204,11 +229,32 @@ impl Reader<'_> {
         })
     }
 
+    /// How often a multiset has an element.
+    fn count(&self) -> FieldSpec {
+        let name = format!("{}.{}.$count", self.table, self.prefix);
+        FieldSpec {
+            sql_type: SqlType::Int,
+            values: Values::Integer { min: 0, max: MAX_COUNT },
+            nulls_below: 0,
+            null_stream: RandomStream::new(1, &name),
+            stream: RandomStream::new(0, &name),
+        }
+    }
+
     fn nested(&self, name: &str, field: &SqlField) -> Result<FieldSpec, OptionError> {
         self.member(name).field(&field.sql_type, field.nullable)
     }
 
     fn integer(&self, sql_type: &SqlType, lowest: i128, highest: i128) -> Result<Values, OptionError> {
+        self.integer_within(sql_type, (lowest, highest), (lowest, highest))
+    }
+
+    fn integer_within(
+        &self,
+        sql_type: &SqlType,
+        (lowest, highest): (i128, i128),
+        default: (i128, i128),
+    ) -> Result<Values, OptionError> {
         let expected = format!("a whole number that fits {sql_type}");
         let bound = |name: &str, default: i128| -> Result<i128, OptionError> {
             let key = self.key(name);
@@ -218,7 +264,7 @@ impl Reader<'_> {
                 false => Err(self.options.malformed(&key, format!("{value} does not fit {sql_type}"))),
             }
         };
-        let (min, max) = (bound("min", lowest)?, bound("max", highest)?);
+        let (min, max) = (bound("min", default.0)?, bound("max", default.1)?);
         self.ordered(min <= max)?;
         Ok(Values::Integer { min, max })
     }

@@ -6,7 +6,8 @@ use crate::testing::{
 };
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
-    Decimal128Type, Float64Type, Int8Type, Int32Type, Int64Type, TimestampMillisecondType,
+    Decimal128Type, DurationMillisecondType, Float64Type, Int8Type, Int32Type, Int64Type,
+    IntervalYearMonthType, TimestampMillisecondType,
 };
 use weir_types::{ConnectorCatalog, SqlField, SqlType};
 
@@ -178,6 +179,54 @@ fn rows_and_arrays_nest() {
     assert!((0..1000).all(|row| lists.value(row).as_primitive::<Int32Type>().values()[..] == [1, 1]));
 }
 
+fn map_of(key: SqlType) -> SqlType {
+    let value = SqlField::new("value", SqlType::Boolean, true);
+    SqlType::Map(Box::new(SqlField::new("key", key, false)), Box::new(value))
+}
+
+#[test]
+fn maps_have_each_key_once() {
+    let columns = [
+        ("m", map_of(SqlType::Int)),
+        ("s", SqlType::Multiset(Box::new(SqlField::new("key", SqlType::STRING, true)))),
+    ];
+    let options = [
+        ("fields.m.length", "4"),
+        ("fields.m.key.min", "1"),
+        ("fields.m.key.max", "5"),
+        ("fields.s.element.length", "2"),
+    ];
+    let rows = rows(&columns, &options);
+    let maps = rows["m"].as_map();
+    let mut sizes = [0; 5];
+    for row in 0..1000 {
+        let entries = maps.value(row);
+        let mut keys = entries.column(0).as_primitive::<Int32Type>().values().to_vec();
+        keys.sort_unstable();
+        let found = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), found, "a key comes twice in row {row}");
+        assert!(keys.iter().all(|key| (1..=5).contains(key)));
+        sizes[found] += 1;
+    }
+    assert!(sizes[0] == 0 && sizes[2] > 0 && sizes[4] > 0, "{sizes:?}");
+    let counts = rows["s"].as_map();
+    assert!((0..1000).all(|row| (1..=3).contains(&counts.value(row).len())));
+    let counts = counts.values().as_primitive::<Int32Type>();
+    assert!(counts.values().iter().all(|count| (0..=10).contains(count)));
+}
+
+#[test]
+fn intervals_have_bounds() {
+    let columns = [("y", SqlType::IntervalYearMonth), ("d", SqlType::IntervalDayTime)];
+    let options = [("fields.y.max", "12"), ("fields.d.min", "-5"), ("fields.d.max", "5")];
+    let rows = rows(&columns, &options);
+    let months = rows["y"].as_primitive::<IntervalYearMonthType>().values().to_vec();
+    assert_eq!((months.iter().min(), months.iter().max()), (Some(&0), Some(&12)));
+    let millis = rows["d"].as_primitive::<DurationMillisecondType>().values().to_vec();
+    assert_eq!((millis.iter().min(), millis.iter().max()), (Some(&-5), Some(&5)));
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let int = [("a", SqlType::Int)];
@@ -191,7 +240,12 @@ fn what_is_wrong_is_said() {
         (&int, &[("fields.a.null-rate", "1.5")], "1.5 is not between 0 and 1"),
         (&[("a", SqlType::Char(3))], &[("fields.a.length", "4")], "the type's length is fixed at 3"),
         (&[("a", SqlType::Boolean)], &[("fields.a.kind", "sequence")], "BOOLEAN has no sequences"),
-        (&[("a", SqlType::IntervalDayTime)], &[], "makes no values of type INTERVAL DAY"),
+        (
+            &[("a", SqlType::IntervalYearMonth)],
+            &[("fields.a.min", "3000000000")],
+            "3000000000 does not fit INTERVAL YEAR",
+        ),
+        (&[("a", map_of(SqlType::Int))], &[("fields.a.key.null-rate", "0.5")], "the column is NOT NULL"),
     ] {
         let message = refused(columns, options);
         assert!(message.contains(expected), "{message}");

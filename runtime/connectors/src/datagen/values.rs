@@ -4,12 +4,14 @@ use super::field::{FieldSpec, Values};
 use crate::generator::timestamps;
 use crate::random::{RandomStream, scale};
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int8Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray, StructArray,
-    Time32MillisecondArray, make_array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DurationMillisecondArray,
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, IntervalYearMonthArray,
+    ListArray, MapArray, StringArray, StructArray, Time32MillisecondArray, UInt32Array, make_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
+use arrow::row::{RowConverter, SortField};
 use std::fmt::Write;
 use std::sync::Arc;
 use weir_types::SqlType;
@@ -47,6 +49,7 @@ pub(super) fn generate(field: &FieldSpec, numbers: &[u64], now_ms: i64) -> Array
             timestamps(past.collect(), &field.sql_type)
         }
         Values::Array { length, element } => array(&field.sql_type, *length, element, numbers, now_ms),
+        Values::Map { length, key, value } => map(&field.sql_type, *length, (key, value), numbers, now_ms),
         Values::Row(members) => row(&field.sql_type, members, numbers, now_ms),
     };
     with_nulls(field, values, numbers)
@@ -84,6 +87,12 @@ fn integers(field: &FieldSpec, min: i128, max: i128, numbers: &[u64]) -> ArrayRe
                 }
             };
             decimals(precision, scale, numbers.iter().map(value).collect())
+        }
+        SqlType::IntervalYearMonth => {
+            Arc::new(IntervalYearMonthArray::from_iter_values(numbers.iter().map(|n| small(n) as i32)))
+        }
+        SqlType::IntervalDayTime => {
+            Arc::new(DurationMillisecondArray::from_iter_values(numbers.iter().map(small)))
         }
         _ => Arc::new(Int64Array::from(numbers.iter().map(small).collect::<Vec<i64>>())),
     }
@@ -176,11 +185,52 @@ fn bytes(stream: &RandomStream, length: usize, var_len: bool, numbers: &[u64]) -
     Arc::new(BinaryArray::new(OffsetBuffer::from_lengths(lengths), bytes.into(), None))
 }
 
+/// The numbers of the members of collections: `width` for each row.
+fn members_of(numbers: &[u64], width: usize) -> Vec<u64> {
+    let width = width as u64;
+    numbers.iter().flat_map(|n| (0..width).map(move |k| n.wrapping_mul(width).wrapping_add(k))).collect()
+}
+
+fn map(
+    sql_type: &SqlType,
+    length: usize,
+    (key, value): (&FieldSpec, &FieldSpec),
+    numbers: &[u64],
+    now_ms: i64,
+) -> ArrayRef {
+    let DataType::Map(entries, sorted) = sql_type.data_type() else { unreachable!("a MAP is a map") };
+    let DataType::Struct(fields) = entries.data_type() else { unreachable!("entries are rows") };
+    let inner = members_of(numbers, length);
+    let (keys, values) = (generate(key, &inner, now_ms), generate(value, &inner, now_ms));
+    let (places, lengths) = last_of_equal(&keys, length, numbers.len());
+    let picked = [keys, values].map(|column| take(&column, &places, None));
+    let picked: Result<Vec<ArrayRef>, _> = picked.into_iter().collect();
+    let entry = StructArray::new(fields.clone(), picked.expect("the places are among the members"), None);
+    Arc::new(MapArray::new(entries, OffsetBuffer::from_lengths(lengths), entry, None, sorted))
+}
+
+/// Of `rows` times `width` keys those that do not come again in their row, and how many of each row.
+fn last_of_equal(keys: &ArrayRef, width: usize, rows: usize) -> (UInt32Array, Vec<usize>) {
+    let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())]);
+    let encoded = converter.and_then(|converter| converter.convert_columns(std::slice::from_ref(keys)));
+    let encoded = encoded.expect("keys of maps are of a type that is compared");
+    let mut places = Vec::with_capacity(keys.len());
+    let mut lengths = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let (before, end) = (places.len(), (row + 1) * width);
+        for place in row * width..end {
+            if !(place + 1..end).any(|later| encoded.row(later) == encoded.row(place)) {
+                places.push(place as u32);
+            }
+        }
+        lengths.push(places.len() - before);
+    }
+    (UInt32Array::from(places), lengths)
+}
+
 fn array(sql_type: &SqlType, length: usize, element: &FieldSpec, numbers: &[u64], now_ms: i64) -> ArrayRef {
     let DataType::List(field) = sql_type.data_type() else { unreachable!("an ARRAY is a list") };
-    let width = length as u64;
-    let inner: Vec<u64> =
-        numbers.iter().flat_map(|n| (0..width).map(move |k| n.wrapping_mul(width).wrapping_add(k))).collect();
+    let inner = members_of(numbers, length);
     let offsets = (0..=numbers.len()).map(|row| (row * length) as i32).collect::<Vec<_>>();
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     Arc::new(ListArray::new(field, offsets, generate(element, &inner, now_ms), None))

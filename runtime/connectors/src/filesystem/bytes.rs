@@ -49,6 +49,21 @@ impl FileBytes {
         self.raw.may_wait()
     }
 
+    /// What is wrong with the rest of a compressed file; `None` if nothing is, or if it is not compressed. To be asked when
+    /// what it stands for cannot be read: a checksum stands behind the data. The rest is then read.
+    pub async fn damage(&mut self) -> Option<ConnectorError> {
+        let mut rest = Vec::new();
+        while !self.decompressor.is_plain() {
+            rest.clear();
+            match self.append(&mut rest).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
     /// Appends the next bytes to `out`; false at the end of the file. A call that is given up loses nothing.
     pub async fn append(&mut self, out: &mut Vec<u8>) -> Result<bool, ConnectorError> {
         let start = out.len();
@@ -64,12 +79,8 @@ impl FileBytes {
                 false => self.decompressor.push(&self.compressed, out),
             };
             self.compressed.clear();
-            plain.map_err(|error| {
-                ConnectorError::Record(format!(
-                    "cannot decompress {}: {error}; the file is damaged, incomplete, or named after \
-                     another compression",
-                    self.path
-                ))
+            plain.map_err(|damage| {
+                ConnectorError::Record(format!("cannot decompress {}: {damage}", self.path))
             })?;
             let passed = self.skip.min((out.len() - start) as u64);
             out.drain(start..start + passed as usize);

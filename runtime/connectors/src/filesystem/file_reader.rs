@@ -129,7 +129,11 @@ impl FileReader {
             match &self.state {
                 State::Reading => {}
                 State::Ended => return Ok(None),
-                State::Failed(error) => return Err(error.clone()),
+                State::Failed(error) => {
+                    // Nobody is to skip records of a damaged file.
+                    let damage = self.bytes.damage().await.map(|damage| named(&self.scan.table, damage));
+                    return Err(damage.unwrap_or_else(|| error.clone()));
+                }
             }
             if !self.fill().await? {
                 // The rows that are held have waited long enough.

@@ -166,6 +166,15 @@ fn compressed_files_are_read() {
     write(&folder, "cut.json.gz", &gz[..gz.len() - 5]);
     let error = failure(files(&at(&folder, "cut.json.gz"), &[]));
     assert!(error.to_string().contains("cannot decompress") && error.kind() == ErrorKind::Data, "{error}");
+    // A damaged letter of a record is no record to skip.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(lines(0..100_000).as_bytes()).unwrap();
+    let mut flipped = encoder.finish().unwrap();
+    let place = flipped.windows(4).position(|found| found == b"{\"a\"").unwrap();
+    flipped[place] ^= 1;
+    write(&folder, "flipped.json.gz", &flipped);
+    let error = failure(files(&at(&folder, "flipped.json.gz"), &[])).to_string();
+    assert!(error.contains("checksum") && !error.contains("ignore-parse-errors"), "{error}");
     write(&folder, "a.json.bz2", "x");
     let error = failure(files(&at(&folder, "a.json.bz2"), &[]));
     assert!(error.to_string().contains("'.bz2' is not supported"), "{error}");

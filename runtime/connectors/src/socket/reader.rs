@@ -31,6 +31,10 @@ pub(super) struct SocketReader {
     connection: Option<TcpStream>,
     /// attempts that have failed since the last bytes
     failures: u64,
+    /// bytes that came before those in `buffer`, over all connections
+    before: u64,
+    /// nothing of this connection has been decoded
+    at_start: bool,
     /// received; decoded up to `taken`, searched for a delimiter up to `searched`
     buffer: Vec<u8>,
     taken: usize,
@@ -67,6 +71,8 @@ impl SocketReader {
             attempt: None,
             connection: None,
             failures: 0,
+            before: 0,
+            at_start: true,
             buffer: Vec::new(),
             taken: 0,
             searched: 0,
@@ -102,7 +108,10 @@ impl SocketReader {
             let connected = attempt.await;
             self.attempt = None;
             match connected {
-                Ok(connection) => self.connection = Some(connection),
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.at_start = true;
+                }
                 Err(_) if self.failures < self.table.max_retries => self.failures += 1,
                 Err(error) => {
                     return Err(ConnectorError::Unavailable(format!(
@@ -140,12 +149,20 @@ impl SocketReader {
 
     fn decode_record(&mut self, start: usize, end: usize) {
         let mut record = &self.buffer[start..end];
+        // the mark that some systems put in front of UTF-8
+        if std::mem::take(&mut self.at_start) {
+            record = record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record);
+        }
         // Telnet and Windows end lines with CR LF.
         if self.table.delimiter == b'\n' {
             record = record.strip_suffix(b"\r").unwrap_or(record);
         }
         OperatorMetrics::add(&self.context.metrics.bytes_in, end - start + 1);
-        if let Err(error) = self.decoder.decode_record(record) {
+        if let Err(mut error) = self.decoder.decode_record(record) {
+            // The decoder sees records without what ends them.
+            if let FormatError::Record { position, .. } = &mut error {
+                position.offset = self.before + start as u64;
+            }
             self.failed = Some(self.record_error(&error));
         }
     }
@@ -164,6 +181,7 @@ impl SocketReader {
     /// Receives more, or notes the end; false if rows that are held must not wait any longer.
     async fn receive(&mut self) -> Result<bool, ConnectorError> {
         self.buffer.drain(..self.taken);
+        self.before += self.taken as u64;
         self.searched -= self.taken;
         self.taken = 0;
         if self.buffer.len() > MAX_RECORD {
@@ -197,6 +215,7 @@ impl SocketReader {
         self.connection = None;
         if !self.buffer.is_empty() {
             self.decode_record(0, self.buffer.len());
+            self.before += self.buffer.len() as u64;
             self.buffer.clear();
             self.searched = 0;
         }

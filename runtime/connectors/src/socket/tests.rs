@@ -127,6 +127,24 @@ fn malformed_records_fail_after_the_rows_before_them() {
 }
 
 #[test]
+fn errors_count_every_byte_that_came() {
+    block_on(async {
+        let (mut reader, mut server, _listener) = connected(&[]).await;
+        // the mark of UTF-8, and line ends of two bytes
+        server.write_all(b"\xef\xbb\xbf{\"a\":1}\r\n{\"a\":2}\r\n").await.unwrap();
+        let mut seen = numbers(reader.as_mut()).await;
+        if seen.len() < 2 {
+            seen.extend(numbers(reader.as_mut()).await);
+        }
+        assert_eq!(seen, [1, 2]);
+        server.write_all(b"{\"a\":3}\nnonsense\n").await.unwrap();
+        assert_eq!(numbers(reader.as_mut()).await, [3]);
+        let error = reader.next().await.unwrap_err().to_string();
+        assert!(error.contains("line 4, byte 29:"), "{error}");
+    });
+}
+
+#[test]
 fn subtasks_without_the_split_have_nothing() {
     block_on(async {
         let source = Connectors::new().source(&scan(socket(1, &[]))).unwrap();

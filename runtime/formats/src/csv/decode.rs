@@ -142,9 +142,10 @@ fn mismatch(text: &[u8], column: &Column) -> RecordError {
         _ => "",
     };
     RecordError::new(format!(
-        "column '{}' is {}, found {}{advice}",
+        "column '{}' is {}{}, found {}{advice}",
         column.field.name(),
         column.sql_type,
+        column.sql_type.range_note(),
         excerpt(text)
     ))
 }

@@ -157,7 +157,8 @@ fn explain(record: &[u8], trouble: Trouble, columns: &[Column], row: usize) -> R
     let is_member = path.last() != column.map(|column| column.field.name());
     RecordError::new(match (trouble.kind, column) {
         (TroubleKind::Value, Some(column)) if !is_member => {
-            format!("column '{}' is {}, found {found}", column.field.name(), column.sql_type)
+            let note = column.sql_type.range_note();
+            format!("column '{}' is {}{note}, found {found}", column.field.name(), column.sql_type)
         }
         (TroubleKind::Null, Some(column)) if !is_member => {
             format!("column '{}' is NOT NULL, found {found}", column.field.name())

@@ -13,6 +13,7 @@ use crate::query::time_bounds::{clock_interval, has_plain_bounds, interval, same
 use datafusion_common::{Column, DFSchema, NullEquality, Result};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, Join, UserDefinedLogicalNodeCore};
+use std::cmp::Ordering;
 use std::sync::Arc;
 use weir_types::{Exchange, JoinKind, Millis, OperatorSpec, StateNote, TimedJoinBy, TimedJoinSpec};
 

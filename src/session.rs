@@ -14,6 +14,7 @@ use crate::render::{LiveTable, ResultMode, ResultPrinter, job_state, print_table
 use crate::signals::Signals;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::pin::pin;
 use std::time::Duration;
 use weir_planner::{ClientCommand, Planned, Planner, Statement, TextTable};
 use weir_runtime::types::text::{TimeZone, UnknownTimeZone};
@@ -245,17 +246,12 @@ impl Session {
         let mut due = PROGRESS_INTERVAL;
         printer.begin(&mut std::io::stdout().lock())?;
         let mut stopped = None;
+        // One listener for all of the query, and asked first: a signal may come while rows are printed.
+        let mut signal = pin!(self.signal());
         loop {
             tokio::select! {
-                batch = results.next() => {
-                    let Some(batch) = batch else { break };
-                    line.clear();
-                    if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
-                        job.handle.cancel();
-                        return Err(failure);
-                    }
-                }
-                signal = self.signal() => {
+                biased;
+                signal = &mut signal => {
                     stopped = Some(signal);
                     job.interrupt(signal);
                     break;
@@ -270,6 +266,14 @@ impl Session {
                         printer.draw_live(&mut live, &line.text(&progress));
                     } else {
                         line.draw(&progress);
+                    }
+                }
+                batch = results.next() => {
+                    let Some(batch) = batch else { break };
+                    line.clear();
+                    if let Err(failure) = printer.batch(&batch, &mut std::io::stdout().lock()) {
+                        job.handle.cancel();
+                        return Err(failure);
                     }
                 }
             }

@@ -129,6 +129,10 @@ impl Engine {
         };
         let components = self.components();
         let first = deploy(&graph, &*components, surroundings)?;
+        let periodic = graph.settings.checkpointing.interval_ms.is_some();
+        if periodic {
+            store.occupy().map_err(|error| JobError::user_input(format!("start the job: {error}")))?;
+        }
         let stop = Flag::default();
         let (result_sender, result) = watch::channel(None);
         let (requests, request_receiver) = mpsc::channel(JOB_REQUESTS);
@@ -138,7 +142,6 @@ impl Engine {
             directory: graph.settings.checkpointing.savepoint_dir.clone(),
             environment: self.environment.clone(),
         };
-        let periodic = graph.settings.checkpointing.interval_ms.is_some();
         let checkpoint_directory = store.directory().filter(|_| periodic).map(|directory| directory.show(""));
         let job = Job {
             env: self.env.clone(),

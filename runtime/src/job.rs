@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use weir_checkpoint::{
-    CheckpointCoordinator, CheckpointStore, CoordinatorConfig, Environment, StoredCheckpoint,
+    CheckpointCoordinator, CheckpointError, CheckpointStore, CoordinatorConfig, Environment, StoredCheckpoint,
 };
 use weir_connectors::ConnectorError;
 use weir_types::{
@@ -113,15 +113,20 @@ impl Job {
     async fn begin(&mut self) -> Option<Result<Option<Restore>, JobError>> {
         let recovery = &self.graph.settings.recovery;
         let Some(path) = &recovery.path else { return Some(Ok(None)) };
-        let open = pin!(StoredCheckpoint::open(path, &self.environment));
+        let claims = recovery.claim == ClaimMode::Claim;
+        let open = pin!(async {
+            let stored = StoredCheckpoint::open(path, &self.environment).await?;
+            let beside = if claims { stored.siblings().await? } else { Vec::new() };
+            Ok::<_, CheckpointError>((stored, beside))
+        });
         let opened = match select(self.requests.stopped(), open).await {
             Either::Left(_) => return None,
             Either::Right((opened, _)) => opened,
         };
         let opened = opened.map_err(|error| JobError::from(error).context("restore the job"));
-        Some(opened.map(|stored| {
-            if recovery.claim == ClaimMode::Claim {
-                self.store.claim(stored.clone());
+        Some(opened.map(|(stored, beside)| {
+            if claims {
+                self.store.claim(stored.clone(), &beside);
             }
             Some(Restore::new(stored, recovery))
         }))

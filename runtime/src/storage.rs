@@ -28,7 +28,7 @@ pub(crate) fn open(
             let root = opened.map_err(|error| {
                 RuntimeError::Settings(format!("setting 'execution.checkpointing.dir': {error}"))
             })?;
-            let directory = if settings.create_subdir { root.join(job_id) } else { root };
+            let directory = if settings.create_subdir { root.join(job_id) } else { unused(root, graph)? };
             Some(match &settings.local_backup {
                 Some(local) => directory.mirrored(&Path::new(local).join(job_id)),
                 None => directory,
@@ -51,6 +51,19 @@ pub(crate) fn open(
         workspace: crate::state::workspace(&graph.settings, environment),
     };
     Ok(CheckpointStore::new(config, record(graph, plan, job_id)))
+}
+
+/// A directory that is this job's own, whichever job it is: not with the checkpoints of another one that it does not go on from,
+/// whose files have the names of its own.
+fn unused(directory: Directory, graph: &JobGraph) -> Result<Directory, RuntimeError> {
+    let found = directory.newest_here().filter(|_| graph.settings.recovery.path.is_none());
+    match found {
+        None => Ok(directory),
+        Some(checkpoint) => Err(RuntimeError::Settings(format!(
+            "'execution.checkpointing.create-subdir' is 'false', and there is '{checkpoint}' of an earlier job: go on from \
+             there with --from '{checkpoint}', or name another 'execution.checkpointing.dir'"
+        ))),
+    }
 }
 
 fn check(settings: &CheckpointSettings) -> Result<(), RuntimeError> {

@@ -197,6 +197,21 @@ fn removing_leaves_what_others_need() {
     };
     listed(2);
     let shared = || fs::read_dir(folder.join("job/shared")).expect("a directory").count();
+    // A neighbour that cannot be read, and a job that runs, may need what would go.
+    fs::create_dir(folder.join("job/chk-7")).expect("created");
+    std::os::unix::fs::symlink("_metadata", folder.join("job/chk-7/_metadata")).expect("linked");
+    let run = weir(&["checkpoint", "rm", text(&folder.join("job/chk-5"))]);
+    assert!(run.code == 1 && run.stderr.contains("chk-7' cannot be read"), "{}", run.stderr);
+    fs::remove_dir_all(folder.join("job/chk-7")).expect("removed");
+    let running = fs::File::create(folder.join("job/.running")).expect("created");
+    running.lock().expect("locked");
+    let run = weir(&["checkpoint", "rm", text(&folder.join("job/chk-5"))]);
+    assert!(run.code == 1 && run.stderr.contains("its job is running"), "{}", run.stderr);
+    drop(running);
+    fs::remove_file(folder.join("job/.running")).expect("removed");
+    assert_eq!(shared(), 3);
+    let run = weir(&["checkpoint", "ls", text(&folder.join("nothing"))]);
+    assert!(run.code == 1 && run.stderr.contains("there is no such directory"), "{}", run.stderr);
     weir(&["checkpoint", "rm", text(&folder.join("job/chk-5"))]).succeeded();
     listed(1);
     assert_eq!(shared(), 3, "the other checkpoint needs them");

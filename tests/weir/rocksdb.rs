@@ -249,6 +249,7 @@ fn damage_is_named() {
         fs::write(file, damaged).expect("written");
     }
     fsck("orruption");
+    fsck(text(&shared));
     for (file, bytes) in files.iter().zip(&sound) {
         fs::write(file, &bytes[..bytes.len() - 1]).expect("written");
     }

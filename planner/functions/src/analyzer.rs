@@ -33,6 +33,25 @@ impl FlinkAnalyzer {
         FlinkAnalyzer { registry }
     }
 
+    /// Inputs first, then the subqueries that read their columns, then the node: a column of a UNION may have got another type.
+    fn analyze_tree(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let analyzed = |input: Arc<LogicalPlan>| self.analyze_tree(Arc::unwrap_or_clone(input)).map(Arc::new);
+        let plan = match plan {
+            LogicalPlan::Join(mut join) => {
+                join.left = analyzed(join.left)?;
+                // With LATERAL the right side reads columns of the left one.
+                let right = read_outer(Arc::unwrap_or_clone(join.right), join.left.schema())?;
+                join.right = analyzed(Arc::new(right))?;
+                LogicalPlan::Join(join)
+            }
+            plan => plan.map_children(|input| self.analyze_tree(input).map(Transformed::yes))?.data,
+        };
+        let schema = merge_schema(&plan.inputs());
+        let subquery = |subquery| self.analyze_tree(read_outer(subquery, &schema)?).map(Transformed::yes);
+        let plan = plan.map_subqueries(subquery)?.data;
+        Ok(self.analyze_node(plan)?.data)
+    }
+
     fn analyze_node(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         // The number of rows of a LIMIT stays the BIGINT that DataFusion expects.
         if matches!(plan, LogicalPlan::Limit(_)) {
@@ -140,7 +159,7 @@ fn union_schema(before: &DFSchemaRef, inputs: &[Arc<LogicalPlan>]) -> Result<DFS
 
 impl AnalyzerRule for FlinkAnalyzer {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        Ok(plan.transform_up_with_subqueries(|plan| self.analyze_node(plan))?.data)
+        self.analyze_tree(plan)
     }
 
     fn name(&self) -> &str {
@@ -203,20 +222,18 @@ pub fn coerce_comparison(
     {
         return equal_rows(registry, (&left, a), (&right, b), schema);
     }
-    compared(registry, left, op, right, schema)
+    compared(registry, (left, &left_type), op, (right, &right_type), schema)
 }
 
-/// As [`coerce_comparison`], without a look at the fields of rows.
+/// As [`coerce_comparison`], of operands of these types, without a look at the fields of rows.
 fn compared(
     registry: &FunctionRegistry,
-    left: Expr,
+    (left, left_type): (Expr, &SqlType),
     op: Operator,
-    right: Expr,
+    (right, right_type): (Expr, &SqlType),
     schema: &DFSchema,
 ) -> Result<Expr> {
-    let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
-    let target =
-        comparison_type(&left_type, &right_type).or_else(|| read_number(op, &left_type, &right_type));
+    let target = comparison_type(left_type, right_type).or_else(|| read_number(op, left_type, right_type));
     let Some(target) = target else {
         return plan_err!(
             "cannot compare {left_type} with {right_type}: cast one of them to the other's type"
@@ -271,12 +288,13 @@ fn equal_rows(
     };
     let mut equal: Option<Expr> = None;
     for (place, (a, b)) in left_fields.iter().zip(right_fields).enumerate() {
-        let is_row = matches!((&a.sql_type, &b.sql_type), (SqlType::Row(_), SqlType::Row(_)));
-        let (a, b) = (field(left, place, a)?, field(right, place, b)?);
-        let same = match is_row {
+        let (of_a, of_b) = (field(left, place, a)?, field(right, place, b)?);
+        let same = match (&a.sql_type, &b.sql_type) {
             // In rows within rows a NULL equals a NULL.
-            true => compared(registry, a, Operator::IsNotDistinctFrom, b, schema)?,
-            false => coerce_comparison(registry, a, Operator::Eq, b, schema)?,
+            (a @ SqlType::Row(_), b @ SqlType::Row(_)) => {
+                compared(registry, (of_a, a), Operator::IsNotDistinctFrom, (of_b, b), schema)?
+            }
+            _ => coerce_comparison(registry, of_a, Operator::Eq, of_b, schema)?,
         };
         equal = Some(match equal {
             Some(equal) => equal.and(same),
@@ -296,6 +314,18 @@ fn to_comparable(
         Some(sql_type) => coerce(registry, expr, schema, &sql_type),
         None => Ok(Expr::Cast(Cast::new(Box::new(expr), target.clone()))),
     }
+}
+
+/// `plan` with the columns of the query around it, whose schema is `outer`, as they are there.
+fn read_outer(plan: LogicalPlan, outer: &DFSchema) -> Result<LogicalPlan> {
+    let read = |expr: Expr| match expr {
+        Expr::OuterReferenceColumn(before, column) => match outer.qualified_field_from_column(&column) {
+            Ok((_, field)) => Ok(Transformed::yes(Expr::OuterReferenceColumn(field.clone(), column))),
+            Err(_) => Ok(Transformed::no(Expr::OuterReferenceColumn(before, column))),
+        },
+        expr => Ok(Transformed::no(expr)),
+    };
+    Ok(plan.transform_up_with_subqueries(|plan| plan.map_expressions(|expr| expr.transform_up(read)))?.data)
 }
 
 /// A literal with Flink's type; anything else as it is.
@@ -335,10 +365,16 @@ pub(super) fn is_fallible(expr: &Expr) -> bool {
     // The visitor never returns an error.
     let _ = expr.apply(|expr| {
         if let Expr::ScalarFunction(ScalarFunction { func, args }) = expr
-            && FlinkFunction::of(func).is_some_and(|function| function.may_fail(args))
+            && let Some(function) = FlinkFunction::of(func)
         {
-            fallible = true;
-            return Ok(TreeNodeRecursion::Stop);
+            let second = args.get(1).and_then(|second| match second {
+                Expr::Literal(value, _) => Some(value),
+                _ => None,
+            });
+            if function.may_fail(second, || args.iter().any(Expr::any_column_refs)) {
+                fallible = true;
+                return Ok(TreeNodeRecursion::Stop);
+            }
         }
         Ok(TreeNodeRecursion::Continue)
     });
@@ -415,7 +451,6 @@ impl Binder<'_> {
     fn binary(&self, binary: BinaryExpr) -> Result<Expr> {
         let BinaryExpr { left, op, right } = binary;
         let name = match op {
-            Operator::And | Operator::Or => return Ok(self.logical(*left, op, *right)),
             Operator::Plus => "+",
             Operator::Minus => "-",
             Operator::Multiply => "*",
@@ -437,26 +472,13 @@ impl Binder<'_> {
         self.call(name, vec![*left, *right])
     }
 
-    /// AND and OR whose right side may fail: it is evaluated only for rows that the left side does not decide.
-    fn logical(&self, left: Expr, op: Operator, right: Expr) -> Expr {
-        let guarded = is_fallible(&right).then(|| left.clone());
-        let plain = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
-        let Some(left) = guarded else { return plain };
-        let (decided, value) = match op {
-            Operator::And => (Expr::IsFalse(Box::new(left)), false),
-            _ => (Expr::IsTrue(Box::new(left)), true),
-        };
-        let value = Expr::Literal(ScalarValue::Boolean(Some(value)), None);
-        Expr::Case(Case::new(None, vec![(Box::new(decided), Box::new(value))], Some(Box::new(plain))))
-    }
-
     fn between(&self, between: Between) -> Result<Expr> {
         let Between { expr, negated, low, high } = between;
         let compare =
             |op, bound: Expr| coerce_comparison(self.registry, (*expr).clone(), op, bound, self.schema);
         let low = compare(Operator::GtEq, *low)?;
         let high = compare(Operator::LtEq, *high)?;
-        let both = self.logical(low, Operator::And, high);
+        let both = low.and(high);
         Ok(if negated { not(both) } else { both })
     }
 

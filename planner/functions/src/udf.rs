@@ -187,19 +187,22 @@ impl ScalarUDFImpl for FlinkFunction {
 }
 
 impl FlinkFunction {
-    /// True if this call, with `args`, may fail on some values: it must not run where SQL would not run it.
-    pub fn may_fail(&self, args: &[Expr]) -> bool {
+    /// True if this call may fail on some values: it must not run where SQL would not run it. `second` is the value of its
+    /// second argument if that is a literal; `reads_columns` says whether it is more than a constant.
+    pub fn may_fail(&self, second: Option<&ScalarValue>, reads_columns: impl Fn() -> bool) -> bool {
         let Some(bound) = &self.bound else { return self.function.fallible };
         if !self.function.fallible {
             return false;
         }
         match self.function.name {
             "/" | "%" | "MOD" => {
-                let divides_by_literal = matches!(args.get(1), Some(Expr::Literal(value, _))
-                    if !value.is_null() && ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero != *value));
+                let divides_by_literal = second.is_some_and(|value| {
+                    !value.is_null()
+                        && ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero != *value)
+                });
                 // A quotient of approximate numbers fails only if it is constant.
                 let exact = !matches!(bound.typed.result, SqlType::Double | SqlType::Float);
-                !divides_by_literal && (exact || !args.iter().any(Expr::any_column_refs))
+                !divides_by_literal && (exact || !reads_columns())
             }
             "$CAST" => bound.typed.arguments[0].is_string() && !bound.typed.result.is_string(),
             _ => true,

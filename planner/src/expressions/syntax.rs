@@ -3,6 +3,7 @@
 //! | text | expression |
 //! | --- | --- |
 //! | `x IS [NOT] JSON [VALUE\|SCALAR\|ARRAY\|OBJECT]` | `[NOT] $IS_JSON(x, 'VALUE')` |
+//! | `x IS [NOT] DISTINCT FROM y` | as it stands |
 //! | `(a - b) unit [TO unit]` | `$MINUS('unit', a, b)` |
 //! | `x [NOT] BETWEEN SYMMETRIC a AND b` | `[NOT] (x BETWEEN a AND b OR x BETWEEN b AND a)` |
 //! | `JSON_EXISTS(j, p [TRUE\|FALSE\|UNKNOWN\|ERROR ON ERROR])` | `$JSON_EXISTS(j, p, 'FALSE')` |
@@ -43,6 +44,9 @@ pub(crate) fn parse_infix(parser: &mut Parser, expr: &Expr) -> Option<Result<Exp
         if word_at(parser, 1 + usize::from(negated), "JSON") {
             return Some(is_json(parser, expr.clone(), negated));
         }
+        if word_at(parser, 1 + usize::from(negated), "DISTINCT") {
+            return Some(is_distinct_from(parser, expr.clone(), negated));
+        }
     }
     let negated = word_at(parser, 0, "NOT");
     let between = usize::from(negated);
@@ -55,6 +59,18 @@ pub(crate) fn parse_infix(parser: &mut Parser, expr: &Expr) -> Option<Result<Exp
         }
     }
     None
+}
+
+/// `IS [NOT] DISTINCT FROM x`, in which AND and OR do not belong to x: the parser of this crate takes a whole expression.
+fn is_distinct_from(parser: &mut Parser, left: Expr, negated: bool) -> Result<Expr, ParserError> {
+    for word in ["IS", "NOT", "DISTINCT", "FROM"] {
+        if (word != "NOT" || negated) && !take(parser, word) {
+            return parser.expected_ref(word, parser.peek_token_ref());
+        }
+    }
+    let right = parser.parse_subexpr(GenericDialect {}.prec_value(Precedence::Is))?;
+    let (left, right) = (Box::new(left), Box::new(right));
+    Ok(if negated { Expr::IsNotDistinctFrom(left, right) } else { Expr::IsDistinctFrom(left, right) })
 }
 
 const UNITS: [&str; 6] = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];

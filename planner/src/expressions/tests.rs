@@ -20,7 +20,7 @@ use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::parser::Parser;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_functions::{FunctionContext, FunctionRegistry, analyze_expr};
+use weir_functions::{FunctionContext, FunctionRegistry, analyze_expr, guard};
 use weir_types::text::{TextStyle, TimeZone, ValueText};
 use weir_types::{BoxFuture, Clock, RandomSource, SqlType};
 
@@ -158,8 +158,12 @@ pub(super) fn analyzed(registry: &FunctionRegistry, text: &str, schema: &DFSchem
 /// The values of `expr` over `batch`, and their field.
 pub(super) fn evaluate(expr: &Expr, schema: &DFSchema, batch: &RecordBatch) -> Result<(ArrayRef, FieldRef)> {
     let field = expr.to_field(schema)?.1;
-    let physical: Arc<dyn PhysicalExpr> =
-        create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    let physical: Arc<dyn PhysicalExpr> = guard(create_physical_expr(
+        expr,
+        schema,
+        &ExecutionProps::new(),
+        &PhysicalPlanningContext::default(),
+    )?)?;
     let array = physical.evaluate(batch)?.into_array(batch.num_rows())?;
     assert_eq!(array.data_type(), field.data_type(), "the type that was promised for {expr}");
     assert_eq!(array.len(), batch.num_rows(), "a value for each row of {expr}");

@@ -61,15 +61,20 @@ pub(super) fn raw_plan(
         Ok(plan.schema().fields().iter().map(|field| field.name().clone()).collect())
     })?;
     rewrite_quantified(&mut query);
-    normalize(&mut query)?;
-    desugar_query(&mut query).map_err(plan_error)?;
     let context = PlanningContext::new(session, functions, view_depth);
-    let planner = SqlToRel::new_with_options(&context, parser_options());
-    let order = order_places(&query);
-    let statement = ast::Statement::Query(Box::new(query));
-    let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
-    let plan = place_order(plan, &order).and_then(name_apart).map_err(plan_error)?;
-    rewrite_windows(plan).map_err(plan_error)
+    let plan = |aliases_clash: bool| {
+        let mut query = query.clone();
+        normalize(&mut query, aliases_clash)?;
+        desugar_query(&mut query).map_err(plan_error)?;
+        let planner = SqlToRel::new_with_options(&context, parser_options());
+        let order = order_places(&query);
+        let statement = ast::Statement::Query(Box::new(query));
+        let plan = planner.sql_statement_to_plan(statement).map_err(plan_error)?;
+        let plan = place_order(plan, &order).and_then(name_apart).map_err(plan_error)?;
+        rewrite_windows(plan).map_err(plan_error)
+    };
+    // Names that tell columns apart from those of a `*` make plans hard to read, and are seldom needed.
+    plan(false).or_else(|error| plan(true).map_err(|_| error))
 }
 
 /// Where the keys of the outermost ORDER BY stand.

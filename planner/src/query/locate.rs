@@ -6,8 +6,8 @@
 use crate::walk::walk;
 use crate::{PlanError, Position};
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem,
-    SetExpr, Spanned, TableWithJoins, Value, Visitor, With,
+    Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select,
+    SelectItem, SetExpr, Spanned, TableWithJoins, Value, Visitor, With,
 };
 use std::ops::ControlFlow;
 
@@ -58,6 +58,7 @@ impl Search<'_> {
         self.from(query, select)
             .or_else(|| self.clauses(query, select))
             .or_else(|| self.order_by(query, select))
+            .or_else(|| self.limit(query))
     }
 
     /// The queries directly inside, each with the WITH clause that it sees.
@@ -129,6 +130,22 @@ impl Search<'_> {
             return None;
         };
         keys.iter().find_map(|key| self.expr(query, select, &select.from, &key.expr))
+    }
+
+    /// The place of the number of rows, when the query is right without it.
+    fn limit(&self, query: &Query) -> Option<Position> {
+        let clause = query.limit_clause.as_ref()?;
+        let without = Query { limit_clause: None, ..query.clone() };
+        let numbers = match clause {
+            LimitClause::LimitOffset { limit, offset, .. } => {
+                [limit.as_ref(), offset.as_ref().map(|offset| &offset.value)]
+            }
+            LimitClause::OffsetCommaLimit { offset, limit } => [Some(offset), Some(limit)],
+        };
+        let is_number =
+            |number: &&Expr| matches!(number, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+        let wrong = numbers.into_iter().flatten().find(|number| !is_number(number))?;
+        (!self.fails(&without)).then(|| place(wrong)).flatten()
     }
 
     /// The place of the smallest part of `expr` that fails over `from`.

@@ -41,10 +41,11 @@ pub(super) fn origin<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<Origi
             window.input.schema().has_column(column).then(|| origin(&window.input, column)).flatten()
         }
         LogicalPlan::Sort(sort) => origin(&sort.input, column),
-        LogicalPlan::Join(join) if compares_times(join) => match join.left.schema().has_column(column) {
-            true => origin(&join.left, column),
-            false => origin(&join.right, column),
-        },
+        LogicalPlan::Join(join) => {
+            let side = if join.left.schema().has_column(column) { &join.left } else { &join.right };
+            // In this order: asking each join what it compares, down to the first, would take twice as long with each.
+            origin(side, column).filter(|_| compares_times(join))
+        }
         LogicalPlan::TableScan(scan) => {
             let source = TableScanSource::of(&scan.source)?;
             let field = source.table().schema.field_with_name(&column.name).ok()?;

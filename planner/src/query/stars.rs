@@ -5,11 +5,14 @@
 
 use crate::parser::{bare, table_alias};
 use crate::query::names::unique_name;
+use crate::walk::walk_mut;
 use datafusion_common::Result;
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{Query, Select, SelectItem, SetExpr, TableFactor};
-use std::collections::BTreeSet;
+use sqlparser::ast::{self, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, VisitorMut};
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 /// Ends the name of a column that stands beside a `*` in the list, which may have one of that name: the place follows.
 const BESIDE: &str = "$*";
@@ -51,31 +54,89 @@ pub(super) fn name_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
     }
 }
 
-/// True if columns of the query may share a name.
-fn may_share_names(body: &SetExpr) -> bool {
+/// Gives the columns of a list with a `*` names that no column of a table has; ORDER BY and QUALIFY follow. The aliases
+/// come back where the query ends.
+fn alias_beside_stars(query: &mut Query) {
+    let Query { body, order_by, .. } = query;
+    let SetExpr::Select(select) = body.as_mut() else { return };
+    if !has_star(select) {
+        return;
+    }
+    let mut renamed = BTreeMap::new();
+    for (place, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            let name = beside_star(&alias.value, place);
+            renamed.insert(std::mem::replace(&mut alias.value, name.clone()), name);
+            alias.quote_style = Some('`');
+        }
+    }
+    let mut references = References { renamed };
+    let order = order_by.iter_mut().map(|order| &mut order.kind);
+    for key in order.filter_map(|kind| match kind {
+        OrderByKind::Expressions(keys) => Some(keys),
+        OrderByKind::All(_) => None,
+    }) {
+        let _ = key.iter_mut().try_for_each(|key| walk_mut(&mut key.expr, &mut references));
+    }
+    let _ = select.qualify.iter_mut().try_for_each(|condition| walk_mut(condition, &mut references));
+}
+
+/// References to aliases that have other names now.
+struct References {
+    renamed: BTreeMap<String, String>,
+}
+
+impl VisitorMut for References {
+    type Break = Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<Infallible> {
+        if let ast::Expr::Identifier(ident) = expr
+            && let Some(name) = self.renamed.get(&ident.value)
+        {
+            *ident = Ident { value: name.clone(), quote_style: Some('`'), span: ident.span };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// True if columns of the query may share a name; with `aliased` also columns that the list gives a name to.
+fn may_share_names(body: &SetExpr, aliased: bool) -> bool {
     match body {
         SetExpr::Select(select) => {
             let several = select.from.len() > 1 || select.from.iter().any(|table| !table.joins.is_empty());
-            let unnamed = |item: &SelectItem| !matches!(item, SelectItem::ExprWithAlias { .. });
-            has_star(select) && (several || select.projection.iter().filter(|item| unnamed(item)).count() > 1)
+            let named = |item: &&SelectItem| !aliased && matches!(item, SelectItem::ExprWithAlias { .. });
+            let others = select.projection.iter().filter(|item| !named(item)).count();
+            has_star(select) && (several || others > 1)
         }
-        SetExpr::Query(query) => may_share_names(&query.body),
-        SetExpr::SetOperation { left, .. } => may_share_names(left),
+        SetExpr::Query(query) => may_share_names(&query.body, aliased),
+        SetExpr::SetOperation { left, .. } => may_share_names(left, aliased),
         _ => false,
     }
 }
 
 /// Makes queries whose columns may share names derived tables with a name, whose columns [`StarPlanner`] tells apart.
-#[derive(Default)]
 pub(super) struct Stars {
     nameless: usize,
+    /// columns that the list gives names to may have those of columns that a `*` stands for
+    aliased: bool,
 }
 
 impl Stars {
+    pub fn new(aliased: bool) -> Self {
+        Stars { nameless: 0, aliased }
+    }
+
+    /// With names that clash, makes the aliases beside a `*` names that do not.
+    pub fn name_apart(&self, query: &mut Query) {
+        if self.aliased {
+            alias_beside_stars(query);
+        }
+    }
+
     /// A derived table without a name gets one.
     pub fn name_derived(&mut self, factor: &mut TableFactor) {
         if let TableFactor::Derived { subquery, alias: name @ None, .. } = factor
-            && may_share_names(&subquery.body)
+            && may_share_names(&subquery.body, self.aliased)
         {
             *name = Some(table_alias(bare(&format!("$query{}", self.nameless))));
             self.nameless += 1;
@@ -85,7 +146,7 @@ impl Stars {
     /// `WITH a AS (query)` becomes `WITH a AS (SELECT * FROM (query) AS a)`.
     pub fn wrap_with(&mut self, query: &mut Query, select_from: impl Fn(TableFactor) -> Query) {
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-            if may_share_names(&cte.query.body) {
+            if may_share_names(&cte.query.body, self.aliased) {
                 let inner = TableFactor::Derived {
                     lateral: false,
                     subquery: cte.query.clone(),

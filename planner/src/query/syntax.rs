@@ -50,13 +50,12 @@ fn takes_lengths(function: &Function) -> bool {
     WINDOW_FUNCTIONS.contains(&name.as_str()) || (auxiliary && WINDOW_FUNCTIONS.contains(&base))
 }
 
-/// Rewrites `query` in place.
-pub(super) fn normalize(query: &mut Query) -> Result<(), PlanError> {
+/// Rewrites `query` in place; with `aliases_clash` columns of a list may have the names of columns that its `*` stands for.
+pub(super) fn normalize(query: &mut Query, aliases_clash: bool) -> Result<(), PlanError> {
     name_values(query);
-    walk_mut(query, &mut Normalizer::default())
+    walk_mut(query, &mut Normalizer { stars: Stars::new(aliases_clash) })
 }
 
-#[derive(Default)]
 struct Normalizer {
     stars: Stars,
 }
@@ -74,6 +73,7 @@ impl VisitorMut for Normalizer {
             query.limit_clause =
                 Some(LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: vec![] });
         }
+        self.stars.name_apart(query);
         self.stars.wrap_with(query, |table| all_of(&[], &table));
         ControlFlow::Continue(())
     }
@@ -235,9 +235,13 @@ fn values_table(values: Box<SetExpr>, columns: usize) -> TableFactor {
 /// they would clash.
 fn name_columns(select: &mut Select) {
     let mut taken: BTreeSet<String> = BTreeSet::new();
-    for item in &select.projection {
-        if let SelectItem::ExprWithAlias { alias, .. } = item {
-            taken.insert(alias.value.clone());
+    for item in &mut select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item
+            && !taken.insert(alias.value.clone())
+        {
+            let unique = unique_name(&alias.value, &taken.iter().map(String::as_str).collect());
+            *alias = Ident { value: unique.clone(), quote_style: Some('`'), span: alias.span };
+            taken.insert(unique);
         }
     }
     let is_star = has_star(select);

@@ -145,21 +145,8 @@ fn add(definition: &mut TableDefinition, elements: &AlteredElements) -> Result<(
         let end = definition.columns.len();
         put(definition, column, place, end)?;
     }
-    let already = |what: &str| {
-        let message = format!("the table has a {what} already: use MODIFY");
-        PlanError::invalid(message).at(elements.span)
-    };
-    if let Some(watermark) = &elements.watermark
-        && definition.watermark.replace(watermark.clone()).is_some()
-    {
-        return Err(already("WATERMARK"));
-    }
-    if let Some(key) = &elements.primary_key
-        && definition.primary_key.replace(key.clone()).is_some()
-    {
-        return Err(already("PRIMARY KEY"));
-    }
-    Ok(())
+    let already = |what: &str| format!("the table has a {what} already: use MODIFY");
+    put_clauses(definition, elements, false, already)
 }
 
 fn modify(definition: &mut TableDefinition, elements: &AlteredElements) -> Result<(), PlanError> {
@@ -168,18 +155,27 @@ fn modify(definition: &mut TableDefinition, elements: &AlteredElements) -> Resul
         definition.columns.remove(at);
         put(definition, column, place, at)?;
     }
-    let none = |what: &str| {
-        PlanError::invalid(format!("the table has no {what} to modify: use ADD")).at(elements.span)
+    let none = |what: &str| format!("the table has no {what} to modify: use ADD");
+    put_clauses(definition, elements, true, none)
+}
+
+/// Puts in the watermark and the key that are written. Errors: there is none where there has to be (`replaces`), or one where
+/// there must not.
+fn put_clauses(
+    definition: &mut TableDefinition,
+    elements: &AlteredElements,
+    replaces: bool,
+    message: impl Fn(&str) -> String,
+) -> Result<(), PlanError> {
+    let check = |was_there: bool, what: &str| match was_there == replaces {
+        true => Ok(()),
+        false => Err(PlanError::invalid(message(what)).at(elements.span)),
     };
-    if let Some(watermark) = &elements.watermark
-        && definition.watermark.replace(watermark.clone()).is_none()
-    {
-        return Err(none("WATERMARK"));
+    if let Some(watermark) = &elements.watermark {
+        check(definition.watermark.replace(watermark.clone()).is_some(), "WATERMARK")?;
     }
-    if let Some(key) = &elements.primary_key
-        && definition.primary_key.replace(key.clone()).is_none()
-    {
-        return Err(none("PRIMARY KEY"));
+    if let Some(key) = &elements.primary_key {
+        check(definition.primary_key.replace(key.clone()).is_some(), "PRIMARY KEY")?;
     }
     Ok(())
 }

@@ -221,7 +221,7 @@ impl CheckpointCoordinator {
             let reason = format!("task {} has ended without an answer", task.0);
             let error = CheckpointError::Failed { checkpoint, reason };
             match request {
-                Some(request) => self.savepoint_failed(request, error, actions),
+                Some(request) => self.savepoint_failed(checkpoint, request, error, actions),
                 None => actions.push(Action::Abandoned { checkpoint, error }),
             }
         }
@@ -238,7 +238,7 @@ impl CheckpointCoordinator {
         let (checkpoint, request) = (pending.id(), pending.request());
         self.discard(pending, actions);
         if let Some(request) = request {
-            self.savepoint_failed(request, error, actions);
+            self.savepoint_failed(checkpoint, request, error, actions);
             return;
         }
         self.failures += 1;

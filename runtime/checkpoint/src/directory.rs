@@ -3,10 +3,12 @@
 mod local;
 mod mirror;
 mod objects;
+mod occupied;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use occupied::Occupied;
 pub(crate) use writer::FileWriter;
 
 use crate::CheckpointError;
@@ -120,6 +122,11 @@ impl Directory {
                 )))
             }
         }
+    }
+
+    /// False if it is known that there is no such directory; an object store has none of which that could be said.
+    pub fn may_exist(&self) -> bool {
+        !self.is_local() || Path::new("/").join(&self.path).is_dir()
     }
 
     /// A prefix of any store; `base` is shown before paths.
@@ -420,7 +427,8 @@ enum FileError {
 impl From<std::io::Error> for FileError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::NotFound => FileError::NotFound,
+            // below a file there is nothing
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => FileError::NotFound,
             _ => FileError::Other(error.to_string()),
         }
     }

@@ -32,7 +32,7 @@ pub use permit::{CommitPermit, Committables};
 pub use snapshot::{OperatorSnapshot, SourceSnapshot, SplitPosition, SubtaskSnapshot, TaskId};
 pub use store::{CheckpointStore, Garbage, Rewrite, StoreConfig, Stored};
 
-pub use directory::{Directory, Environment};
+pub use directory::{Directory, Environment, Occupied};
 pub use handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 pub use manifest::Manifest;
 pub use stored::StoredCheckpoint;

@@ -17,7 +17,7 @@ pub use rewrite::Rewrite;
 
 use crate::CheckpointError;
 use crate::convert::{SavepointFormat, convert};
-use crate::directory::Directory;
+use crate::directory::{Directory, Occupied};
 use crate::handle::{Location, StoredFile, UploadId};
 use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
 use crate::pending::CompletedCheckpoint;
@@ -71,6 +71,8 @@ struct State {
     savepoints: BTreeMap<CheckpointId, Directory>,
     /// where canonical savepoints go in the end
     canonical: BTreeMap<CheckpointId, Directory>,
+    /// while the job runs
+    occupied: Option<Occupied>,
 }
 
 /// A complete checkpoint that is kept.
@@ -125,6 +127,17 @@ impl CheckpointStore {
     /// The directory of this job; `None` if nothing is written.
     pub fn directory(&self) -> Option<&Directory> {
         self.config.directory.as_ref()
+    }
+
+    /// The job runs: nobody else is to write to its directory, and nobody to remove what is there.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Location`] if another job that runs has the directory.
+    pub fn occupy(&self) -> Result<(), CheckpointError> {
+        if let Some(directory) = &self.config.directory {
+            self.state().occupied = directory.occupy()?;
+        }
+        Ok(())
     }
 
     /// Where a savepoint is to go, before tasks are asked for it. The directory must be its own. Tasks write segments: a
@@ -277,6 +290,7 @@ impl CheckpointStore {
     pub fn end(&self, keep: bool) -> Garbage {
         let mut guard = self.state();
         let state = &mut *guard;
+        state.occupied = None;
         let mut garbage = Garbage::default();
         while !keep && !state.retained.is_empty() {
             state.drop_oldest(&mut garbage);

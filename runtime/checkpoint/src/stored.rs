@@ -71,6 +71,22 @@ impl StoredCheckpoint {
         Ok(StoredCheckpoint::of_parts(manifest, directory, blobs))
     }
 
+    /// The other checkpoints in the directory of its job that can be read.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Storage`] if they cannot be listed.
+    pub async fn siblings(&self) -> Result<Vec<StoredCheckpoint>, CheckpointError> {
+        let parent = self.directory.join("..");
+        let mut found = Vec::new();
+        for name in parent.list().await? {
+            let directory = parent.join(&name);
+            if name.starts_with("chk-") && directory.show("") != self.directory.show("") {
+                found.extend(StoredCheckpoint::open_in(directory).await.ok());
+            }
+        }
+        Ok(found)
+    }
+
     /// A checkpoint whose parts are at hand.
     pub(crate) fn of_parts(manifest: Manifest, directory: Directory, blobs: Bytes) -> StoredCheckpoint {
         let workspace = Workspace::of(&Environment::new());

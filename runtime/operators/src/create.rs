@@ -96,7 +96,7 @@ fn create(
         OperatorSpec::DropUpdateBefore { as_deletes } => {
             Box::new(DropUpdateBefore { as_deletes: *as_deletes })
         }
-        OperatorSpec::Union => Box::new(Union),
+        OperatorSpec::Union => Box::new(Union::new(schema)),
         OperatorSpec::Limit(spec) => Box::new(Limit::new(&node.id, spec)),
         OperatorSpec::LocalAggregate(spec) => Box::new(LocalAggregate::new(spec, input()?, schema)?),
         OperatorSpec::GroupAggregate(spec) => {

@@ -65,13 +65,19 @@ impl FoundContents {
 
 /// The checkpoints at `path` and below: of a job, or of all jobs of a directory.
 ///
-/// Errors: `UserInput` for what is no directory, `Unavailable`.
+/// Errors: `UserInput` for what is no directory, `Unavailable` if storage does not answer.
 pub async fn list_checkpoints(
     path: &str,
     environment: &Environment,
 ) -> Result<Vec<FoundCheckpoint>, JobError> {
     let mut found = Vec::new();
-    let mut level = vec![Directory::open(path, environment)?];
+    let root = Directory::open(path, environment)?;
+    if !root.may_exist() {
+        return Err(JobError::user_input(format!(
+            "cannot list checkpoints in '{path}': there is no such directory"
+        )));
+    }
+    let mut level = vec![root];
     for _ in 0..=DEPTH {
         let mut next = Vec::new();
         for directory in level {
@@ -88,8 +94,7 @@ pub async fn list_checkpoints(
                     let contents = FoundContents::Damaged(error.to_string());
                     found.push(FoundCheckpoint { path: directory.show(""), contents });
                 }
-                // a file is no directory
-                Err(_) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         level = next;
@@ -185,8 +190,8 @@ async fn check_keyed(
 /// Removes a checkpoint: its manifest, then those of its files that no other checkpoint of the job needs. Gives the
 /// number of files that went.
 ///
-/// Errors: `UserInput` if there is none at `path` itself, or if a neighbour cannot be read, since what that needs is
-/// not known then; `Unavailable`.
+/// Errors: `UserInput` if there is none at `path` itself, if its job runs, or if a neighbour cannot be read, since what that
+/// needs is not known then; `Unavailable`.
 pub async fn remove_checkpoint(path: &str, environment: &Environment) -> Result<u64, JobError> {
     let trimmed = path.trim_end_matches('/');
     let directory = Directory::open(trimmed.strip_suffix(MANIFEST).unwrap_or(trimmed), environment)?;
@@ -198,6 +203,12 @@ pub async fn remove_checkpoint(path: &str, environment: &Environment) -> Result<
     })?;
     let mut needed: BTreeSet<String> = BTreeSet::new();
     let parent = directory.join("..");
+    if let Some(process) = parent.occupied_by() {
+        return Err(JobError::user_input(format!(
+            "cannot remove '{path}': its job is running ({process}), and later checkpoints may need the files of this one; \
+             stop the job first, or let 'execution.checkpointing.num-retained' do it"
+        )));
+    }
     for name in parent.list().await? {
         let neighbour = parent.join(&name);
         if neighbour.show("") == directory.show("") {
@@ -205,15 +216,15 @@ pub async fn remove_checkpoint(path: &str, environment: &Environment) -> Result<
         }
         match StoredCheckpoint::open_in(neighbour.clone()).await {
             Ok(other) => needed.extend(other.manifest.files.iter().map(|file| neighbour.show(&file.path))),
-            Err(CheckpointError::Truncated { .. } | CheckpointError::Corrupt { .. }) => {
+            // a directory without a manifest, or a file
+            Err(CheckpointError::Missing { .. }) => {}
+            Err(error) => {
                 return Err(JobError::user_input(format!(
                     "cannot remove '{path}': its neighbour '{}' cannot be read, so it is not known which files that \
-                     needs; remove them by hand",
+                     needs: {error}; remove them by hand",
                     neighbour.show("")
                 )));
             }
-            // a directory without a manifest, or a file
-            Err(_) => {}
         }
     }
     directory.delete(MANIFEST).await?;

@@ -63,6 +63,14 @@ impl State {
         self.encoder.shape()
     }
 
+    /// The shape of the keys in its rows: in those of timers, time and namespace stand before the key.
+    pub(crate) fn row_shape(&self) -> KeyShape {
+        match self.descriptor.kind.is_timers() {
+            true => KeyShape::Bytes,
+            false => self.shape(),
+        }
+    }
+
     pub(crate) fn is_list(&self) -> bool {
         self.descriptor.kind == StateKind::List
     }

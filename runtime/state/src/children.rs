@@ -146,7 +146,7 @@ impl KeyedStateBackend {
 
     fn remove_cached(&mut self, state: StateId, namespace: Namespace, slots: &[u32]) {
         let state = self.state_mut(state);
-        let (shape, is_list) = (state.shape(), state.is_list());
+        let (shape, is_list) = (state.row_shape(), state.is_list());
         let under_parent = state.parent.is_some();
         let Some(table) = state.tables.get_mut(&namespace) else { return };
         if !under_parent {

@@ -13,6 +13,7 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use std::sync::Arc;
+use weir_functions::guard;
 use weir_types::{
     CalcSpec, EXPRESSION_KEY, Exchange, NodeIndex, OperatorSpec, TimeAttribute, mark_expression,
 };
@@ -59,7 +60,7 @@ impl Lowering<'_> {
                 "not supported yet: CURRENT_WATERMARK elsewhere than in SELECT, WHERE and HAVING"
             );
         }
-        create_physical_expr(expr, schema, &self.properties, &PhysicalPlanningContext::default())
+        guard(create_physical_expr(expr, schema, &self.properties, &PhysicalPlanningContext::default())?)
     }
 
     /// Rows of `input` for which `filter` is TRUE, with the columns of `outputs`; all columns without `outputs`.

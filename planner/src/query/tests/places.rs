@@ -53,6 +53,11 @@ fn conditions_of_joins() {
 }
 
 #[test]
+fn numbers_of_rows() {
+    check(&[("SELECT a FROM t LIMIT 'many'", "'many'")]);
+}
+
+#[test]
 fn computed_columns() {
     check(&[
         ("CREATE TABLE c (a INT, s STRING, x AS a + (s - 1)) WITH ('connector' = 'test')", "s - 1"),

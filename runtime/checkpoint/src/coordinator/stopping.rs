@@ -84,16 +84,19 @@ impl CheckpointCoordinator {
             let Some(pending) = self.collecting.remove(&id) else { continue };
             let Some(request) = pending.request() else { continue };
             self.discard(pending, actions);
-            self.savepoint_failed(request, without_snapshot(task), actions);
+            self.savepoint_failed(id, request, without_snapshot(task), actions);
         }
     }
 
+    /// A savepoint that was begun does not come about.
     pub(super) fn savepoint_failed(
         &mut self,
+        checkpoint: CheckpointId,
         request: RequestId,
         error: CheckpointError,
         actions: &mut Vec<Action>,
     ) {
+        actions.push(Action::Abandoned { checkpoint, error: error.clone() });
         let stopping = self.stopping.is_for(request);
         if stopping && self.running.is_empty() {
             // its input cannot be given back to it

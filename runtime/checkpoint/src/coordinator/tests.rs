@@ -424,6 +424,7 @@ fn a_savepoint_waits_its_turn_and_commits_nothing() {
                 Event::Tick,
                 &[
                     "discard 0 of 1: Stale",
+                    "abandoned: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
                     "savepoint of 1 failed: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
                 ],
             ),
@@ -467,7 +468,15 @@ fn a_job_stops_with_a_savepoint_once_it_is_committed() {
         coordinator(config(), 1),
         vec![
             (1, savepoint(1, Some(Stop::Suspend)), &["trigger savepoint 1 at [0] and stop"]),
-            (2, failed, &["resume", "savepoint of 1 failed: checkpoint 1 failed: task 0: disk"]),
+            (
+                2,
+                failed,
+                &[
+                    "abandoned: checkpoint 1 failed: task 0: disk",
+                    "resume",
+                    "savepoint of 1 failed: checkpoint 1 failed: task 0: disk",
+                ],
+            ),
             (100, Event::Tick, &["trigger 2 at [0]"]),
         ],
     );
@@ -502,7 +511,11 @@ fn a_job_drains_into_a_savepoint_of_finished_tasks() {
             (
                 150,
                 failed,
-                &["fail: checkpoint 2 failed: full", "savepoint of 1 failed: checkpoint 2 failed: full"],
+                &[
+                    "abandoned: checkpoint 2 failed: full",
+                    "fail: checkpoint 2 failed: full",
+                    "savepoint of 1 failed: checkpoint 2 failed: full",
+                ],
             ),
         ],
     );

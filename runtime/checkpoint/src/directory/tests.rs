@@ -155,3 +155,23 @@ fn a_file_in_the_way_is_named() {
         assert!(message.contains(&format!("'{}' is not a directory", file.display())), "{message}");
     }
 }
+
+/// A directory belongs to one job that runs, and to none when that is gone.
+#[test]
+fn a_directory_is_one_jobs_own() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let root = Directory::open(folder.path().to_str().expect("UTF-8"), &Environment::new()).expect("opened");
+    let job = root.join("job");
+    assert_eq!(job.occupied_by(), None);
+    let occupied = job.occupy().expect("free").expect("local");
+    let process = format!("process {}", std::process::id());
+    assert_eq!(job.occupied_by(), Some(process.clone()));
+    let error = job.occupy().expect_err("taken").to_string();
+    assert!(error.contains(&process) && error.contains("/job"), "{error}");
+    assert!(root.join("other").occupy().is_ok());
+    drop(occupied);
+    assert_eq!(job.occupied_by(), None);
+    std::fs::write(folder.path().join("job/.running"), "1").expect("what a job left that was killed");
+    assert_eq!(job.occupied_by(), None);
+    assert!(job.occupy().is_ok());
+}

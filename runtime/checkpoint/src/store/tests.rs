@@ -440,10 +440,35 @@ fn a_claimed_checkpoint_is_deleted_like_an_own_one() {
         let mut counter = restored(&opened).await;
         let other = config(Some(world.root.join("other")));
         let store = CheckpointStore::new(other, JobRecord::default());
-        store.claim(opened);
+        store.claim(opened, &[]);
         checkpoint(&store, &mut counter, barrier(2)).await;
         let files = world.files().await;
         assert!(files.iter().all(|file| file.starts_with("chk/other/")), "{files:?}");
+    });
+}
+
+/// Other checkpoints of the earlier job are not this one's to take apart.
+#[test]
+fn what_lies_beside_a_claimed_checkpoint_keeps_its_files() {
+    let world = World::new();
+    let mut counter = Counter::empty();
+    block_on(async {
+        let earlier = world.store(|config| config.retained = 2);
+        for id in 1..=2 {
+            counter.add(0..10_000 * id as i64);
+            checkpoint(&earlier, &mut counter, barrier(id)).await;
+        }
+        let opened = StoredCheckpoint::open_in(world.root.join("job/chk-2")).await.expect("opened");
+        let beside = opened.siblings().await.expect("listed");
+        assert_eq!(beside.iter().map(|other| other.manifest.checkpoint.0).collect::<Vec<_>>(), [1]);
+        let mut counter = restored(&opened).await;
+        let other = config(Some(world.root.join("other")));
+        let store = CheckpointStore::new(other, JobRecord::default());
+        store.claim(opened, &beside);
+        checkpoint(&store, &mut counter, barrier(3)).await;
+        assert!(StoredCheckpoint::open_in(world.root.join("job/chk-2")).await.is_err(), "it was claimed");
+        let first = StoredCheckpoint::open_in(world.root.join("job/chk-1")).await.expect("it was not");
+        assert_eq!(restored(&first).await.total(0..10_000), 10_000);
     });
 }
 

@@ -5,7 +5,7 @@
 
 use super::columns::Value;
 use super::fixed::Kernel;
-use super::numeric::{OUT_OF_RANGE, Summand};
+use super::numeric::{OUT_OF_RANGE, Summand, divided};
 use arrow::datatypes::i256;
 
 /// Digits of a DECIMAL at most.
@@ -87,27 +87,15 @@ fn power(digits: i32) -> Option<i256> {
     (0..digits).try_fold(i256::ONE, |product, _| product.checked_mul(ten))
 }
 
-/// A quotient, rounded half away from zero.
-fn divided(value: i256, by: i256) -> i256 {
-    let (quotient, rest) = (value.wrapping_div(by), value.wrapping_rem(by));
-    let away = rest.wrapping_abs().wrapping_mul(i256::from_i128(2)) >= by.wrapping_abs();
-    let step = if value.is_negative() == by.is_negative() { i256::ONE } else { i256::MINUS_ONE };
-    if away { quotient.wrapping_add(step) } else { quotient }
-}
-
 /// The same number with another scale; `None` if it has too many digits.
 fn rescaled(value: i256, from: i32, to: i32) -> Option<i128> {
-    let moved = match to >= from {
-        true => value.checked_mul(power(to - from)?)?,
-        false => divided(value, power(from - to)?),
-    };
-    moved.to_i128().filter(|value| value.unsigned_abs() < 10_u128.pow(38))
+    quotient(value, from, i256::ONE, to)
 }
 
-/// `value / count`, both scales given.
-fn quotient(value: i128, from: i32, count: i64, to: i32) -> Option<i128> {
-    let scaled = i256::from_i128(value).checked_mul(power((to - from).max(0))?)?;
-    let divisor = i256::from_i128(i128::from(count)).checked_mul(power((from - to).max(0))?)?;
+/// `value / by`, both scales given; `None` if it has too many digits.
+fn quotient(value: i256, from: i32, by: i256, to: i32) -> Option<i128> {
+    let scaled = value.checked_mul(power((to - from).max(0))?)?;
+    let divisor = by.checked_mul(power((from - to).max(0))?)?;
     divided(scaled, divisor).to_i128().filter(|value| value.unsigned_abs() < 10_u128.pow(38))
 }
 
@@ -136,13 +124,14 @@ impl Kernel for DecimalVariance {
         }
         let square = i256::from_i128(sum).wrapping_mul(i256::from_i128(sum));
         let square = rescaled(square, 2 * self.scale, self.square)?;
-        let mean = quotient(square, self.square, count, self.quotient)?;
+        let by = |count: i64| i256::from_i128(i128::from(count));
+        let mean = quotient(i256::from_i128(square), self.square, by(count), self.quotient)?;
         // Both with as many digits as the longer one has: the difference is exact until it is cut.
         let longer = self.squares.max(self.quotient);
         let widened = |value: i128, scale: i32| i256::from_i128(value).checked_mul(power(longer - scale)?);
         let difference = widened(squares, self.squares)?.checked_sub(widened(mean, self.quotient)?)?;
         let difference = rescaled(difference, longer, self.difference)?;
-        let variance = quotient(difference, self.difference, divisor, self.variance)?;
+        let variance = quotient(i256::from_i128(difference), self.difference, by(divisor), self.variance)?;
         if !self.square_root {
             return rescaled(i256::from_i128(variance), self.variance, self.output);
         }

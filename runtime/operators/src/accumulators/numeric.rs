@@ -200,6 +200,14 @@ impl Average for f64 {
     }
 }
 
+/// A quotient, rounded half away from zero.
+pub(super) fn divided(value: i256, by: i256) -> i256 {
+    let (quotient, rest) = (value.wrapping_div(by), value.wrapping_rem(by));
+    let away = rest.wrapping_abs().wrapping_mul(i256::from_i128(2)) >= by.wrapping_abs();
+    let step = if value.is_negative() == by.is_negative() { i256::ONE } else { i256::MINUS_ONE };
+    if away { quotient.wrapping_add(step) } else { quotient }
+}
+
 /// To a scale of so many digits more, rounded half away from zero.
 impl Average for i128 {
     type Scaling = u32;
@@ -210,12 +218,7 @@ impl Average for i128 {
         let Some(scaled) = self.checked_mul(factor) else {
             // 10^38 times 10^6 does not fit 128 bits.
             let scaled = i256::from_i128(self).wrapping_mul(i256::from_i128(factor));
-            let count = i256::from_i128(count);
-            let (quotient, rest) = (scaled.wrapping_div(count), scaled.wrapping_rem(count));
-            let away = rest.wrapping_abs().wrapping_mul(i256::from_i128(2)) >= count.wrapping_abs();
-            let step = if scaled.is_negative() == count.is_negative() { 1 } else { -1 };
-            let rounded = if away { quotient.wrapping_add(i256::from_i128(step)) } else { quotient };
-            return rounded.to_i128().unwrap_or(OUT_OF_RANGE);
+            return divided(scaled, i256::from_i128(count)).to_i128().unwrap_or(OUT_OF_RANGE);
         };
         let (quotient, rest) = (scaled / count, scaled % count);
         if rest.abs() * 2 < count.abs() {

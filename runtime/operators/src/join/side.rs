@@ -309,7 +309,8 @@ impl Side {
             slots.iter().zip(which).for_each(|(slot, which)| column.set(*slot, matches[*which as usize]));
         }
         let places = UInt32Array::from_iter_values(which.iter().map(|which| at[*which as usize]));
-        let whole = which.len() == batch.num_rows();
+        // In the order of slots rows may stand in another order than they came.
+        let whole = which.len() == batch.num_rows() && places.values().is_sorted();
         for column in &self.field_columns {
             let Place::Field(field) = self.places[*column] else { continue };
             let values = batch.rows().column(*column);

@@ -201,6 +201,36 @@ fn equal_rows_count_each() {
     );
 }
 
+/// Places that were freed are given away in another order: values stay with their rows.
+#[test]
+fn rows_in_places_that_were_freed_keep_their_values() {
+    let knows = JoinSpec {
+        left_unique: Some(vec![0]),
+        right_unique: Some(vec![0]),
+        ..spec(JoinKind::Inner, Knowledge::Unique, false)
+    };
+    let mut harness = harness(knows, 8192);
+    let keys: Vec<String> = (0..40).map(|key| format!("k{key}")).collect();
+    let mut send = |side: usize, kind: RowKind, round: usize| {
+        let values: Vec<String> = (0..keys.len()).map(|place| (1000 * round + place).to_string()).collect();
+        let rows = keys.iter().zip(&values).map(|(key, value)| (kind, vec![key.as_str(), value.as_str()]));
+        harness.batch_of_input(side, batch(&input(), &rows.collect::<Vec<_>>()));
+        harness.lines()
+    };
+    for round in 0..4 {
+        send(0, RowKind::Insert, round);
+        let mut found = send(1, RowKind::Insert, round);
+        let mut expected: Vec<String> = (0..keys.len())
+            .map(|place| format!("+I k{place} {0} {0} k{place}", 1000 * round + place))
+            .collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "round {round}");
+        send(0, RowKind::Delete, round);
+        send(1, RowKind::Delete, round);
+    }
+}
+
 type Row = (Option<u8>, Option<i32>);
 
 /// Which input, and its rows; a retraction takes back one that is there.

@@ -255,7 +255,7 @@ impl KeyedStateBackend {
     /// Frees rows whose entries live on, on disk.
     fn forget_entries(&mut self, id: StateId, namespace: Namespace, slots: &[u32]) {
         let state = &mut self.states[id.0 as usize];
-        let (shape, is_list, under_parent) = (state.shape(), state.is_list(), state.parent.is_some());
+        let (shape, is_list, under_parent) = (state.row_shape(), state.is_list(), state.parent.is_some());
         let table = state.tables.get_mut(&namespace).expect("it is there");
         if under_parent {
             for &slot in slots {

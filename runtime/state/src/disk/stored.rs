@@ -278,7 +278,7 @@ impl KeyedStateBackend {
     /// Opens the files of a snapshot that is restored.
     pub(crate) fn open_stored(&self, snapshot: &RestoredSnapshot) -> Result<StoredSnapshot, StateError> {
         let RestoredSnapshot { files, file, .. } = snapshot;
-        match (&self.disk, &self.scratch) {
+        let opened = match (&self.disk, &self.scratch) {
             (Some(disk), _) => {
                 StoredSnapshot::open(files, disk.store.scratch("restored"), None, Access::TakeOver, file)
             }
@@ -289,8 +289,27 @@ impl KeyedStateBackend {
             (None, None) => Err(StateError::Storage(
                 "a snapshot of files is restored, and there is no directory to open them in".to_string(),
             )),
-        }
+        };
+        opened.map_err(|error| by_stored_name(error, files))
     }
+}
+
+/// A damaged file as it is called where it is stored: RocksDB knows it by the name of a link or of a copy.
+fn by_stored_name(error: StateError, files: &[LocalFile]) -> StateError {
+    let StateError::Corrupt { what, .. } = &error else { return error };
+    let mut words: Vec<&str> = what.split(' ').collect();
+    let is_of = |word: &str, file: &LocalFile| {
+        word.trim_end_matches([':', ',', '.'])
+            .rsplit_once('/')
+            .is_some_and(|(_, name)| name == local_name(&file.name))
+    };
+    let found = files.iter().find_map(|file| Some((file, words.iter().position(|word| is_of(word, file))?)));
+    let Some((file, place)) = found else { return error };
+    words[place] = local_name(&file.name);
+    let after =
+        |word: &[&str]| Some(word).filter(|word| word[0] == "offset").and_then(|word| word[1].parse().ok());
+    let offset = words.windows(2).find_map(after).unwrap_or(0);
+    StateError::Corrupt { file: file.path.display().to_string(), offset, what: words.join(" ") }
 }
 
 impl EntryShape {
@@ -317,10 +336,20 @@ impl RestoredSnapshot {
         base: &Path,
         only: Option<&str>,
     ) -> Result<(RestoredSnapshot, Vec<StateFile>), StateError> {
-        let mut whole = self.laid_out()?;
+        let whole = self.laid_out()?;
         if whole.files.is_empty() {
             return Ok((whole, Vec::new()));
         }
+        let files = whole.files.clone();
+        whole.files_into_segments(base, only).map_err(|error| by_stored_name(error, &files))
+    }
+
+    fn files_into_segments(
+        self,
+        base: &Path,
+        only: Option<&str>,
+    ) -> Result<(RestoredSnapshot, Vec<StateFile>), StateError> {
+        let mut whole = self;
         let home = WorkDirectory::create(base)?;
         let directory = home.path().join("read");
         let stored = StoredSnapshot::open(&whole.files, directory, Some(home), Access::Read, &whole.file)?;

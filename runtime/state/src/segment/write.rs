@@ -133,14 +133,11 @@ impl Gathered {
     }
 
     fn add_keys(&mut self, view: &TableView, selected: &mut Selected) {
-        if view.parent.is_none() {
-            let found = keys(view, &mut selected.rows);
-            self.keys.iter_mut().zip(&found).for_each(|(keys, more)| keys.append(more));
-            return;
-        }
-        let all = selected.rows.clone();
+        // Rows whose parents are gone are taken out.
+        let all = view.parent.is_some().then(|| selected.rows.clone());
         let found = keys(view, &mut selected.rows);
         self.keys.iter_mut().zip(&found).for_each(|(keys, more)| keys.append(more));
+        let Some(all) = all else { return };
         let left = std::mem::replace(&mut selected.rows, all);
         let mut left = left.iter().peekable();
         selected.retain(|row| left.next_if(|&&next| next == row).is_some(), &mut self.freed);

@@ -26,7 +26,7 @@ impl KeyedStateBackend {
             let mut captures = Vec::new();
             let mut own_views = Vec::new();
             let (parent, has_children) = (state.parent, !state.children.is_empty());
-            let (kind, layout, shape) = (state.descriptor.kind, state.layout.clone(), state.shape());
+            let (kind, layout, shape) = (state.descriptor.kind, state.layout.clone(), state.row_shape());
             for (&namespace, table) in &mut state.tables {
                 let parent_view = parent.and_then(|parent: StateId| {
                     let of_parent: &Vec<Arc<TableView>> = &views[parent.0 as usize];
@@ -85,7 +85,7 @@ impl KeyedStateBackend {
         let state = self.state(id);
         let parent = state.parent.map(|parent| self.view(parent, namespace));
         let (kind, table) = (state.descriptor.kind, &state.tables[&namespace]);
-        view(table, kind, &state.layout, state.shape(), namespace, parent, true)
+        view(table, kind, &state.layout, state.row_shape(), namespace, parent, true)
     }
 }
 

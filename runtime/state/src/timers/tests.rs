@@ -1,6 +1,6 @@
 use crate::test_backends::{Kind, stored};
 use crate::*;
-use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_types::{CheckpointId, EncodedKeys, KeyGroupRange, SqlField, SqlType};
@@ -72,6 +72,55 @@ fn deleted_and_added_again_on(kind: Kind) {
         backend.delete_timers(timers, &key, &[11], Namespace::Window(3));
     }
     assert_eq!(pop(&mut backend, timers, 100, 10), [(10, "a".to_string(), Namespace::Window(3))]);
+}
+
+/// Rows of timers are found by bytes, whatever the keys are: one that was taken out can come again.
+#[test]
+fn taken_out_and_added_again_with_keys_of_each_shape() {
+    let bigint = |name: &str| SqlField::new(name, SqlType::BigInt, true);
+    let shapes = [
+        vec![],
+        vec![SqlField::new("a", SqlType::Int, true)],
+        vec![bigint("a")],
+        vec![bigint("a"), bigint("b")],
+        vec![bigint("a"), bigint("b"), bigint("c")],
+        vec![SqlField::new("a", SqlType::STRING, true)],
+    ];
+    for kind in Kind::ALL {
+        for fields in &shapes {
+            taken_out_and_added_again(kind, fields);
+        }
+    }
+}
+
+fn taken_out_and_added_again(kind: Kind, fields: &[SqlField]) {
+    const KEYS: usize = 300;
+    let mut backend = kind.whole();
+    let timers = backend.register_timers("over/timers", fields.to_vec(), TimeDomain::EventTime).unwrap();
+    let keys = if fields.is_empty() { 1 } else { KEYS };
+    let numbers = Int64Array::from_iter_values(0..keys as i64);
+    let columns: Vec<ArrayRef> = fields
+        .iter()
+        .map(|field| arrow::compute::cast(&numbers, &field.sql_type.data_type()).unwrap())
+        .collect();
+    let encoded = backend.encoder(timers).encode(&columns, keys).unwrap();
+    for round in 0..20 {
+        // At the same time as before, too.
+        let time_ms = 10 + round / 2;
+        let times = vec![time_ms; keys];
+        backend.add_timers(timers, &encoded, &times, Namespace::Void);
+        if round % 3 == 0 {
+            backend.delete_timers(timers, &encoded, &times, Namespace::Void);
+            assert_eq!(backend.next_timer_ms(timers), None, "round {round} of {fields:?}");
+            backend.add_timers(timers, &encoded, &times, Namespace::Void);
+        }
+        assert_eq!(backend.next_timer_ms(timers), Some(time_ms), "round {round} of {fields:?}");
+        let due = backend.pop_timers(timers, time_ms, usize::MAX).unwrap();
+        assert_eq!(due.times_ms, times, "round {round} of {fields:?}");
+        assert_eq!(backend.next_timer_ms(timers), None, "round {round} of {fields:?}");
+        backend.check().unwrap();
+        backend.trim();
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::jobs::{Job, JobFacts};
 use crate::progress::{Progress, ProgressLine};
 use crate::render::{bytes, timestamp};
 use crate::signals::{Signal, Signals};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_planner::{SavepointWish, StopMode, TextTable};
@@ -138,6 +139,7 @@ impl Session {
     async fn watch(&self, job: &Job) -> Result<JobOutcome, Failure> {
         let mut line = ProgressLine::new();
         let started = self.env.clock.monotonic();
+        let mut signal = pin!(self.signal());
         loop {
             tokio::select! {
                 result = job.handle.wait() => {
@@ -146,7 +148,7 @@ impl Session {
                     self.check_signals()?;
                     return Ok(result?.outcome);
                 }
-                signal = self.signal() => {
+                signal = &mut signal => {
                     line.clear();
                     job.interrupt(signal);
                     // what a cancelled job says of itself does not matter any more

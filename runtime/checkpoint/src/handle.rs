@@ -22,6 +22,11 @@ impl StoredFile {
     pub fn path(&self) -> String {
         self.directory.show(&self.name)
     }
+
+    /// Whether it lies right in `directory`.
+    pub(crate) fn is_in(&self, directory: &Directory) -> bool {
+        self.path().rsplit_once('/').is_some_and(|(parent, _)| parent == directory.show(""))
+    }
 }
 
 /// Where bytes of a snapshot are.

@@ -199,22 +199,31 @@ impl CheckpointStore {
         let stored = StoredCheckpoint::of_parts(record.manifest, place, blobs);
         let stored = stored.with_workspace(self.config.workspace.clone());
         let canonical = self.state().canonical.remove(&completed.id());
-        match canonical {
-            None => Ok(self.keep(completed, stored, directory, record.files)),
-            Some(target) => self.canonical(completed, stored, record.files, target).await,
+        let whole = directory.as_ref().is_none_or(|own| record.files.iter().all(|file| file.is_in(own)));
+        match (canonical, &directory) {
+            (Some(target), _) => {
+                self.rewritten(completed, stored, record.files, target, SavepointFormat::Canonical).await
+            }
+            // tasks that had finished wrote their last snapshots for the checkpoints of the job
+            (None, Some(own)) if !whole && completed.barrier.kind == CheckpointKind::Savepoint => {
+                let target = own.join(&format!("../{}-whole", own.name()));
+                self.rewritten(completed, stored, record.files, target, SavepointFormat::Native).await
+            }
+            _ => Ok(self.keep(completed, stored, directory, record.files)),
         }
     }
 
-    /// Rewrites a savepoint that has just been written, and lets go of what it was written to.
-    async fn canonical(
+    /// Rewrites a savepoint that has just been written, and lets go of what was written for it.
+    async fn rewritten(
         &self,
         completed: &CompletedCheckpoint,
-        native: StoredCheckpoint,
+        first: StoredCheckpoint,
         files: Vec<Arc<StoredFile>>,
         target: Directory,
+        format: SavepointFormat,
     ) -> Result<Stored, CheckpointError> {
-        let converted = convert(&native, &target, SavepointFormat::Canonical).await;
-        let directory = native.directory.clone();
+        let converted = convert(&first, &target, format).await;
+        let directory = first.directory.clone();
         let manifest = match converted {
             Ok(manifest) => manifest,
             Err(error @ CheckpointError::InDoubt { .. }) => return Err(error),
@@ -224,9 +233,11 @@ impl CheckpointStore {
                 return Err(gone.map_or(CheckpointError::InDoubt { checkpoint, reason }, |()| error));
             }
         };
-        let stored = self.keep(completed, native, Some(directory.clone()), files.clone());
+        let stored = self.keep(completed, first, Some(directory.clone()), files.clone());
+        // last snapshots are of later checkpoints as well
+        let own: Vec<Arc<StoredFile>> = files.into_iter().filter(|file| file.is_in(&directory)).collect();
         let garbage = Garbage {
-            files: self.state().references.release(&files),
+            files: self.state().references.release(&own),
             manifests: vec![directory.clone()],
             directories: vec![directory],
             mirrored: None,

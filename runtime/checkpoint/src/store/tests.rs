@@ -387,6 +387,44 @@ fn canonical_savepoints() {
     });
 }
 
+/// A task that has finished gave its last snapshot for the job's checkpoints: a savepoint has it too, and leaves it to them.
+#[test]
+fn last_snapshots_are_part_of_savepoints() {
+    for format in [SavepointFormat::Native, SavepointFormat::Canonical] {
+        let world = World::new();
+        let (store, mut counter) = (world.store(|_| {}), Counter::empty());
+        block_on(async {
+            counter.add(0..10_000);
+            let last = upload(&store, &mut counter, barrier(1)).await.expect("uploaded");
+            let savepoint = Barrier { kind: CheckpointKind::Savepoint, ..barrier(2) };
+            store.begin_savepoint(CheckpointId(2), world.root.join("savepoint-1"), format);
+            let mut stored = store.store(&completed(savepoint, last.clone()), 0).await.expect("stored");
+            std::mem::take(&mut stored.garbage).delete().await.expect("deleted");
+            let path = stored.path.expect("a path");
+            let name = path.rsplit('/').next().expect("a name");
+            let opened = StoredCheckpoint::open_in(world.root.join(name)).await.expect("opened");
+            assert!(
+                opened.manifest.files.iter().all(|file| !file.path.contains('/')),
+                "all in one directory"
+            );
+            assert_eq!(restored(&opened).await.total(0..10_000), 10_000);
+            store
+                .store(&completed(barrier(3), last), 0)
+                .await
+                .expect("stored")
+                .garbage
+                .delete()
+                .await
+                .expect("deleted");
+            assert_eq!(restored(&store.latest().expect("kept")).await.total(0..10_000), 10_000);
+            let beside = world.files().await.into_iter().filter(|file| file.contains("savepoint"));
+            let beside: Vec<String> =
+                beside.filter(|file| !file.starts_with(&format!("chk/{name}/"))).collect();
+            assert!(beside.is_empty(), "{beside:?}");
+        });
+    }
+}
+
 #[test]
 fn a_directory_can_be_moved_whole() {
     let folder = tempfile::tempdir().expect("a directory");

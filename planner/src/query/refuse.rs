@@ -164,9 +164,12 @@ impl Visitor for Checker {
                     false => refuse("ANY and ALL other than comparisons with (SELECT ..)", expr.span()),
                 }
             }
-            Expr::InSubquery { expr: row, subquery, negated: true } if matches!(row.as_ref(), Expr::Tuple(values) if output_columns(subquery) != Some(values.len())) => {
-                refuse("NOT IN of several columns that are not listed, write NOT EXISTS", row.span())
-            }
+            Expr::InSubquery { expr: row, subquery, negated: true } => match row.as_ref() {
+                Expr::Tuple(values) if output_columns(subquery) != Some(values.len()) => {
+                    refuse("NOT IN of several columns that are not listed, write NOT EXISTS", row.span())
+                }
+                _ => ControlFlow::Continue(()),
+            },
             Expr::Function(function) => check_function(function, expr.span()),
             Expr::Interval(interval) => match check_interval(interval) {
                 Ok(()) => ControlFlow::Continue(()),

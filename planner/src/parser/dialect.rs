@@ -9,23 +9,30 @@
 //! | `TABLE t [PARTITION BY ..] [ORDER BY ..]`, `TABLE (query) ..` as an argument | `$TABLE((query)) OVER (..)`, see [`table_argument`] |
 //! | `CAST(x AS type)`, `TRY_CAST(x AS type)` | a cast whose type is custom, see [`super::cast_type`] |
 //! | `MAP['k', 1]` | `MAP('k', 1)` |
+//! | `CASE x WHEN a, b THEN y END` | `CASE x WHEN a THEN y WHEN b THEN y END` |
+//! | `TIMESTAMP WITH LOCAL TIME ZONE '..'` | a typed string of [`LOCAL_TIMESTAMP`] |
 //! | what `crate::expressions` lists | calls of its own |
 //! | `JSON_OBJECT(KEY k VALUE v ..)`, `JSON_OBJECTAGG(..)` | `JSON_OBJECT(k, v, ..)` with the NULL clause as a clause |
 
 use super::build::{call, unnamed};
 use super::types::parse_type;
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
-    JsonNullClause, ObjectName, OrderByExpr, Query, WindowSpec, WindowType,
+    CaseWhen, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Ident, JsonNullClause, ObjectName, OrderByExpr, Query, TypedString, WindowSpec,
+    WindowType,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Word};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use std::any::TypeId;
 
 /// The name of the call that stands for a table argument.
 pub(crate) const TABLE_ARGUMENT: &str = "$TABLE";
+
+/// The type of the literal `TIMESTAMP WITH LOCAL TIME ZONE '..'`.
+pub(crate) const LOCAL_TIMESTAMP: &str = "TIMESTAMP_LTZ";
 
 /// Flink's SQL, seen from sqlparser.
 #[derive(Debug)]
@@ -101,6 +108,8 @@ impl Dialect for FlinkDialect {
             Keyword::TABLE => Some(parse_table_argument(parser)),
             Keyword::CAST if is_call(parser) => Some(parse_cast(parser, CastKind::Cast)),
             Keyword::TRY_CAST if is_call(parser) => Some(parse_cast(parser, CastKind::TryCast)),
+            Keyword::CASE if !is_when(parser.peek_nth_token_ref(1)) => Some(parse_simple_case(parser)),
+            Keyword::TIMESTAMP if is_zoned(parser) => Some(parse_zoned_timestamp(parser)),
             Keyword::MAP if parser.peek_nth_token_ref(1).token == Token::LBracket => Some(parse_map(parser)),
             _ if is_json_object(word) && is_call(parser) => Some(parse_json_object(parser)),
             _ => crate::expressions::parse_prefix(parser),
@@ -271,6 +280,53 @@ fn parse_cast(parser: &mut Parser, kind: CastKind) -> Result<Expr, ParserError> 
     let text = Ident::new(field.to_string());
     let data_type = DataType::Custom(ObjectName::from(vec![text]), vec![]);
     Ok(Expr::Cast { kind, expr, data_type, array: false, format: None })
+}
+
+/// `CASE x WHEN a[, b ..] THEN y .. [ELSE z] END`: several values before one THEN are several branches.
+fn parse_simple_case(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let case_token = AttachedToken(parser.next_token());
+    let operand = Some(Box::new(parser.parse_expr()?));
+    parser.expect_keyword(Keyword::WHEN)?;
+    let mut conditions = vec![];
+    loop {
+        let values = parser.parse_comma_separated(Parser::parse_expr)?;
+        parser.expect_keyword(Keyword::THEN)?;
+        let result = parser.parse_expr()?;
+        let branch = |condition| CaseWhen { condition, result: result.clone() };
+        conditions.extend(values.into_iter().map(branch));
+        if !parser.parse_keyword(Keyword::WHEN) {
+            break;
+        }
+    }
+    let else_result = match parser.parse_keyword(Keyword::ELSE) {
+        true => Some(Box::new(parser.parse_expr()?)),
+        false => None,
+    };
+    parser.expect_keyword(Keyword::END)?;
+    let end_token = AttachedToken(parser.get_current_token().clone());
+    Ok(Expr::Case { case_token, end_token, operand, conditions, else_result })
+}
+
+fn is_when(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Word(word) if word.keyword == Keyword::WHEN)
+}
+
+const ZONED: [&str; 5] = ["TIMESTAMP", "WITH", "LOCAL", "TIME", "ZONE"];
+
+fn is_zoned(parser: &Parser) -> bool {
+    ZONED.iter().enumerate().all(|(place, expected)| {
+        matches!(&parser.peek_nth_token_ref(place).token, Token::Word(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+    })
+}
+
+/// `TIMESTAMP WITH LOCAL TIME ZONE '..'`
+fn parse_zoned_timestamp(parser: &mut Parser) -> Result<Expr, ParserError> {
+    ZONED.iter().for_each(|_| parser.advance_token());
+    let value = parser.parse_value()?;
+    let name = ObjectName::from(vec![Ident::new(LOCAL_TIMESTAMP)]);
+    let data_type = DataType::Custom(name, vec![]);
+    Ok(Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }))
 }
 
 /// `MAP['k', 1, ..]`

@@ -28,7 +28,7 @@ pub use ast::{ClientCommand, ExplainDetail, SavepointWish, Statement, StopMode};
 pub(crate) use build::{bare, binary, call, call_of, literal, nested, not, table_alias, text, unnamed};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;
-pub(crate) use dialect::table_argument;
+pub(crate) use dialect::{LOCAL_TIMESTAMP, table_argument};
 pub(crate) use hints::split_name;
 pub(crate) use lookup_hint::{LookupHint, split_lookup};
 pub(crate) use match_recognize::WITHIN;

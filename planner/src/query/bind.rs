@@ -23,6 +23,7 @@ use crate::query::unnest::rewrite_join;
 use crate::query::using::rewrite_using;
 use crate::query::watermark::check_watermarks;
 use crate::query::window_function::WindowFunction;
+use crate::query::with::drop_hidden_tables;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -56,6 +57,7 @@ pub(super) fn raw_plan(
 ) -> Result<LogicalPlan, PlanError> {
     check_query(query)?;
     let mut query = query.clone();
+    drop_hidden_tables(&mut query);
     rewrite_using(&mut query, &|tables, table| {
         let plan = raw_plan(session, functions, &all_of(tables, table), view_depth)?;
         Ok(plan.schema().fields().iter().map(|field| field.name().clone()).collect())

@@ -2,8 +2,8 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | what is not built is refused, where the text still has places | `refuse`, `conditions` |
-//! | names and lengths made plain | `using`, `syntax`, `stars` |
+//! | what is not built is refused, where the text still has places | `refuse`, `conditions`, `intervals` |
+//! | names and lengths made plain | `with`, `using`, `syntax`, `stars` |
 //! | names resolved by DataFusion's SQL planner, over our tables and functions | `bind`, `context`, and for what it does not know |
 //! | | `window_planner`, `unnest`, `as_of`, `lookup`, `match_recognize` |
 //! | older windows, grouping sets, INTERSECT ALL and EXCEPT ALL replaced | `group_window`, `expand`, `set_operations` |
@@ -35,6 +35,7 @@ mod expand;
 mod explain;
 mod group_window;
 mod identity;
+mod intervals;
 mod lateral;
 mod locate;
 mod lookup;
@@ -68,5 +69,6 @@ mod using;
 mod watermark;
 mod window_function;
 mod window_planner;
+mod with;
 
 pub use binder::QueryBinder;

@@ -3,8 +3,9 @@
 use crate::PlanError;
 use crate::parser::table_argument;
 use crate::query::conditions::check_conditions;
+use crate::query::intervals::check_interval;
 use crate::query::over_windows::has_frame;
-use crate::query::syntax::{GroupWindowCall, function_name, is_window_function};
+use crate::query::syntax::{GroupWindowCall, function_name, is_window_function, output_columns};
 use crate::walk::walk;
 use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
@@ -164,10 +165,17 @@ impl Visitor for Checker {
                     false => refuse("ANY and ALL other than comparisons with (SELECT ..)", expr.span()),
                 }
             }
-            Expr::InSubquery { expr: row, negated: true, .. } if matches!(row.as_ref(), Expr::Tuple(_)) => {
-                refuse("NOT IN of several columns, write NOT EXISTS", row.span())
-            }
+            Expr::InSubquery { expr: row, subquery, negated: true } => match row.as_ref() {
+                Expr::Tuple(values) if output_columns(subquery) != Some(values.len()) => {
+                    refuse("NOT IN of several columns that are not listed, write NOT EXISTS", row.span())
+                }
+                _ => ControlFlow::Continue(()),
+            },
             Expr::Function(function) => check_function(function, expr.span()),
+            Expr::Interval(interval) => match check_interval(interval) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            },
             Expr::Convert { .. } => {
                 refuse("CONVERT .. USING: all text is Unicode, and DECODE reads bytes", expr.span())
             }

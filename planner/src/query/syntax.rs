@@ -2,7 +2,7 @@
 //! lengths of windows become milliseconds, a bare VALUES becomes a query over a table.
 
 use crate::PlanError;
-use crate::parser::{bare, binary, call, table_alias};
+use crate::parser::{bare, binary, call, nested, table_alias};
 use crate::walk::walk_mut;
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -134,17 +134,17 @@ fn bare_window_call(factor: &mut TableFactor) {
 }
 
 /// `x = ANY (SELECT ..)` is `x IN (SELECT ..)`, `x <> ALL (SELECT ..)` its negation, and
-/// `(x, y) IN (SELECT ..)` asks whether a row exists.
+/// `(x, y) [NOT] IN (SELECT ..)` asks whether a row exists.
 fn in_subquery(expr: &mut Expr) {
     let (left, right, is_negated) = match expr {
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
         Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
-        Expr::InSubquery { expr: row, subquery, negated: false } => {
+        Expr::InSubquery { expr: row, subquery, negated } => {
             if let Expr::Tuple(values) = row.as_ref()
                 && output_columns(subquery) == Some(values.len())
             {
-                let subquery = one_that_equals(values, subquery);
-                *expr = Expr::Exists { subquery: Box::new(subquery), negated: false };
+                let (subquery, negated) = (one_that_equals(values, subquery, *negated), *negated);
+                *expr = Expr::Exists { subquery: Box::new(subquery), negated };
             }
             return;
         }
@@ -157,20 +157,21 @@ fn in_subquery(expr: &mut Expr) {
 }
 
 /// How many columns a query has, where its list says so.
-fn output_columns(query: &Query) -> Option<usize> {
+pub(super) fn output_columns(query: &Query) -> Option<usize> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let named =
         |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
     select.projection.iter().all(named).then_some(select.projection.len())
 }
 
-/// `SELECT * FROM (query) AS $in ($in0, ..) WHERE $in0 = value ..`
-fn one_that_equals(values: &[Expr], query: &Query) -> Query {
+/// `SELECT * FROM (query) AS $in ($in0, ..) WHERE $in0 = value ..`; for NOT IN a row that may be equal, for all that is known:
+/// `WHERE ($in0 = value) IS NOT FALSE ..`
+fn one_that_equals(values: &[Expr], query: &Query, or_may: bool) -> Query {
     let name = |index: usize| bare(&format!("$in{index}"));
-    let equal = values
-        .iter()
-        .enumerate()
-        .map(|(index, value)| binary(Expr::Identifier(name(index)), BinaryOperator::Eq, value.clone()));
+    let equal = values.iter().enumerate().map(|(index, value)| {
+        let equal = binary(Expr::Identifier(name(index)), BinaryOperator::Eq, value.clone());
+        if or_may { Expr::IsNotFalse(Box::new(nested(equal))) } else { equal }
+    });
     let column = |index| TableAliasColumnDef { name: name(index), data_type: None };
     let columns = (0..values.len()).map(column).collect();
     let alias = TableAlias { columns, ..table_alias(bare("$in")) };

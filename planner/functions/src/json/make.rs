@@ -15,6 +15,7 @@ use arrow::datatypes::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use datafusion_common::{Result, exec_err, internal_err};
+use weir_types::SqlType;
 use weir_types::text::LocalDateTime;
 use weir_types::text::datetime::append_timestamp;
 use weir_types::text::number::{append_decimal_java, append_double, append_float, append_integer};
@@ -173,6 +174,11 @@ fn write_member(inputs: &Inputs<'_>, index: usize, row: usize, json: bool, out: 
     write_value(column.array, column.index(row), out)
 }
 
+/// A NULL that no type was given has an array without a bitmap.
+fn is_null(inputs: &Inputs<'_>, index: usize, row: usize) -> bool {
+    inputs.types[index] == SqlType::Null || inputs.any(index).is_null(row)
+}
+
 pub(super) fn object(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     let (null_on_null, json) = flags(inputs)?;
     let keys = (1..inputs.len()).step_by(2).map(|key| inputs.texts(key)).collect::<Result<Vec<_>>>()?;
@@ -180,7 +186,7 @@ pub(super) fn object(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     written(inputs.rows, inputs.rows * 32, |row, out| {
         members.clear();
         for (member, key) in keys.iter().enumerate() {
-            if !null_on_null && inputs.any(2 + 2 * member).is_null(row) {
+            if !null_on_null && is_null(inputs, 2 + 2 * member, row) {
                 continue;
             }
             let Some(name) = key.get(row) else {
@@ -210,7 +216,7 @@ pub(super) fn array(inputs: &Inputs<'_>) -> Result<ArrayRef> {
     written(inputs.rows, inputs.rows * 32, |row, out| {
         out.push('[');
         for value in 1..inputs.len() {
-            if !null_on_null && inputs.any(value).is_null(row) {
+            if !null_on_null && is_null(inputs, value, row) {
                 continue;
             }
             if out.len() > 1 {

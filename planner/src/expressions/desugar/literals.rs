@@ -1,7 +1,7 @@
 //! Literals: their types are read off their text.
 
 use crate::PlanError;
-use crate::parser::{call_of as function, text};
+use crate::parser::{LOCAL_TIMESTAMP, call_of as function, text};
 use arrow::datatypes::TimeUnit;
 use datafusion_common::{DataFusionError, Result, plan_err};
 use sqlparser::ast::{
@@ -37,6 +37,9 @@ pub(super) fn typed(literal: &TypedString) -> Result<Expr> {
             }
             (sql_type, time.is_some())
         }
+        DataType::Custom(name, _) if name.to_string() == LOCAL_TIMESTAMP => {
+            (SqlType::TimestampLtz(fraction), parse::cast_timestamp(&written).is_some())
+        }
         other => return plan_err!("there are no literals of type {other}: use CAST('{written}' AS {other})"),
     };
     if !valid {
@@ -52,13 +55,13 @@ fn located(message: String, span: Span) -> DataFusionError {
 /// Numbers in scientific notation or without a digit before the point, and escaped text.
 pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
     match &value.value {
-        Value::Number(number, _) if too_long(number) => {
-            let message = format!("{number} has more than {MAX_DIGITS} digits, which no type holds");
-            Err(located(message, value.span))
-        }
         Value::Number(number, _) if number.contains(['e', 'E']) => {
+            if number.parse::<f64>().is_ok_and(f64::is_infinite) {
+                return Err(located(format!("{number} is outside of the range of DOUBLE"), value.span));
+            }
             Ok(Some(function("$CAST", vec![text(number.clone()), text("DOUBLE")])))
         }
+        Value::Number(number, _) if too_long(number) => Err(located(digits_of(number), value.span)),
         Value::Number(number, long) if number.ends_with('.') => {
             value.value = Value::Number(number.trim_end_matches('.').to_string(), *long);
             Ok(None)
@@ -83,14 +86,25 @@ pub(super) fn value(value: &mut ValueWithSpan) -> Result<Option<Expr>> {
 /// Digits of a DECIMAL at most.
 const MAX_DIGITS: usize = 38;
 
-/// True for a number that is not approximate and that no DECIMAL holds. Zeros in front count where they make the type.
+/// True for a number whose digits, the point left out, make more than 64 bits: Flink takes no such literal.
 fn too_long(number: &str) -> bool {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let whole = match number.contains('.') && !is_plain(number) {
-        true => whole,
-        false => whole.trim_start_matches('0'),
-    };
-    !number.contains(['e', 'E']) && whole.len() + fraction.len() > MAX_DIGITS
+    // The least BIGINT has the digits of this one.
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_start_matches('0');
+    !digits.is_empty() && digits.parse::<u64>().map_or(true, |digits| digits > 1 << 63)
+}
+
+/// What is wrong with such a number, and what to write.
+fn digits_of(number: &str) -> String {
+    let scale = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let digits = number.trim_start_matches(['0', '.']).chars().filter(char::is_ascii_digit).count();
+    let digits = digits.max(scale);
+    match digits <= MAX_DIGITS {
+        true => format!(
+            "{number} has more digits than a number may have here: write CAST('{number}' AS DECIMAL({digits}, {scale}))"
+        ),
+        false => format!("{number} has more than {MAX_DIGITS} digits, which no type holds"),
+    }
 }
 
 /// True for a number whose type can be told from its value: `0.5`, `12.50`.

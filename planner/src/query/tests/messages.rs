@@ -205,6 +205,34 @@ fn what_has_no_value_or_no_meaning_here() {
             "123456789012345678901234567890123456789",
         ),
         (
+            "SELECT 99999999999999999999",
+            "99999999999999999999 has more digits than a number may have here: write CAST('99999999999999999999' AS \
+             DECIMAL(20, 0))",
+            "99999999999999999999",
+        ),
+        ("SELECT a * 1e400 FROM t", "1e400 is outside of the range of DOUBLE", "1e400"),
+        (
+            "SELECT INTERVAL '100' DAY",
+            "'100' has more than the 2 digits that DAY takes: write DAY(3)",
+            "'100'",
+        ),
+        (
+            "SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '3600' SECOND)) GROUP BY \
+             window_start, window_end",
+            "'3600' has more than the 2 digits that SECOND takes: write SECOND(4)",
+            "'3600'",
+        ),
+        (
+            "SELECT INTERVAL '25:61' HOUR TO MINUTE",
+            "'25:61' is not an interval of HOUR TO MINUTE: 61 is above 59",
+            "'25:61'",
+        ),
+        (
+            "SELECT INTERVAL '1.1234567' SECOND",
+            "'1.1234567' has more digits behind its point than an interval of SECOND takes",
+            "'1.1234567'",
+        ),
+        (
             "SELECT a FROM t WHERE a IN (SELECT k FROM changes WHERE v < t.b ORDER BY v LIMIT 3)",
             "not supported yet: IN whose query reads the query around it below LIMIT, a set operation or the like: write a \
              join, or rank the rows by ROW_NUMBER",

@@ -18,8 +18,8 @@ use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::{Expr, Sort, SortExpr, Window, lit};
 use std::sync::Arc;
 use weir_types::{
-    AggregateFunction, Exchange, Frame, FrameUnits, FramedCall, OperatorSpec, OverAnyOrderSpec, OverFrame,
-    OverPartitionSpec, OverSpec, SortKey, TimeAttribute, column_text,
+    AggregateCall, AggregateFunction, Exchange, Frame, FrameUnits, FramedCall, OperatorSpec,
+    OverAnyOrderSpec, OverFrame, OverPartitionSpec, OverSpec, SortKey, TimeAttribute, column_text,
 };
 
 impl Lowering<'_> {
@@ -61,12 +61,7 @@ impl Lowering<'_> {
         let columns = (0..window.input.schema().fields().len()).collect();
         match way {
             Way::ByTime(frame) => {
-                if !is_insert_only(&self.builder.nodes, &self.builder.facts, side.node) {
-                    return plan_err!(
-                        "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column \
-                         that is none"
-                    );
-                }
+                self.check_final(&side)?;
                 let attribute = time_order(&window.input, &order_by[0]);
                 let (rowtime, order) = match attribute {
                     Some(TimeAttribute::RowTime) => {
@@ -95,12 +90,7 @@ impl Lowering<'_> {
                 Ok(self.add_over_any_order(spec, &side, results))
             }
             Way::Partition => {
-                let mut framed = vec![];
-                let key = side.schema.field(side.keys[params.partition_by.len()]).data_type();
-                for (call, function) in aggregates.into_iter().zip(calls) {
-                    let frame = in_units_of(frame_of(function, &window.input)?, key)?;
-                    framed.push(FramedCall { call, frame });
-                }
+                let framed = framed_calls(aggregates, calls, window, &side)?;
                 let spec = OverPartitionSpec {
                     partition,
                     order,
@@ -113,6 +103,17 @@ impl Lowering<'_> {
                 let ordered = !params.order_by.is_empty();
                 Ok(self.add_over_partition(spec, &side, results, ordered))
             }
+        }
+    }
+
+    /// Results that are final are of rows that are.
+    fn check_final(&self, side: &Side) -> Result<()> {
+        match is_insert_only(&self.builder.nodes, &self.builder.facts, side.node) {
+            true => Ok(()),
+            false => plan_err!(
+                "OVER ordered by a time attribute takes no updates, and its input carries some: order by a column \
+                 that is none"
+            ),
         }
     }
 
@@ -332,6 +333,22 @@ fn running(frame: OverFrame) -> Frame {
             Frame { units: FrameUnits::Range, start: Some(-i128::from(ms)), end: Some(0) }
         }
     }
+}
+
+/// Calls with their frames, in what the first key of the order is kept in.
+fn framed_calls(
+    aggregates: Vec<AggregateCall>,
+    calls: &[WindowFunction],
+    window: &Window,
+    side: &Side,
+) -> Result<Vec<FramedCall>> {
+    let mut framed = vec![];
+    for (call, function) in aggregates.into_iter().zip(calls) {
+        let key = side.schema.field(side.keys[function.params.partition_by.len()]).data_type();
+        let frame = in_units_of(frame_of(function, &window.input)?, key)?;
+        framed.push(FramedCall { call, frame });
+    }
+    Ok(framed)
 }
 
 /// A function as EXPLAIN shows it: `SUM(v) ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING`.

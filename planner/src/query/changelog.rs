@@ -10,8 +10,8 @@ use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
 use weir_types::{
-    CalcSpec, ChangelogMode, GroupAggregateSpec, JoinKind, NodeIndex, OperatorNode, OperatorSpec, RankSpec,
-    RowKind, SourceSpec, TimedJoinBy,
+    CalcSpec, ChangelogMode, Exchange, GroupAggregateSpec, JoinKind, NodeIndex, OperatorNode, OperatorSpec,
+    RankSpec, RowKind, SourceSpec, TimedJoinBy,
 };
 
 /// Settles the modes of all nodes, which are in topological order.
@@ -199,7 +199,13 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
     if nodes[node].changelog.is_insert_only() {
         return None;
     }
-    let below = || facts[nodes[node].inputs.first()?.node.0].upsert_key.clone();
+    let through = |input: usize| {
+        key_through(
+            &nodes[node].inputs.get(input)?.exchange,
+            facts[nodes[node].inputs[input].node.0].upsert_key.clone()?,
+        )
+    };
+    let below = || through(0);
     match &nodes[node].spec {
         OperatorSpec::GroupAggregate(spec) => Some((0..spec.keys.len()).collect()),
         OperatorSpec::Rank(spec) => rank_key(spec, below),
@@ -209,10 +215,7 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns),
         OperatorSpec::OverAnyOrder(spec) => places_of(&below()?, &spec.columns),
         OperatorSpec::OverPartition(spec) => places_of(&below()?, &spec.columns),
-        OperatorSpec::Join(spec) => {
-            let key = |input: usize| facts[nodes[node].inputs[input].node.0].upsert_key.as_deref();
-            join_key(spec, key(0), key(1))
-        }
+        OperatorSpec::Join(spec) => join_key(spec, through(0).as_deref(), through(1).as_deref()),
         OperatorSpec::LookupJoin(spec) => lookup_key(spec, below()),
         OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
             let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
@@ -220,6 +223,19 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         }
         OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
         _ => None,
+    }
+}
+
+/// The key by which rows are told apart behind an exchange. A row whose columns change by which rows are distributed goes from
+/// one subtask, and comes to another: what these give meets in any order, so that the old and the new row are two.
+fn key_through(exchange: &Exchange, key: Vec<usize>) -> Option<Vec<usize>> {
+    match exchange {
+        Exchange::Hash(columns) => {
+            let more: Vec<usize> = columns.iter().copied().filter(|column| !key.contains(column)).collect();
+            Some(key.into_iter().chain(more).collect())
+        }
+        Exchange::Forward | Exchange::Broadcast => Some(key),
+        Exchange::Rebalance => None,
     }
 }
 

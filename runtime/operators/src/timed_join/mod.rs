@@ -304,7 +304,10 @@ impl TimedJoin {
     fn delay_ms(&self) -> Option<i64> {
         match self.spec.by {
             TimedJoinBy::Interval { lower_ms, upper_ms } if !self.spec.by_clock => {
-                Some(upper_ms.max(-lower_ms).max(0))
+                // A row that meets nothing is given beside NULLs once the watermark has passed the last it could have met:
+                // what is handed on then must not have reached it yet.
+                let unmatched = i64::from(self.spec.kind.keeps_left() || self.spec.kind.keeps_right());
+                Some(upper_ms.max(-lower_ms).max(0) + unmatched)
             }
             _ => None,
         }

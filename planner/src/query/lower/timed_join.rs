@@ -84,9 +84,11 @@ impl Lowering<'_> {
             name: "IntervalJoin",
             kind: "interval-join",
             bound: format!(
-                "bounded by the times that are joined: from {} to {}",
-                beside(found.lower_ms),
-                beside(found.upper_ms)
+                "bounded by the times that are joined: {}",
+                match (beside(found.lower_ms), beside(found.upper_ms)) {
+                    (lower, upper) if lower == upper => lower,
+                    (lower, upper) => format!("from {lower} to {upper}"),
+                }
             ),
         })
     }

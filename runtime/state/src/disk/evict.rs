@@ -1,43 +1,58 @@
 //! What leaves the tables when they outgrow their share of memory: rows that were not used since the hand of a clock
-//! last passed them. Those that changed are written first. Over rows by key the hand goes by their key groups, over what
+//! last passed them. Those that changed are written first, beside processing: they count as what the disk has from then on,
+//! and leave once it does, unless they have changed again. Over rows by key the hand goes by their key groups, over what
 //! hangs under others by the slots.
 
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::StateWrites;
+use crate::disk::flush::{FILE_ROWS, Job, StateWrites, encode_tables};
 use crate::disk::marks::Marks;
 use crate::links::Links;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Of what is in memory, the part that leaves at once.
-const PART: usize = 8;
-/// While nothing may be written, memory may grow by this part of its share.
-const GRACE: usize = 2;
+const PART: usize = 4;
+/// Of the share of memory, the part that is left free for what is used while rows are written that leave.
+const MARGIN: usize = 16;
+/// While nothing else may be written, memory may grow by this part of its share.
+const GRACE: usize = 4;
 
 /// The rows of each table that leave.
 pub(super) type Victims = BTreeMap<(StateId, Namespace), Bits>;
 
+/// Rows that leave memory once they are written.
+pub(crate) struct Leaving {
+    rows: Victims,
+    /// that they take on their way
+    bytes: usize,
+}
+
 impl KeyedStateBackend {
-    /// Brings the tables back within their share of memory. No slots are in use.
+    /// Brings the tables back within their share of memory, or begins to. No slots are in use.
     pub(crate) fn evict(&mut self) -> Result<(), StateError> {
-        let used = self.used_bytes();
+        self.land();
+        let mut used = self.used_bytes();
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        let limit = disk.share.bytes(used);
-        if used <= limit {
+        let limit = disk.share.bytes(used, disk.index_bytes);
+        let enough = limit - limit / MARGIN;
+        if used <= enough {
             return Ok(());
         }
-        self.land();
-        if self.disk.as_ref().is_some_and(|disk| disk.flight.is_some()) {
+        if disk.flight.is_some() {
             // Going over the rows for the few that need not be written would be done again before each call.
             if used <= limit + limit / GRACE {
                 return Ok(());
             }
             self.wait_for_flight()?;
+            used = self.used_bytes();
+            if used <= enough {
+                return Ok(());
+            }
         }
-        let goal = used - (limit - limit / PART);
+        let goal = used - (enough - enough / PART);
         let mut victims = Victims::new();
         let mut freed = 0;
         // The first time round the hand takes the marks of use away, the second time it finds rows without.
@@ -47,21 +62,29 @@ impl KeyedStateBackend {
                 break;
             }
         }
-        self.write_victims(&victims)?;
-        self.release_victims(&victims);
-        self.evict_timers(limit)
+        self.begin_leaving(victims)?;
+        if used > limit + limit / GRACE {
+            self.wait_for_flight()?;
+        }
+        match self.disk.as_ref().is_some_and(|disk| disk.flight.is_some()) {
+            true => Ok(()),
+            false => self.evict_timers(limit),
+        }
     }
 
     /// Bytes of memory that entries take.
     pub(crate) fn used_bytes(&self) -> usize {
-        self.states
+        let leaving = self.disk.as_ref().and_then(|disk| disk.leaving.as_ref());
+        let of_states = self
+            .states
             .iter()
             .map(|state| {
                 let tables = state.tables.values().map(Table::used_bytes).sum::<usize>();
                 let due = size_of::<(i64, u32)>() * state.due.len();
                 tables + due + state.disk.dead.bytes()
             })
-            .sum()
+            .sum::<usize>();
+        of_states + leaving.map_or(0, |leaving| leaving.bytes)
     }
 
     /// Adds rows of about `goal` bytes to `victims`: of tables by key, together, and of each table below others the same
@@ -157,8 +180,39 @@ impl KeyedStateBackend {
         bytes
     }
 
-    /// Writes those of the victims that the disk does not have, and everything that is dead.
-    fn write_victims(&mut self, victims: &Victims) -> Result<(), StateError> {
+    /// Begins to write those of the victims that the disk does not have, and everything that is dead. They are gone at once if
+    /// they are few.
+    fn begin_leaving(&mut self, victims: Victims) -> Result<(), StateError> {
+        let states = self.writes_of(&victims);
+        for (&(id, namespace), slots) in &victims {
+            let table = self.states[id.0 as usize].tables.get_mut(&namespace).expect("its rows were chosen");
+            for slot in slots.ones().filter(|&slot| !table.slots.rows.is_clean(slot)).collect::<Vec<_>>() {
+                table.slots.rows.set_clean(slot);
+                table.marks.stored.set(slot);
+                table.marks.on_disk = true;
+            }
+        }
+        let rows: usize = states.iter().map(StateWrites::rows).sum();
+        let bytes = states.iter().map(StateWrites::bytes).sum();
+        let leaving = Leaving { rows: victims, bytes };
+        if states.is_empty() {
+            self.release_left(leaving);
+            return Ok(());
+        }
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        // A snapshot that is taken now has the files.
+        disk.store.note_write();
+        let job = disk.jobs.push(Job { states, checkpoint: Weak::new() });
+        disk.leaving = Some(leaving);
+        disk.flight = Some(job);
+        if rows < FILE_ROWS {
+            return self.wait_for_flight();
+        }
+        disk.store.write_beside(&disk.jobs, job);
+        Ok(())
+    }
+
+    fn writes_of(&mut self, victims: &Victims) -> Vec<StateWrites> {
         let mut writes: Vec<StateWrites> = Vec::new();
         for index in 0..self.states.len() {
             let id = StateId(index as u32);
@@ -176,29 +230,43 @@ impl KeyedStateBackend {
                     tables.push((self.view(id, *namespace), changed));
                 }
             }
+            let max_parallelism = self.max_parallelism;
             let state = &mut self.states[index];
             if tables.is_empty() && state.disk.dead.is_empty() {
                 continue;
             }
+            let dead = Arc::new(std::mem::take(&mut state.disk.dead));
+            state.disk.in_flight.push(dead.clone());
             writes.push(StateWrites {
                 family: state.descriptor.name.clone(),
-                values: state.disk.values.clone(),
-                dead: Arc::new(std::mem::take(&mut state.disk.dead)),
-                tables,
+                dead,
+                runs: encode_tables(&tables, &state.disk.values, max_parallelism),
                 // Whoever takes over the files does not look for the highest number.
                 next_sequence: state.is_list().then_some(state.next_sequence),
             });
         }
-        let Some(disk) = &self.disk else { return Ok(()) };
-        writes.iter().try_for_each(|state| state.write(&disk.store, self.max_parallelism))
+        writes
+    }
+
+    /// Rows that were written leave memory, unless they have changed since or somebody is on the way through them.
+    pub(crate) fn release_left(&mut self, leaving: Leaving) {
+        for ((id, namespace), slots) in leaving.rows {
+            if self.table(id, namespace).is_some() && !self.is_pinned(id, namespace) {
+                self.release_clean(id, namespace, &slots.ones().collect::<Vec<_>>());
+            }
+        }
     }
 
     /// Takes those of the entries at `slots` that the disk has as they are out of memory, with all under them.
     pub(crate) fn release_clean(&mut self, id: StateId, namespace: Namespace, slots: &[u32]) {
+        let Some(table) = self.table(id, namespace) else { return };
+        let rows = &table.slots;
+        let clean = slots.iter().copied().filter(|&slot| rows.is_live(slot) && rows.rows.is_clean(slot));
         let mut victims = Victims::new();
-        for &slot in slots {
-            let is_live = self.table(id, namespace).is_some_and(|table| table.slots.is_live(slot));
-            if is_live && self.is_clean(id, namespace, slot) {
+        if self.state(id).children.is_empty() {
+            clean.for_each(|slot| victims.entry((id, namespace)).or_default().set(slot));
+        } else {
+            for slot in clean.filter(|&slot| self.is_clean(id, namespace, slot)) {
                 self.add_victim(id, namespace, slot, &mut victims);
             }
         }
@@ -220,9 +288,8 @@ impl KeyedStateBackend {
                 self.add_victim(id, namespace, slot, &mut victims);
             }
         }
-        self.write_victims(&victims)?;
-        self.release_victims(&victims);
-        Ok(())
+        self.begin_leaving(victims)?;
+        self.wait_for_flight()
     }
 
     /// Takes the victims, which the disk has, out of the tables: children before their parents.

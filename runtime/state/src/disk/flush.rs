@@ -1,6 +1,6 @@
-//! What goes to disk: entries that leave memory, and deletions before them. The deletions that a snapshot needs are
-//! written beside processing, in the order of the snapshots, and then the files are linked; until that is done nothing
-//! else is written.
+//! What goes to disk: entries that leave memory, and deletions before them. Entries are put in order at once; what is written
+//! is written beside processing, one job after the other. A snapshot's job writes deletions and then links the files; until
+//! the jobs that were begun are done no others are.
 
 use crate::StateError;
 use crate::bits::Bits;
@@ -15,32 +15,42 @@ use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use weir_types::{key_group_of, key_hash};
 
-/// Rows that are encoded and sorted at once: the more, the fewer steps between neighbours in a write buffer.
+/// Rows of a file of what hangs under others, or of timers.
 const CHUNK_ROWS: usize = 256 << 10;
-/// The same where each part lies before the next one anyway; a part has at least one key group.
+/// Rows by key that are encoded and sorted at once, so that what is sorted stays in the processor's caches; each part lies
+/// before the next one anyway. A part has at least one key group.
 const PART_ROWS: usize = 16 << 10;
+/// Rows that become a file at once; fewer go through a write buffer. In tests some are more and some fewer.
+pub(crate) const FILE_ROWS: usize = if cfg!(test) { 8 } else { 4 << 10 };
 
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
     pub(crate) family: String,
-    pub(crate) values: ValueLayout,
     pub(crate) dead: Arc<Dead>,
-    /// tables, and the slots whose entries are written
-    pub(crate) tables: Vec<(Arc<TableView>, Bits)>,
+    /// entries, each run of them in order from part to part
+    pub(crate) runs: Vec<Vec<Encoded>>,
     /// the number of the next entry of a List state
     pub(crate) next_sequence: Option<u64>,
 }
 
-/// Deletions, and the checkpoint to make after them.
+/// Entries as they are on disk.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    keys: ByteStrings,
+    values: ByteStrings,
+    /// that of the keys
+    order: Vec<u32>,
+}
+
+/// What is to be written, and the checkpoint to make after that.
 pub(crate) struct Job {
     pub(crate) states: Vec<StateWrites>,
-    pub(crate) max_parallelism: u32,
     /// where the checkpoint is to be, if anybody still wants it
-    pub(crate) checkpoint: std::sync::Weak<PathBuf>,
+    pub(crate) checkpoint: Weak<PathBuf>,
 }
 
 /// The name under which the next number of a List state is kept.
@@ -51,7 +61,7 @@ pub(crate) fn sequence_key(state: &str) -> String {
 impl StateWrites {
     /// # Errors
     /// [`StateError::Storage`]
-    pub(crate) fn write(&self, store: &Store, max_parallelism: u32) -> Result<(), StateError> {
+    pub(crate) fn write(&self, store: &Store) -> Result<(), StateError> {
         let family = store.family(&self.family);
         let mut batch = WriteBatch::default();
         for (start, end) in self.dead.ranges() {
@@ -64,66 +74,119 @@ impl StateWrites {
         if let Some(next) = self.next_sequence {
             store.put_number(&mut batch, &sequence_key(&self.family), next);
         }
-        for (view, slots) in &self.tables {
-            let rows: Vec<*const u8> = slots.ones().filter_map(|slot| view.live_row(slot)).collect();
-            let runs = Runs::of(view, rows, max_parallelism);
-            runs.encode(view, &self.values, max_parallelism, |key, value| {
-                batch.put_cf(&family, key, value);
-                flush_if_large(store, &mut batch)
+        for run in &self.runs {
+            if run.iter().map(Encoded::len).sum::<usize>() < FILE_ROWS {
+                for (key, value) in run.iter().flat_map(Encoded::entries) {
+                    batch.put_cf(&family, key, value);
+                    flush_if_large(store, &mut batch)?;
+                }
+                continue;
+            }
+            // What is dead goes before, and a file counts as written when it is taken over.
+            if !batch.is_empty() {
+                store.write(&batch)?;
+                batch.clear();
+            }
+            store.add_file(&self.family, |file| {
+                run.iter().flat_map(Encoded::entries).try_for_each(|(key, value)| file.put(key, value))
             })?;
         }
         if batch.is_empty() { Ok(()) } else { store.write(&batch) }
     }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.runs.iter().flatten().map(Encoded::len).sum()
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.runs.iter().flatten().map(Encoded::bytes).sum()
+    }
 }
 
-/// Rows of a table, cut into parts that are encoded and sorted one after the other, so that what is sorted stays in the
-/// processor's caches.
-struct Runs(Vec<Vec<*const u8>>);
-
-impl Runs {
-    /// Rows by key are cut by key groups, with which their keys on disk begin; what hangs under others, and timers, as
-    /// they come.
-    fn of(view: &TableView, rows: Vec<*const u8>, max_parallelism: u32) -> Runs {
-        let hashes = if view.kind == StateKind::Value { segment::hashes(view, &rows) } else { Vec::new() };
-        if hashes.is_empty() {
-            return Runs(rows.chunks(CHUNK_ROWS).map(<[*const u8]>::to_vec).collect());
-        }
-        let group = |hash: u64| usize::from(key_group_of(hash, max_parallelism).0);
-        let mut sizes = vec![0; max_parallelism as usize];
-        hashes.iter().for_each(|&hash| sizes[group(hash)] += 1);
-        // Of each group the part that it is in.
-        let (mut parts, mut part_of, mut filled) = (Vec::new(), Vec::with_capacity(sizes.len()), PART_ROWS);
-        for size in sizes {
-            if filled >= PART_ROWS {
-                parts.push(Vec::new());
-                filled = 0;
-            }
-            filled += size;
-            part_of.push(parts.len() - 1);
-        }
-        rows.into_iter().zip(hashes).for_each(|(row, hash)| parts[part_of[group(hash)]].push(row));
-        Runs(parts)
+impl Encoded {
+    fn len(&self) -> usize {
+        self.keys.len()
     }
 
-    /// Hands out keys and values, as they are on disk, in the order of the keys of each part.
-    fn encode(
-        self,
-        view: &TableView,
-        layout: &ValueLayout,
-        max_parallelism: u32,
-        mut entry: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        let (mut keys, mut values) = (ByteStrings::new(), ByteStrings::new());
-        for rows in self.0 {
-            keys.clear();
-            values.clear();
-            encode(view, rows, layout, max_parallelism, &mut keys, &mut values);
-            for row in order_of(&keys) {
-                entry(keys.get(row as usize), values.get(row as usize))?;
+    fn bytes(&self) -> usize {
+        let strings = |strings: &ByteStrings| strings.bytes.len() + size_of::<u32>() * strings.offsets.len();
+        strings(&self.keys) + strings(&self.values) + size_of::<u32>() * self.order.len()
+    }
+
+    fn in_order(mut self) -> Self {
+        self.order = order_of(&self.keys);
+        self
+    }
+
+    /// Keys and values, in the order of the keys.
+    fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.order.iter().map(|&row| (self.keys.get(row as usize), self.values.get(row as usize)))
+    }
+}
+
+/// The entries at slots of tables of one state, in runs.
+pub(crate) fn encode_tables(
+    tables: &[(Arc<TableView>, Bits)],
+    layout: &ValueLayout,
+    max_parallelism: u32,
+) -> Vec<Vec<Encoded>> {
+    let rows_of = |(view, slots): &(Arc<TableView>, Bits)| -> Vec<*const u8> {
+        slots.ones().filter_map(|slot| view.live_row(slot)).collect()
+    };
+    let rows: Vec<Vec<*const u8>> = tables.iter().map(rows_of).collect();
+    let mut runs = Vec::new();
+    if tables.first().is_some_and(|(view, _)| view.kind == StateKind::Value) {
+        let part = |of_tables: Vec<Vec<*const u8>>| {
+            let mut part = Encoded::default();
+            for ((view, _), rows) in tables.iter().zip(of_tables) {
+                encode(view, rows, layout, max_parallelism, &mut part);
+            }
+            part.in_order()
+        };
+        runs.push(by_groups(tables, rows, max_parallelism).into_iter().map(part).collect());
+        return runs;
+    }
+    let mut run = Encoded::default();
+    for ((view, _), rows) in tables.iter().zip(rows) {
+        for rows in rows.chunks(CHUNK_ROWS) {
+            encode(view, rows.to_vec(), layout, max_parallelism, &mut run);
+            if run.len() >= CHUNK_ROWS {
+                runs.push(vec![std::mem::take(&mut run).in_order()]);
             }
         }
-        Ok(())
     }
+    if run.len() > 0 {
+        runs.push(vec![run.in_order()]);
+    }
+    runs
+}
+
+/// Rows by key of each table in parts by their key groups, with which their keys on disk begin.
+fn by_groups(
+    tables: &[(Arc<TableView>, Bits)],
+    rows: Vec<Vec<*const u8>>,
+    max_parallelism: u32,
+) -> Vec<Vec<Vec<*const u8>>> {
+    let hashes: Vec<Vec<u64>> =
+        tables.iter().zip(&rows).map(|((view, _), rows)| segment::hashes(view, rows)).collect();
+    let group = |hash: u64| usize::from(key_group_of(hash, max_parallelism).0);
+    let mut sizes = vec![0; max_parallelism as usize];
+    hashes.iter().flatten().for_each(|&hash| sizes[group(hash)] += 1);
+    // Of each group the part that it is in.
+    let (mut parts, mut part_of, mut filled) = (Vec::new(), Vec::with_capacity(sizes.len()), PART_ROWS);
+    for size in sizes {
+        if filled >= PART_ROWS {
+            parts.push(vec![Vec::new(); tables.len()]);
+            filled = 0;
+        }
+        filled += size;
+        part_of.push(parts.len() - 1);
+    }
+    for (table, (rows, hashes)) in rows.into_iter().zip(hashes).enumerate() {
+        rows.into_iter().zip(hashes).for_each(|(row, hash)| parts[part_of[group(hash)]][table].push(row));
+    }
+    parts
 }
 
 fn flush_if_large(store: &Store, batch: &mut WriteBatch) -> Result<(), StateError> {
@@ -140,9 +203,9 @@ fn encode(
     mut rows: Vec<*const u8>,
     layout: &ValueLayout,
     max_parallelism: u32,
-    keys: &mut ByteStrings,
-    values: &mut ByteStrings,
+    out: &mut Encoded,
 ) {
+    let Encoded { keys, values, .. } = out;
     let levels = segment::keys(view, &mut rows);
     for (index, &row) in rows.iter().enumerate() {
         let group = key_group_of(key_hash(levels[0].get(index)), max_parallelism);
@@ -171,6 +234,8 @@ pub(crate) struct Jobs {
     waiting: Mutex<Waiting>,
     /// held by whoever carries them out, one after the other
     working: Mutex<()>,
+    /// held by a thread that does so beside processing, as long as it holds the store
+    beside: Mutex<()>,
     /// the number of the last job that is done
     done: AtomicU64,
 }
@@ -214,6 +279,22 @@ impl Jobs {
         Ok(())
     }
 
+    /// As [`Jobs::run_until`], for others: they are told of errors.
+    pub(crate) fn run_beside(&self, number: u64, store: &Weak<Store>) {
+        let _beside = self.beside.lock();
+        if self.done() < number
+            && let Some(store) = store.upgrade()
+        {
+            // It is kept for them.
+            let _ = self.run_until(number, &store);
+        }
+    }
+
+    /// Returns once nobody holds the store beside processing, nor will: all jobs have to be done.
+    pub(crate) fn rest(&self) {
+        drop(self.beside.lock());
+    }
+
     fn next(&self) -> Result<Option<Job>, StateError> {
         let mut waiting = self.waiting.lock();
         match &waiting.failed {
@@ -226,7 +307,7 @@ impl Jobs {
 impl Job {
     fn run(self, store: &Store) -> Result<(), StateError> {
         for state in &self.states {
-            state.write(store, self.max_parallelism)?;
+            state.write(store)?;
         }
         match self.checkpoint.upgrade() {
             Some(path) => store.checkpoint(&path),

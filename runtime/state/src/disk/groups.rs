@@ -8,10 +8,9 @@
 use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::descriptor::Namespace;
 use crate::disk::evict::Victims;
+use crate::disk::marks::NO_GROUP;
 use weir_types::key_group_of;
 
-/// In the place of the key group of a slot without an entry.
-const NO_GROUP: u16 = u16::MAX;
 /// Rows whose key groups are found at once.
 const CHUNK_ROWS: usize = 4096;
 
@@ -19,8 +18,6 @@ const CHUNK_ROWS: usize = 4096;
 struct Candidates {
     id: StateId,
     namespace: Namespace,
-    /// of each slot its key group, counted from the first of the backend
-    groups: Vec<u16>,
     /// of a row and what hangs under it, in the mean
     row_bytes: usize,
 }
@@ -34,7 +31,7 @@ impl KeyedStateBackend {
         for table in &tables {
             let marks = &self.states[table.id.0 as usize].tables[&table.namespace].marks;
             let chosen = victims.get(&(table.id, table.namespace));
-            for (slot, &group) in table.groups.iter().enumerate() {
+            for (slot, &group) in marks.groups.iter().enumerate() {
                 let slot = slot as u32;
                 let stays = || marks.recent.get(slot) || chosen.is_some_and(|chosen| chosen.get(slot));
                 if group != NO_GROUP && !stays() {
@@ -50,49 +47,53 @@ impl KeyedStateBackend {
             passed += 1;
         }
         disk.next_group = (first + passed) % all;
-        let is_due = |group: u16| group != NO_GROUP && (usize::from(group) + all - first) % all < passed;
-        tables.iter().map(|table| self.choose_due(table, is_due, victims)).sum()
+        let mut due = vec![false; all];
+        (first..first + passed).for_each(|group| due[group % all] = true);
+        tables.iter().map(|table| self.choose_due(table, &due, victims)).sum()
     }
 
     /// Adds the rows of groups that are due and that were not used again; takes the marks of use from the others.
-    fn choose_due(
-        &mut self,
-        table: &Candidates,
-        is_due: impl Fn(u16) -> bool,
-        victims: &mut Victims,
-    ) -> usize {
+    fn choose_due(&mut self, table: &Candidates, due: &[bool], victims: &mut Victims) -> usize {
         let (id, namespace) = (table.id, table.namespace);
-        let row_bytes = self.states[id.0 as usize].tables[&namespace].row_bytes();
+        let of = self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there");
+        let row_bytes = of.row_bytes();
+        let groups = std::mem::take(&mut of.marks.groups);
         let mut freed = 0;
-        for (slot, &group) in table.groups.iter().enumerate() {
-            if !is_due(group) {
+        for (slot, &group) in groups.iter().enumerate() {
+            // False also for a slot without an entry.
+            if !due.get(usize::from(group)).is_some_and(|due| *due) {
                 continue;
             }
             let slot = slot as u32;
             let of = self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there");
+            if !of.slots.is_live(slot) {
+                continue;
+            }
             if of.marks.recent.get(slot) {
                 of.marks.recent.unset(slot);
             } else if !victims.get(&(id, namespace)).is_some_and(|chosen| chosen.get(slot)) {
                 freed += row_bytes + self.add_victim(id, namespace, slot, victims);
             }
         }
+        self.states[id.0 as usize].tables.get_mut(&namespace).expect("it is there").marks.groups = groups;
         freed
     }
 
     /// The tables by key whose rows may leave.
-    fn candidates(&self) -> Vec<Candidates> {
+    fn candidates(&mut self) -> Vec<Candidates> {
         let mut tables = Vec::new();
-        for (index, state) in self.states.iter().enumerate() {
-            let id = StateId(index as u32);
+        for index in 0..self.states.len() {
+            let (id, state) = (StateId(index as u32), &self.states[index]);
             if state.descriptor.kind.is_timers() || state.parent.is_some() {
                 continue;
             }
-            for (&namespace, table) in &state.tables {
+            for namespace in self.namespaces(id).collect::<Vec<_>>() {
+                let table = &self.states[index].tables[&namespace];
                 let live = table.slots.rows.live();
                 if live > 0 && !self.is_pinned(id, namespace) {
                     let row_bytes = table.row_bytes() + self.bytes_below(id, namespace) / live;
-                    let groups = self.groups_of(id, table);
-                    tables.push(Candidates { id, namespace, groups, row_bytes });
+                    self.find_groups(id, namespace);
+                    tables.push(Candidates { id, namespace, row_bytes });
                 }
             }
         }
@@ -108,20 +109,24 @@ impl KeyedStateBackend {
         self.states[id.0 as usize].children.iter().map(below).sum()
     }
 
-    fn groups_of(&self, id: StateId, table: &Table) -> Vec<u16> {
-        let shape = self.states[id.0 as usize].shape();
-        let len = table.slots.rows.len();
-        let mut groups = vec![NO_GROUP; len as usize];
-        let live: Vec<u32> = (0..len).filter(|&slot| table.slots.is_live(slot)).collect();
-        let last = self.range.len().saturating_sub(1) as u16;
-        for slots in live.chunks(CHUNK_ROWS) {
-            let keys = table.slots.keys(slots, shape, false);
-            for (&slot, &hash) in slots.iter().zip(keys.hashes()) {
-                let group = key_group_of(hash, self.max_parallelism).0;
-                groups[slot as usize] = group.saturating_sub(self.range.start).min(last);
+    /// Finds the key groups of entries that came since the last time.
+    fn find_groups(&mut self, id: StateId, namespace: Namespace) {
+        let (range, max_parallelism) = (self.range, self.max_parallelism);
+        let last = range.len().saturating_sub(1) as u16;
+        let state = &mut self.states[id.0 as usize];
+        let shape = state.shape();
+        let Some(Table { slots, marks, .. }) = state.tables.get_mut(&namespace) else { return };
+        marks.groups.resize(slots.rows.len() as usize, NO_GROUP);
+        let unknown = |&(slot, &group): &(usize, &u16)| group == NO_GROUP && slots.is_live(slot as u32);
+        let new: Vec<u32> =
+            marks.groups.iter().enumerate().filter(unknown).map(|(slot, _)| slot as u32).collect();
+        for chunk in new.chunks(CHUNK_ROWS) {
+            let keys = slots.keys(chunk, shape, false);
+            for (&slot, &hash) in chunk.iter().zip(keys.hashes()) {
+                let group = key_group_of(hash, max_parallelism).0;
+                marks.groups[slot as usize] = group.saturating_sub(range.start).min(last);
             }
         }
-        groups
     }
 }
 
@@ -144,14 +149,15 @@ mod tests {
         found.slots.iter().for_each(|&slot| values.update(slot, |value| value + 1));
     }
 
-    fn groups_in_memory(backend: &KeyedStateBackend, id: StateId) -> Vec<u16> {
+    fn groups_in_memory(backend: &mut KeyedStateBackend, id: StateId) -> Vec<u16> {
+        backend.find_groups(id, Namespace::Void);
         let table = backend.table(id, Namespace::Void).unwrap();
-        backend.groups_of(id, table).into_iter().filter(|group| *group != NO_GROUP).collect()
+        table.marks.groups.iter().copied().filter(|group| *group != NO_GROUP).collect()
     }
 
     #[test]
     fn whole_groups_leave_one_after_the_other_without_what_was_used_again() {
-        let mut backend = Kind::Disk(60_000).whole();
+        let mut backend = Kind::Disk(80_000).whole();
         let field = |name| SqlField::new(name, SqlType::BigInt, false);
         let descriptor =
             StateDescriptor::value("a/b", vec![field("k")], NamespaceKind::Void, vec![field("v")]);
@@ -159,10 +165,11 @@ mod tests {
         let all = MAX_PARALLELISM as usize;
         use_keys(&mut backend, id, 0..2_000);
         use_keys(&mut backend, id, 0..100);
-        let before = groups_in_memory(&backend, id);
+        let before = groups_in_memory(&mut backend, id);
         backend.trim();
+        backend.wait_for_flight().unwrap();
         backend.check().unwrap();
-        let after = groups_in_memory(&backend, id);
+        let after = groups_in_memory(&mut backend, id);
         assert!(after.len() < before.len(), "{} rows of {}", after.len(), before.len());
         let next = backend.disk.as_ref().unwrap().next_group;
         assert!(next > 0 && next < all / 2, "{next} groups of {all}");

@@ -3,6 +3,9 @@
 use crate::bits::Bits;
 use crate::disk::walk::Walk;
 
+/// In the place of the key group of a slot without an entry, or whose entry nobody has looked at.
+pub(crate) const NO_GROUP: u16 = u16::MAX;
+
 #[derive(Default)]
 pub(crate) struct Marks {
     /// the disk has entries of this namespace
@@ -16,6 +19,8 @@ pub(crate) struct Marks {
     /// of Map and List states: slots of parents all of whose entries are in memory; counts only where the table is
     /// `partly` there
     pub(crate) complete: Bits,
+    /// of tables by key: of slots with entries the key group, counted from the first of the backend, as far as known
+    pub(crate) groups: Vec<u16>,
     /// where eviction goes on
     pub(crate) hand: u32,
     /// somebody goes over the entries slot by slot: none may leave
@@ -28,13 +33,17 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn bytes(&self) -> usize {
-        self.stored.bytes() + self.recent.bytes() + self.complete.bytes()
+        let groups = size_of::<u16>() * self.groups.len();
+        self.stored.bytes() + self.recent.bytes() + self.complete.bytes() + groups
     }
 
     /// The slot no longer holds an entry.
     pub(crate) fn forget(&mut self, slot: u32) {
         self.stored.unset(slot);
         self.recent.unset(slot);
+        if let Some(group) = self.groups.get_mut(slot as usize) {
+            *group = NO_GROUP;
+        }
     }
 
     /// Whether all entries under `parent` that exist are in memory.

@@ -8,8 +8,9 @@
 //!   not, in its newest version.
 //! - An entry that is gone and still on disk is in its state's [`Dead`]; what is dead is written before any entry of
 //!   the same state is.
-//! - A row in memory is clean if the disk has it as it is; a snapshot holds the others in segments, and the disk's files
-//!   without what is dead. Until these are linked nothing else is written: both are of one moment.
+//! - A row in memory is clean if the disk has it as it is, or will have before any snapshot's files are linked; a snapshot
+//!   holds the others in segments, and the disk's files without what is dead. Until these are linked nothing else is begun
+//!   to be written: both are of one moment.
 
 mod bury;
 mod dead;
@@ -32,6 +33,7 @@ mod tests;
 mod timers;
 mod values;
 pub(crate) mod walk;
+mod writers;
 
 pub(crate) use dead::Dead;
 pub use home::WorkDirectory;
@@ -47,6 +49,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::Namespace;
 use crate::row_layout::RowLayout;
+use evict::Leaving;
 use flush::Jobs;
 use load::LoadScratch;
 use shared::RowShare;
@@ -64,11 +67,25 @@ pub(crate) struct Disk {
     scratch: LoadScratch,
     /// the number of the last job that may still be on its way
     flight: Option<u64>,
+    /// rows that are written by one of these jobs
+    leaving: Option<Leaving>,
+    /// of memory for indexes and filters, when rows left last
+    index_bytes: usize,
     failure: Option<StateError>,
     /// namespaces that somebody goes through in the order of keys
     walking: BTreeSet<(StateId, Namespace)>,
     /// the key group, counted from the first of the backend, whose rows leave next
     next_group: usize,
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Whoever carries a job out holds the store, whose directory is to be gone with this.
+        if let Some(flight) = self.flight.filter(|_| self.leaving.is_some()) {
+            let _ = self.jobs.run_until(flight, &self.store);
+        }
+        self.jobs.rest();
+    }
 }
 
 /// What a state of a backend with a disk has besides its tables.
@@ -124,6 +141,8 @@ impl KeyedStateBackend {
             share: shared.share(),
             scratch: LoadScratch::default(),
             flight: None,
+            leaving: None,
+            index_bytes: 0,
             failure: None,
             walking: BTreeSet::new(),
             next_group: 0,
@@ -170,14 +189,20 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Takes note of writes that have arrived.
+    /// Takes note of writes that have arrived: rows that waited for it leave memory. No slots are in use.
     pub(crate) fn land(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         if disk.flight.is_none_or(|flight| disk.jobs.done() < flight) {
             return;
         }
         disk.flight = None;
+        let leaving = disk.leaving.take();
         self.states.iter_mut().for_each(|state| state.disk.in_flight.clear());
+        let Some(leaving) = leaving else { return };
+        self.release_left(leaving);
+        if let Some(disk) = &mut self.disk {
+            disk.index_bytes = disk.store.index_bytes(self.states.iter().map(|state| &state.descriptor.name));
+        }
     }
 
     /// Waits for writes that are on their way, or carries them out.

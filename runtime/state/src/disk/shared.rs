@@ -2,6 +2,7 @@
 
 use crate::StateError;
 use crate::disk::home::WorkDirectory;
+use crate::disk::writers::Writers;
 use parking_lot::Mutex;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BlockBasedPinningTier, Cache, DBCompactionStyle,
@@ -15,16 +16,22 @@ use weir_types::{CompactionStyle, Compression, RocksDbSettings};
 /// One budget of memory, one set of threads and one directory for the RocksDB backends of this process.
 pub struct RocksDb {
     settings: RocksDbSettings,
-    cache: Cache,
+    /// blocks of files, with their indexes and filters; without it blocks are where files are mapped, and the others
+    /// in memory of their own
+    cache: Option<Cache>,
     write_buffers: Option<WriteBufferManager>,
     env: Env,
     pub(crate) home: WorkDirectory,
     rows: RowBudget,
+    pub(crate) writers: Writers,
 }
 
 /// Memory for rows as operators use them. A backend may have what the others leave, and an equal part in any case.
 struct RowBudget {
+    /// also for write buffers, indexes and filters, if these are not in a cache
     bytes: usize,
+    /// for rows, whatever the others take
+    least: usize,
     backends: AtomicUsize,
     /// bytes that all backends said they use
     used: AtomicUsize,
@@ -38,15 +45,18 @@ pub(crate) struct RowShare {
 }
 
 impl RowShare {
-    /// Bytes for a backend that uses `used` of them now. When all together use more than there is, each that has more than
-    /// its equal part gives back what is too much, so that they do not for long.
-    pub(crate) fn bytes(&mut self, used: usize) -> usize {
+    /// Bytes for the rows of a backend that uses `rows` bytes for them now, and `indexes` bytes for those of its files.
+    /// When all together use more than there is, each that has more than its equal part gives back what is too much,
+    /// so that they do not for long.
+    pub(crate) fn bytes(&mut self, rows: usize, indexes: usize) -> usize {
         let budget = &self.shared.rows;
         let others = budget.used.fetch_sub(self.used, Ordering::Relaxed) - self.used;
-        budget.used.fetch_add(used, Ordering::Relaxed);
-        self.used = used;
-        let equal = budget.bytes / budget.backends.load(Ordering::Relaxed).max(1);
-        budget.bytes.saturating_sub(others).max(equal)
+        self.used = rows + indexes;
+        budget.used.fetch_add(self.used, Ordering::Relaxed);
+        let backends = budget.backends.load(Ordering::Relaxed).max(1);
+        let all = budget.bytes.saturating_sub(self.shared.buffered());
+        let own = all.saturating_sub(others).max(all / backends);
+        own.saturating_sub(indexes).max(budget.least / backends)
     }
 }
 
@@ -61,6 +71,15 @@ impl Drop for RowShare {
 static SHARED: Mutex<Weak<RocksDb>> = Mutex::new(Weak::new());
 
 impl RocksDb {
+    /// Options of a file that is written as a whole and then taken over by a column family, as one of its first level.
+    pub(crate) fn file_options(&self) -> Options {
+        let mut options = self.family_options();
+        // The writer would take the last level's.
+        let first = self.settings.compression_per_level.first().copied();
+        options.set_compression_per_level(&[compression(first.unwrap_or(Compression::None))]);
+        options
+    }
+
     /// The one of this process, if there is one with these settings, otherwise a new one. `temporary` is the directory
     /// for working directories unless the settings name one. What processes that crashed have left there is removed.
     ///
@@ -74,18 +93,30 @@ impl RocksDb {
         let base = settings.local_dir.as_deref().unwrap_or(temporary);
         let home = WorkDirectory::create(base)?;
         let (cache, write_buffers, rows) = memory(settings);
+        let writers = Writers::start(settings.threads.max(1))
+            .map_err(|error| storage("start threads for", base, &error))?;
         let mut env = Env::new().map_err(|error| storage("start threads for", base, &error))?;
         env.set_background_threads(settings.threads.max(1) as i32);
         env.set_high_priority_background_threads(1);
-        let rows =
-            RowBudget { bytes: rows as usize, backends: AtomicUsize::new(0), used: AtomicUsize::new(0) };
-        let new = Arc::new(RocksDb { settings: settings.clone(), cache, write_buffers, env, home, rows });
+        let settings = settings.clone();
+        let new = Arc::new(RocksDb { settings, cache, write_buffers, env, home, rows, writers });
         *shared = Arc::downgrade(&new);
         Ok(new)
     }
 
     pub fn settings(&self) -> &RocksDbSettings {
         &self.settings
+    }
+
+    /// Bytes of write buffers that are not part of the cache.
+    fn buffered(&self) -> usize {
+        let buffers = self.write_buffers.as_ref().filter(|_| self.cache.is_none());
+        buffers.map_or(0, WriteBufferManager::get_usage)
+    }
+
+    /// Whether indexes and filters take memory besides the cache.
+    pub(crate) fn has_indexes_in_memory(&self) -> bool {
+        self.cache.is_none()
     }
 
     pub(crate) fn share(self: &Arc<Self>) -> RowShare {
@@ -122,7 +153,9 @@ impl RocksDb {
     pub(crate) fn family_options(&self) -> Options {
         let settings = &self.settings;
         let mut options = Options::default();
-        options.set_write_buffer_size(settings.write_buffer_bytes as usize);
+        // One that is larger than all of them may be would have a filter that is too large.
+        let all_buffers = self.write_buffers.as_ref().map_or(usize::MAX, WriteBufferManager::get_buffer_size);
+        options.set_write_buffer_size((settings.write_buffer_bytes as usize).min(all_buffers));
         options.set_max_write_buffer_number(settings.write_buffer_count.max(1) as i32);
         options.set_min_write_buffer_number_to_merge(settings.write_buffers_to_merge.max(1) as i32);
         // Most keys that are asked for are in no write buffer.
@@ -145,7 +178,15 @@ impl RocksDb {
         levels.resize(LEVELS, last);
         options.set_compression_per_level(&levels);
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&self.cache);
+        match &self.cache {
+            Some(cache) => {
+                table.set_block_cache(cache);
+                table.set_cache_index_and_filter_blocks(true);
+                table.set_unpartitioned_pinning_tier(BlockBasedPinningTier::All);
+                table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+            }
+            None => table.disable_cache(),
+        }
         table.set_block_size(settings.block_bytes as usize);
         table.set_format_version(6);
         if settings.partitioned_indexes {
@@ -156,9 +197,6 @@ impl RocksDb {
         if let Some(bits) = settings.bloom_bits_per_key {
             table.set_bloom_filter(bits, false);
         }
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_unpartitioned_pinning_tier(BlockBasedPinningTier::All);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         options.set_block_based_table_factory(&table);
         options
     }
@@ -172,9 +210,10 @@ fn compression(compression: Compression) -> DBCompressionType {
     }
 }
 
-/// Files from which on those that were not merged yet are. Each holds some key groups: a key is in few of them, and
-/// several that hold the same are merged with older files at once.
-const FRESH_FILES: i32 = 16;
+/// Files from which on those that were not merged yet are. Each holds a quarter of the key groups: a key may be in as many
+/// quarters of them. The more wait for a merge the less often everything older is rewritten, and the more are asked for a
+/// key.
+const FRESH_FILES: i32 = 24;
 
 /// Part of a write buffer for a filter over its keys.
 const MEMTABLE_FILTER: f64 = 0.02;
@@ -182,19 +221,30 @@ const MEMTABLE_FILTER: f64 = 0.02;
 /// Levels of files, RocksDB's default.
 const LEVELS: usize = 7;
 
-/// The block cache, write buffers within it, and bytes for rows.
-fn memory(settings: &RocksDbSettings) -> (Cache, Option<WriteBufferManager>, u64) {
+/// The block cache, write buffers, and memory for rows. Within one budget there is no block cache, unless indexes and
+/// filters are to be read in parts: blocks of mapped files are in the system's cache, and asking another one for them, and
+/// telling it of each, takes longer than reading them.
+fn memory(settings: &RocksDbSettings) -> (Option<Cache>, Option<WriteBufferManager>, RowBudget) {
+    let budget = |bytes: u64, least: u64| RowBudget {
+        bytes: bytes as usize,
+        least: least as usize,
+        backends: AtomicUsize::new(0),
+        used: AtomicUsize::new(0),
+    };
     if !settings.managed {
         let cache = Cache::new_hyper_clock_cache(settings.block_cache_bytes as usize, 0);
-        return (cache, None, settings.row_cache_bytes);
+        return (Some(cache), None, budget(settings.row_cache_bytes, settings.row_cache_bytes));
     }
     let rows = (settings.memory_bytes as f64 * settings.row_cache_ratio.clamp(0.0, 1.0)) as u64;
     let rest = (settings.memory_bytes - rows) as usize;
-    let cache = Cache::new_hyper_clock_cache(rest, 0);
-    let buffers = (rest as f64 * settings.write_buffer_ratio.clamp(0.0, 1.0)) as usize;
-    let manager =
-        WriteBufferManager::new_write_buffer_manager_with_cache(buffers.max(1), false, cache.clone());
-    (cache, Some(manager), rows)
+    let buffers = ((rest as f64 * settings.write_buffer_ratio.clamp(0.0, 1.0)) as usize).max(1);
+    if settings.partitioned_indexes {
+        let cache = Cache::new_hyper_clock_cache(rest, 0);
+        let manager = WriteBufferManager::new_write_buffer_manager_with_cache(buffers, false, cache.clone());
+        return (Some(cache), Some(manager), budget(rows, rows));
+    }
+    let manager = WriteBufferManager::new_write_buffer_manager(buffers, false);
+    (None, Some(manager), budget(settings.memory_bytes, rows))
 }
 
 /// What RocksDB's errors begin with that say that a file is damaged.
@@ -221,11 +271,24 @@ mod tests {
             RocksDbSettings { managed: false, row_cache_bytes: 1000, ..RocksDbSettings::default() };
         let shared = RocksDb::open(&settings, directory.path()).unwrap();
         let (mut one, mut two) = (shared.share(), shared.share());
-        assert_eq!(one.bytes(900), 1000);
-        assert_eq!(two.bytes(300), 500, "an equal part in any case");
-        assert_eq!(one.bytes(900), 700);
-        assert_eq!(one.bytes(700), 700);
+        assert_eq!(one.bytes(900, 0), 1000);
+        assert_eq!(two.bytes(300, 0), 500, "an equal part in any case");
+        assert_eq!(one.bytes(900, 0), 700);
+        assert_eq!(one.bytes(700, 0), 700);
         drop(two);
-        assert_eq!(one.bytes(700), 1000);
+        assert_eq!(one.bytes(700, 0), 1000);
+    }
+
+    #[test]
+    fn rows_have_what_indexes_leave_and_their_share_in_any_case() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings =
+            RocksDbSettings { memory_bytes: 1000, row_cache_ratio: 0.4, ..RocksDbSettings::default() };
+        let shared = RocksDb::open(&settings, directory.path()).unwrap();
+        let (mut one, mut two) = (shared.share(), shared.share());
+        assert_eq!(one.bytes(100, 50), 950);
+        assert_eq!(two.bytes(100, 150), 1000 - 150 - 150);
+        assert_eq!(one.bytes(600, 50), 700);
+        assert_eq!(two.bytes(100, 900), 200, "indexes need more than there is");
     }
 }

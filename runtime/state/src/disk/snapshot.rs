@@ -107,9 +107,8 @@ impl KeyedStateBackend {
             state.disk.in_flight.push(dead.clone());
             states.push(StateWrites {
                 family: state.descriptor.name.clone(),
-                values: state.disk.values.clone(),
                 dead,
-                tables: Vec::new(),
+                runs: Vec::new(),
                 next_sequence: None,
             });
         }
@@ -118,7 +117,7 @@ impl KeyedStateBackend {
             return None;
         }
         let path = Arc::new(disk.store.scratch("checkpoint"));
-        let job = Job { states, max_parallelism: self.max_parallelism, checkpoint: Arc::downgrade(&path) };
+        let job = Job { states, checkpoint: Arc::downgrade(&path) };
         let job = disk.jobs.push(job);
         disk.flight = Some(job);
         Some(DiskSnapshot {

@@ -1,17 +1,20 @@
 //! The RocksDB of one backend.
 
 use crate::StateError;
+use crate::disk::flush::Jobs;
 use crate::disk::home::Scratch;
 use crate::disk::shared::{RocksDb, storage};
 use crate::disk::values::ValueLayout;
+use crate::disk::writers::Errand;
 use crate::segment::ByteStrings;
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::compaction_filter::Decision;
+use rocksdb::properties::ESTIMATE_TABLE_READERS_MEM;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
-    ExportImportFilesMetaData, ImportColumnFamilyOptions, MultiThreaded, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    ExportImportFilesMetaData, ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options,
+    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,6 +188,55 @@ impl Store {
         self.db.write_opt(batch, &options).map_err(|error| self.error("write to", &error))
     }
 
+    /// Something will be written before anybody else asks for files.
+    pub(crate) fn note_write(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes what `fill` puts, in the order of its keys, to a file that `family` takes over: it need not pass through a
+    /// write buffer.
+    pub(crate) fn add_file(
+        &self,
+        family: &str,
+        fill: impl FnOnce(&mut SstFileWriter<'_>) -> Result<(), rocksdb::Error>,
+    ) -> Result<(), StateError> {
+        self.note_write();
+        let path = self.scratch("rows");
+        let failed = |error: rocksdb::Error| self.error(&format!("write a file of {family} for"), &error);
+        let options = self.shared.file_options();
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(&path).map_err(failed)?;
+        fill(&mut writer).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        read_ahead(&path);
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        // Nobody reads at an earlier time.
+        ingest.set_snapshot_consistency(false);
+        let added = self.db.ingest_external_file_cf_opts(&self.family(family), &ingest, vec![&path]);
+        // it has another name now
+        let _ = std::fs::remove_file(&path);
+        added.map_err(failed)
+    }
+
+    /// Bytes of memory for indexes and filters of files.
+    pub(crate) fn index_bytes(&self, families: impl Iterator<Item = impl AsRef<str>>) -> usize {
+        if !self.shared.has_indexes_in_memory() {
+            return 0;
+        }
+        let of = |family: &str| {
+            let bytes = self.db.property_int_value_cf(&self.family(family), ESTIMATE_TABLE_READERS_MEM);
+            bytes.ok().flatten().unwrap_or(0) as usize
+        };
+        families.map(|family| of(family.as_ref())).sum()
+    }
+
+    /// Has a thread carry `jobs` out up to `number`.
+    pub(crate) fn write_beside(self: &Arc<Self>, jobs: &Arc<Jobs>, number: u64) {
+        let errand = Errand { jobs: jobs.clone(), number, store: Arc::downgrade(self) };
+        self.shared.writers.send(errand);
+    }
+
     /// Keeps a number besides the states.
     pub(crate) fn put_number(&self, batch: &mut WriteBatch, key: &str, number: u64) {
         batch.put(key.as_bytes(), number.to_le_bytes());
@@ -201,6 +253,16 @@ impl Store {
     pub(crate) fn compact(&self, family: &str) {
         self.db.flush_cf(&self.family(family)).unwrap();
         self.db.compact_range_cf::<&[u8], &[u8]>(&self.family(family), None, None);
+    }
+}
+
+/// Asks the system for the contents of a file: the writer of tables has it forget them, and they are read soon.
+fn read_ahead(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = std::fs::File::open(path) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open. It is advice: whatever comes of it, the file reads the same.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_WILLNEED) };
     }
 }
 

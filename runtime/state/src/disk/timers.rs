@@ -4,7 +4,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::StateWrites;
+use crate::disk::flush::{StateWrites, encode_tables};
 use crate::disk::keys::front;
 use crate::disk::load::group_of;
 use crate::resolve::Slots;
@@ -145,19 +145,17 @@ impl KeyedStateBackend {
         }
         let mut changed = Bits::default();
         later.iter().filter(|&&slot| !table.slots.rows.is_clean(slot)).for_each(|&slot| changed.set(slot));
-        let view = self.view(id, Namespace::Void);
+        let (view, max_parallelism) = (self.view(id, Namespace::Void), self.max_parallelism);
         let state = &mut self.states[id.0 as usize];
         let writes = StateWrites {
             family: state.descriptor.name.clone(),
-            values: state.disk.values.clone(),
             dead: Arc::new(std::mem::take(&mut state.disk.dead)),
-            tables: vec![(view, changed)],
+            runs: encode_tables(&[(view, changed)], &state.disk.values, max_parallelism),
             next_sequence: None,
         };
         if let Some(disk) = &self.disk {
-            writes.write(&disk.store, self.max_parallelism)?;
+            writes.write(&disk.store)?;
         }
-        drop(writes);
         let state = &mut self.states[id.0 as usize];
         let table = state.table_mut(Namespace::Void);
         table.slots.delete(&later, KeyShape::Bytes, false);

@@ -117,6 +117,8 @@ impl Job {
         let open = pin!(async {
             let stored = StoredCheckpoint::open(path, &self.environment).await?;
             let beside = if claims { stored.siblings().await? } else { Vec::new() };
+            // of one that cannot be read nothing is known
+            let beside = beside.into_iter().filter_map(|(_, opened)| opened.ok()).collect::<Vec<_>>();
             Ok::<_, CheckpointError>((stored, beside))
         });
         let opened = match select(self.requests.stopped(), open).await {

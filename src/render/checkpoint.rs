@@ -185,11 +185,11 @@ fn durations(text: &mut String, report: &CheckpointReport) {
     let mut titles =
         vec!["operators", "subtask", "start delay", "alignment", "sync", "async", "total", "state", "new"];
     // Only where a barrier overtook something is there anything to say of it.
-    if report.tasks.iter().any(|task| task.times.unaligned || task.times.in_flight_bytes > 0) {
+    let overtook = |task: &TaskStatistics| task.times.unaligned || task.times.in_flight_bytes > 0;
+    if report.tasks.iter().any(overtook) {
         titles.push("in flight");
         for (row, task) in rows.iter_mut().zip(&report.tasks) {
-            let overtook = task.times.unaligned || task.times.in_flight_bytes > 0;
-            row.push(if overtook { bytes(task.times.in_flight_bytes) } else { String::new() });
+            row.push(if overtook(task) { bytes(task.times.in_flight_bytes) } else { String::new() });
         }
     }
     grid(text, &titles, &rows);

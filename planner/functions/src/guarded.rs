@@ -5,7 +5,7 @@
 
 use super::udf::FlinkFunction;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{and_kleene, is_null, not, or, or_kleene};
+use arrow::compute::{and_kleene, is_null, not, or, or_kleene, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Result, ScalarValue, internal_err};
@@ -13,7 +13,6 @@ use datafusion_expr::{ColumnarValue, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion_physical_expr::utils::collect_columns;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -21,7 +20,7 @@ use std::sync::Arc;
 
 /// `expr` with the right sides of AND and OR evaluated only for rows that their left sides leave open, where they may fail.
 pub fn guard(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
-    let guarded = |expr: Arc<dyn PhysicalExpr>| match part::<BinaryExpr>(&expr) {
+    let guarded = |expr: Arc<dyn PhysicalExpr>| match expr.downcast_ref::<BinaryExpr>() {
         Some(binary) if matches!(binary.op(), Operator::And | Operator::Or) && may_fail(binary.right())? => {
             let is_and = *binary.op() == Operator::And;
             let guarded = Guarded::new(binary.left().clone(), is_and, binary.right().clone())?;
@@ -32,16 +31,15 @@ pub fn guard(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
     Ok(expr.transform_up(guarded)?.data)
 }
 
-fn part<T: 'static>(expr: &Arc<dyn PhysicalExpr>) -> Option<&T> {
-    (expr.as_ref() as &dyn Any).downcast_ref()
-}
-
 /// True if evaluating `expr` may fail the job.
 fn may_fail(expr: &Arc<dyn PhysicalExpr>) -> Result<bool> {
     let mut fails = false;
     expr.apply(|expr| {
-        let Some(call) = part::<ScalarFunctionExpr>(expr) else { return Ok(TreeNodeRecursion::Continue) };
-        let second = call.args().get(1).and_then(part::<Literal>).map(Literal::value);
+        let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() else {
+            return Ok(TreeNodeRecursion::Continue);
+        };
+        let second =
+            call.args().get(1).and_then(|second| second.downcast_ref::<Literal>()).map(Literal::value);
         let reads_columns = || call.args().iter().any(|argument| !collect_columns(argument).is_empty());
         fails = FlinkFunction::of(call.fun()).is_some_and(|called| called.may_fail(second, reads_columns));
         Ok(if fails { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -65,7 +63,7 @@ impl Guarded {
         let columns: BTreeSet<usize> = collect_columns(&right).iter().map(Column::index).collect();
         let columns = Vec::from_iter(columns);
         let moved = |expr: Arc<dyn PhysicalExpr>| {
-            let Some(column) = part::<Column>(&expr) else { return Ok(Transformed::no(expr)) };
+            let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
             let Ok(place) = columns.binary_search(&column.index()) else {
                 return internal_err!("{column} is not among the columns of its condition");
             };
@@ -91,8 +89,7 @@ impl PhysicalExpr for Guarded {
         let continues = if self.is_and { left.clone() } else { not(left)? };
         let open = match left.null_count() {
             0 => continues,
-            // `or` is NULL where the first is: those rows are open, which the second says.
-            _ => or(&is_null(left)?, &values_of(&continues))?,
+            _ => or(&is_null(left)?, &prep_null_mask_filter(&continues))?,
         };
         if !open.has_true() {
             return Ok(ColumnarValue::Array(Arc::new(left.clone())));
@@ -123,14 +120,6 @@ impl PhysicalExpr for Guarded {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// The values of all rows that are not NULL, FALSE for the others.
-fn values_of(array: &BooleanArray) -> BooleanArray {
-    match array.nulls() {
-        Some(nulls) => BooleanArray::new(array.values() & nulls.inner(), None),
-        None => array.clone(),
     }
 }
 

@@ -138,7 +138,7 @@ impl Directory {
     /// A name for a checkpoint that is in memory only. There are no files in it.
     pub(crate) fn nowhere(checkpoint: CheckpointId) -> Directory {
         let store: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
-        Directory::of_store(store, "memory:", &format!("chk-{checkpoint}"))
+        Directory::of_store(store, "memory:", &checkpoint_name(checkpoint.0))
     }
 
     /// True if files of one can be named relative to the other.
@@ -398,6 +398,16 @@ impl Directory {
             FileError::Other(reason) => CheckpointError::Storage { what: format!("{action} {file}"), reason },
         }
     }
+}
+
+/// The name of the directory of a checkpoint in that of its job.
+pub(crate) fn checkpoint_name(number: u64) -> String {
+    format!("chk-{number}")
+}
+
+/// The number of the checkpoint in the directory `name`, if that is the name of one.
+pub(crate) fn checkpoint_number(name: &str) -> Option<u64> {
+    name.strip_prefix("chk-")?.parse().ok()
 }
 
 /// Runs `work` where it may block.

@@ -17,7 +17,7 @@ pub use rewrite::Rewrite;
 
 use crate::CheckpointError;
 use crate::convert::{SavepointFormat, convert};
-use crate::directory::{Directory, Occupied};
+use crate::directory::{Directory, Occupied, checkpoint_name};
 use crate::handle::{Location, StoredFile, UploadId};
 use crate::manifest::{JobRecord, MANIFEST, Manifest, encode};
 use crate::pending::CompletedCheckpoint;
@@ -249,7 +249,7 @@ impl CheckpointStore {
         match barrier.kind {
             CheckpointKind::Savepoint => self.state().savepoints.get(&barrier.id).cloned(),
             _ => {
-                self.config.directory.as_ref().map(|directory| directory.join(&format!("chk-{}", barrier.id)))
+                self.config.directory.as_ref().map(|directory| directory.join(&checkpoint_name(barrier.id.0)))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::CheckpointError;
 use crate::compression::{expand_all, is_compressed};
-use crate::directory::{Directory, Environment, blocking};
+use crate::directory::{Directory, Environment, blocking, checkpoint_name, checkpoint_number};
 use crate::manifest::{FileRecord, KeyedManifest, MANIFEST, Manifest, NamedFile, Place, decode};
 use crate::permit::CommitPermit;
 use crate::workspace::Workspace;
@@ -42,11 +42,10 @@ impl StoredCheckpoint {
             result => return result.map(with_workspace),
         }
         let names = directory.list().await?;
-        let number = |name: &String| name.strip_prefix("chk-")?.parse::<u64>().ok();
-        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| checkpoint_number(name)).collect();
         numbers.sort_unstable();
         for number in numbers.into_iter().rev() {
-            match StoredCheckpoint::open_in(directory.join(&format!("chk-{number}"))).await {
+            match StoredCheckpoint::open_in(directory.join(&checkpoint_name(number))).await {
                 // it was being written, or deleted
                 Err(CheckpointError::Missing { .. }) => {}
                 result => return result.map(with_workspace),
@@ -71,17 +70,24 @@ impl StoredCheckpoint {
         Ok(StoredCheckpoint::of_parts(manifest, directory, blobs))
     }
 
-    /// The other checkpoints in the directory of its job that can be read.
+    /// What else lies in the directory of its job and has a manifest, or why that cannot be read.
     ///
     /// # Errors
     /// [`CheckpointError::Storage`] if they cannot be listed.
-    pub async fn siblings(&self) -> Result<Vec<StoredCheckpoint>, CheckpointError> {
+    pub async fn siblings(
+        &self,
+    ) -> Result<Vec<(Directory, Result<StoredCheckpoint, CheckpointError>)>, CheckpointError> {
         let parent = self.directory.join("..");
         let mut found = Vec::new();
         for name in parent.list().await? {
             let directory = parent.join(&name);
-            if name.starts_with("chk-") && directory.show("") != self.directory.show("") {
-                found.extend(StoredCheckpoint::open_in(directory).await.ok());
+            if directory.show("") == self.directory.show("") {
+                continue;
+            }
+            match StoredCheckpoint::open_in(directory.clone()).await {
+                // a directory without a manifest, or a file
+                Err(CheckpointError::Missing { .. }) => {}
+                opened => found.push((directory, opened)),
             }
         }
         Ok(found)

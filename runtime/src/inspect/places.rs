@@ -202,22 +202,15 @@ pub async fn remove_checkpoint(path: &str, environment: &Environment) -> Result<
         error => error.into(),
     })?;
     let mut needed: BTreeSet<String> = BTreeSet::new();
-    let parent = directory.join("..");
-    if let Some(process) = parent.occupied_by() {
+    if let Some(process) = directory.join("..").occupied_by() {
         return Err(JobError::user_input(format!(
             "cannot remove '{path}': its job is running ({process}), and later checkpoints may need the files of this one; \
              stop the job first, or let 'execution.checkpointing.num-retained' do it"
         )));
     }
-    for name in parent.list().await? {
-        let neighbour = parent.join(&name);
-        if neighbour.show("") == directory.show("") {
-            continue;
-        }
-        match StoredCheckpoint::open_in(neighbour.clone()).await {
+    for (neighbour, opened) in stored.siblings().await? {
+        match opened {
             Ok(other) => needed.extend(other.manifest.files.iter().map(|file| neighbour.show(&file.path))),
-            // a directory without a manifest, or a file
-            Err(CheckpointError::Missing { .. }) => {}
             Err(error) => {
                 return Err(JobError::user_input(format!(
                     "cannot remove '{path}': its neighbour '{}' cannot be read, so it is not known which files that \

@@ -1,6 +1,6 @@
 //! A directory of this machine in which a job that runs keeps its checkpoints.
 
-use super::{Directory, Store};
+use super::{Directory, Store, checkpoint_name, checkpoint_number};
 use crate::CheckpointError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -66,10 +66,9 @@ impl Directory {
     pub fn newest_here(&self) -> Option<String> {
         let Store::Local = self.store else { return None };
         let entries = std::fs::read_dir(Path::new("/").join(&self.path)).ok()?;
-        let number =
-            |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("chk-")?.parse::<u64>().ok();
+        let number = |entry: std::fs::DirEntry| checkpoint_number(entry.file_name().to_str()?);
         let newest = entries.flatten().filter_map(number).max()?;
-        Some(self.show(&format!("chk-{newest}")))
+        Some(self.show(&checkpoint_name(newest)))
     }
 }
 

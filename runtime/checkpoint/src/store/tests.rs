@@ -498,6 +498,7 @@ fn what_lies_beside_a_claimed_checkpoint_keeps_its_files() {
         }
         let opened = StoredCheckpoint::open_in(world.root.join("job/chk-2")).await.expect("opened");
         let beside = opened.siblings().await.expect("listed");
+        let beside: Vec<_> = beside.into_iter().map(|(_, other)| other.expect("readable")).collect();
         assert_eq!(beside.iter().map(|other| other.manifest.checkpoint.0).collect::<Vec<_>>(), [1]);
         let mut counter = restored(&opened).await;
         let other = config(Some(world.root.join("other")));

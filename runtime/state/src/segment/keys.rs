@@ -40,8 +40,7 @@ pub(crate) fn keys(view: &TableView, rows: &mut Vec<*const u8>) -> Vec<ByteStrin
     let own = unsafe {
         let null_key = |row: *const u8| *row.add(flag.offset) & flag.bit != 0;
         if view.kind.is_timers() {
-            let shape = weir_types::KeyShape::Bytes;
-            let whole = ByteStrings::of_keys(&keys_of_rows(rows, shape, false, null_key, &view.arena));
+            let whole = ByteStrings::of_keys(&keys_of_rows(rows, view.shape, false, null_key, &view.arena));
             return split_timers(&whole, rows.len());
         }
         keys_of_rows(rows, view.shape, view.parent.is_some(), null_key, &view.arena)

@@ -7,7 +7,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::ast;
 use sqlparser::tokenizer::Span;
 use std::sync::Arc;
-use weir_types::JobGraph;
+use weir_types::{JobGraph, OnConflict};
 
 /// A query with its names and types resolved.
 #[derive(Clone, Debug)]
@@ -34,8 +34,15 @@ pub enum JobRoot {
     Collect { query: BoundQuery },
     /// Written to a table. `values` has one entry for each persisted column of the table (physical and non-virtual
     /// metadata columns, in declared order): [`CatalogTable::persisted_columns`].
-    /// `place` is where the statement names the table.
-    Sink { table: Arc<CatalogTable>, place: Span, overwrite: bool, query: BoundQuery, values: Vec<SinkValue> },
+    /// `place` is where the statement names the table, and `conflict` its ON CONFLICT with where that stands.
+    Sink {
+        table: Arc<CatalogTable>,
+        place: Span,
+        overwrite: bool,
+        conflict: Option<(OnConflict, Span)>,
+        query: BoundQuery,
+        values: Vec<SinkValue>,
+    },
 }
 
 /// A job, and what its author should know before running it.

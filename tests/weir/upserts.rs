@@ -114,3 +114,50 @@ fn a_blackhole_is_given_no_rows_before_updates() {
     let read = plan("SELECT cat, CAST(price AS BIGINT) FROM products WHERE price > 2");
     assert!(read.contains("DropUpdateBefore(changelogMode=[I,UA,D])"), "{read}");
 }
+
+/// Picks whose product changes: numbers of one product are in conflict, or follow each other.
+/// A watermark follows the first of them, the next one the last.
+const PICKS: [&str; 8] = [
+    r#"{"op":"c","before":null,"after":{"id":0,"name":"axle","ts":"2024-01-01 00:00:00"}}"#,
+    r#"{"op":"c","before":null,"after":{"id":1,"name":"anvil","ts":"2024-01-01 00:00:01"}}"#,
+    r#"{"op":"c","before":null,"after":{"id":2,"name":"bolt","ts":"2024-01-01 00:00:02"}}"#,
+    r#"{"op":"c","before":null,"after":{"id":3,"name":"anvil","ts":"2024-01-01 00:00:03"}}"#,
+    r#"{"op":"u","before":{"id":1,"name":"anvil","ts":"2024-01-01 00:00:01"},"after":{"id":1,"name":"cork","ts":"2024-01-01 00:00:04"}}"#,
+    r#"{"op":"c","before":null,"after":{"id":4,"name":"bolt","ts":"2024-01-01 00:00:05"}}"#,
+    r#"{"op":"d","before":{"id":2,"name":"bolt","ts":"2024-01-01 00:00:02"},"after":null}"#,
+    r#"{"op":"c","before":null,"after":{"id":5,"name":"bolt","ts":"2024-01-01 00:00:06"}}"#,
+];
+
+#[test]
+fn rows_of_one_primary_key_end_as_the_statement_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("picks.json");
+    let run = |rows: usize, action: &str| {
+        std::fs::write(&path, PICKS[..rows].join("\n")).expect("written");
+        let script = format!(
+            "SET 'parallelism.default' = '2'; SET 'pipeline.auto-watermark-interval' = '1 min';
+             CREATE TABLE picks (id INT, name STRING, ts TIMESTAMP(3), PRIMARY KEY (id) NOT ENFORCED, WATERMARK FOR ts AS ts)
+             WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'debezium-json');
+             CREATE TABLE last_pick (name STRING, id INT, PRIMARY KEY (name) NOT ENFORCED) WITH ('connector' = 'print');
+             INSERT INTO last_pick SELECT name, id FROM picks ON CONFLICT DO {action};",
+            path.display()
+        );
+        run_sql(&script, &[])
+    };
+    let left = |rows: usize, action: &str| {
+        let run = run(rows, action).succeeded();
+        let lines = run.stdout.lines().filter_map(|line| Some(line[line.find(['+', '-'])?..].to_string()));
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort();
+        lines.join(" ")
+    };
+    // What has come and gone by the end of a file is no conflict.
+    assert_eq!(left(5, "ERROR"), "+I[anvil, 3] +I[axle, 0] +I[bolt, 2] +I[cork, 1]");
+    assert_eq!(left(7, "ERROR"), "+I[anvil, 3] +I[axle, 0] +I[bolt, 4] +I[cork, 1]");
+    assert_eq!(left(4, "NOTHING"), "+I[anvil, 1] +I[axle, 0] +I[bolt, 2]");
+    let failed = run(8, "ERROR");
+    assert_ne!(failed.code, 0);
+    let message = "cannot write to 'last_pick': several rows of the query have the primary key name = bolt";
+    assert!(failed.stderr.contains(message), "{}", failed.stderr);
+    assert_eq!(left(8, "DEDUPLICATE").matches("+I").count(), 4);
+}

@@ -3,7 +3,7 @@
 use sqlparser::ast::{Expr, Ident, ObjectName, Query};
 use sqlparser::tokenizer::Span;
 use std::sync::Arc;
-use weir_types::SqlField;
+use weir_types::{OnConflict, SqlField};
 
 /// One statement of a script.
 #[derive(Clone, Debug)]
@@ -310,6 +310,8 @@ pub(crate) struct Insert {
     pub partition: Vec<(Ident, Expr)>,
     pub columns: Vec<Ident>,
     pub query: Box<Query>,
+    /// `ON CONFLICT DO ..`, and where it stands
+    pub conflict: Option<(OnConflict, Span)>,
 }
 
 #[derive(Clone, Debug)]

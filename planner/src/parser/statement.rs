@@ -11,6 +11,7 @@ use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use weir_types::OnConflict;
 
 /// Parses the statement that `tokens` of `script` are.
 pub(super) fn parse(script: &Script, tokens: &[TokenWithSpan]) -> Result<Statement, PlanError> {
@@ -166,7 +167,7 @@ impl<'a> StatementParser<'a> {
         }
     }
 
-    /// `INSERT INTO|OVERWRITE t [PARTITION (k = v, ..)] [(columns)] query`
+    /// `INSERT INTO|OVERWRITE t [PARTITION (k = v, ..)] [(columns)] query [ON CONFLICT DO ERROR|NOTHING|DEDUPLICATE]`
     fn insert(&mut self) -> Result<Insert, PlanError> {
         self.expect_word("INSERT")?;
         let overwrite = self.word("OVERWRITE");
@@ -200,7 +201,22 @@ impl<'a> StatementParser<'a> {
         if !self.peek_query() && self.parser.peek_token_ref().token != Token::LParen {
             return Err(self.unexpected("SELECT, WITH or VALUES"));
         }
-        Ok(Insert { table, overwrite, partition, columns, query: self.query()? })
+        let query = self.query()?;
+        Ok(Insert { table, overwrite, partition, columns, query, conflict: self.on_conflict()? })
+    }
+
+    /// `[ON CONFLICT DO ERROR|NOTHING|DEDUPLICATE]`
+    fn on_conflict(&mut self) -> Result<Option<(OnConflict, Span)>, PlanError> {
+        let start = self.parser.peek_token_ref().span;
+        if !self.word("ON") {
+            return Ok(None);
+        }
+        self.expect_word("CONFLICT")?;
+        self.expect_word("DO")?;
+        let action = [OnConflict::Error, OnConflict::Nothing, OnConflict::Deduplicate];
+        let action = action.into_iter().find(|action| self.word(action.word()));
+        let action = action.ok_or_else(|| self.unexpected("ERROR, NOTHING or DEDUPLICATE"))?;
+        Ok(Some((action, start)))
     }
 
     /// After the parenthesis that is next: does a query follow, perhaps after further parentheses?

@@ -3,7 +3,7 @@
 
 use crate::PlanError;
 use crate::query::lower::{Facts, join_key, lookup_key};
-use crate::query::materialize::{Materialize, drop_update_before, insert_materializers};
+use crate::query::materialize::{Materializing, drop_update_before, insert_materializers};
 use crate::query::monotonic::rank_update_key;
 use crate::query::not_null::NOT_NULL;
 use datafusion_physical_expr::expressions::Column;
@@ -11,14 +11,14 @@ use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
 use weir_types::{
     CalcSpec, ChangelogMode, Exchange, GroupAggregateSpec, JoinKind, NodeIndex, OperatorNode, OperatorSpec,
-    RankSpec, RowKind, SourceSpec, TimedJoinBy,
+    RankSpec, RowKind, SourceSpec, TimedJoinBy, WindowProperty, WindowSpec,
 };
 
 /// Settles the modes of all nodes, which are in topological order.
 pub(super) fn infer_changelog(
     nodes: &mut Vec<OperatorNode>,
     facts: &mut Vec<Facts>,
-    materialize: Materialize,
+    materializing: Materializing,
 ) -> Result<(), PlanError> {
     settle(nodes, facts)?;
     for node in 0..nodes.len() {
@@ -36,7 +36,7 @@ pub(super) fn infer_changelog(
         }
     }
     settle(nodes, facts)?;
-    insert_materializers(nodes, facts, materialize);
+    insert_materializers(nodes, facts, materializing)?;
     leave_out_update_before(nodes, facts)?;
     settle(nodes, facts)?;
     drop_update_before(nodes, facts);
@@ -217,12 +217,34 @@ fn upsert_key(nodes: &[OperatorNode], facts: &[Facts], node: usize) -> Option<Ve
         OperatorSpec::OverPartition(spec) => places_of(&below()?, &spec.columns),
         OperatorSpec::Join(spec) => join_key(spec, through(0).as_deref(), through(1).as_deref()),
         OperatorSpec::LookupJoin(spec) => lookup_key(spec, below()),
-        OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
-            let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
-            below()?.into_iter().map(place).collect()
-        }
+        OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => projected(below()?, projection),
         OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) | OperatorSpec::Sink(_) => below(),
         _ => None,
+    }
+}
+
+/// Sets of columns whose values no two rows of a node share, whose rows are only inserted: its groups and windows are final.
+pub(super) fn unique_keys(nodes: &[OperatorNode], node: usize) -> Vec<Vec<usize>> {
+    let below = || nodes[node].inputs.first().map_or_else(Vec::new, |input| unique_keys(nodes, input.node.0));
+    match &nodes[node].spec {
+        OperatorSpec::WindowAggregate(spec) => {
+            let first = spec.keys.len() + spec.aggregates.len();
+            let tells = |property: &WindowProperty| match property {
+                WindowProperty::End => true,
+                // Those of CUMULATE begin together.
+                WindowProperty::Start => !matches!(spec.window, WindowSpec::Cumulate { .. }),
+                WindowProperty::RowTime | WindowProperty::ProcTime => false,
+            };
+            let edges = (0..spec.properties.len()).filter(|place| tells(&spec.properties[*place]));
+            edges.map(|place| (0..spec.keys.len()).chain([first + place]).collect()).collect()
+        }
+        OperatorSpec::GroupAggregate(spec) => vec![(0..spec.keys.len()).collect()],
+        OperatorSpec::Deduplicate(spec) => places_of(&spec.keys, &spec.columns).into_iter().collect(),
+        OperatorSpec::Calc(CalcSpec { projection: Some(projection), .. }) => {
+            below().into_iter().filter_map(|key| projected(key, projection)).collect()
+        }
+        OperatorSpec::Calc(_) | OperatorSpec::Watermark(_) => below(),
+        _ => vec![],
     }
 }
 
@@ -245,6 +267,12 @@ fn source_key(spec: &SourceSpec) -> Option<Vec<usize>> {
     let place =
         |name: &String| spec.projection.iter().position(|column| spec.table.columns[*column].name == *name);
     if key.is_empty() { None } else { key.iter().map(place).collect() }
+}
+
+/// Where a projection hands the columns of a key on; `None` if it leaves one out.
+fn projected(key: Vec<usize>, projection: &[Arc<dyn PhysicalExpr>]) -> Option<Vec<usize>> {
+    let place = |key: usize| projection.iter().position(|expr| handed_on(expr) == Some(key));
+    key.into_iter().map(place).collect()
 }
 
 /// Where `columns` of an input are among those that are given.

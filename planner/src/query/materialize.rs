@@ -1,9 +1,10 @@
 //! Where the primary key of a sink is not the key by which the query updates rows, or the sink takes no `-U`.
 
-use crate::query::changelog::input_mode;
-use crate::query::lower::Facts;
+use crate::PlanError;
+use crate::query::changelog::{input_mode, unique_keys};
+use crate::query::lower::{Facts, plain_name};
 use weir_types::{
-    ChangelogMode, Exchange, Input, NodeIndex, OperatorId, OperatorNode, OperatorSpec, RowKind,
+    ChangelogMode, Exchange, Input, NodeIndex, OnConflict, OperatorId, OperatorNode, OperatorSpec, RowKind,
     SinkMaterializeSpec, StateNote,
 };
 
@@ -25,20 +26,29 @@ impl Materialize {
     }
 }
 
+/// What settings say of materialisers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Materializing {
+    pub when: Materialize,
+    /// `table.exec.sink.require-on-conflict`
+    pub require_on_conflict: bool,
+}
+
 /// Puts a materialiser in front of each sink that needs one. Upsert keys and modes of the nodes are known.
 pub(super) fn insert_materializers(
     nodes: &mut Vec<OperatorNode>,
     facts: &mut Vec<Facts>,
-    materialize: Materialize,
-) {
+    settings: Materializing,
+) -> Result<(), PlanError> {
     let mut place = 0;
     while place < nodes.len() {
-        if let Some((spec, reason)) = materializer(nodes, facts, place, materialize) {
+        if let Some((spec, reason)) = materializer(nodes, facts, place, settings)? {
             insert(nodes, facts, place, spec, &reason);
             place += 1;
         }
         place += 1;
     }
+    Ok(())
 }
 
 /// What is to stand in front of node `node`, and why; `None` if nothing is.
@@ -46,42 +56,123 @@ fn materializer(
     nodes: &[OperatorNode],
     facts: &[Facts],
     node: usize,
-    materialize: Materialize,
-) -> Option<(SinkMaterializeSpec, String)> {
-    let OperatorSpec::Sink(sink) = &nodes[node].spec else { return None };
+    settings: Materializing,
+) -> Result<Option<(SinkMaterializeSpec, String)>, PlanError> {
+    let OperatorSpec::Sink(sink) = &nodes[node].spec else { return Ok(None) };
     let keys: Option<Vec<usize>> =
         sink.table.primary_key.iter().map(|name| nodes[node].schema.index_of(name).ok()).collect();
-    let keys = keys.filter(|keys| !keys.is_empty())?;
+    let keys = keys.unwrap_or_default();
     let accepts = facts[node].connector.unwrap_or(ChangelogMode::ALL);
     let takes_upserts = accepts.contains(RowKind::UpdateAfter) && !accepts.contains(RowKind::UpdateBefore);
-    if !takes_upserts && !facts[node].keyed_sink || materialize == Materialize::Never {
-        return None;
+    let replaces = !keys.is_empty() && (takes_upserts || facts[node].keyed_sink);
+    if let Some((action, place)) = facts[node].conflict {
+        check_clause(nodes, node, action, replaces, settings).map_err(|error| error.at_position(place))?;
     }
-    let unique = facts[nodes[node].inputs[0].node.0].upsert_key.clone();
-    let spec = SinkMaterializeSpec { keys, unique };
+    if !replaces || settings.when == Materialize::Never {
+        return Ok(None);
+    }
+    let conflict = facts[node].conflict.map(|(action, _)| action);
+    let input = nodes[node].inputs[0].node.0;
+    let insert_only = input_mode(nodes, node).is_insert_only();
+    let unique = match insert_only {
+        true => {
+            let found = unique_keys(nodes, input);
+            let within = found.iter().find(|unique| unique.iter().all(|column| keys.contains(column)));
+            within.or(found.first()).cloned()
+        }
+        false => facts[input].upsert_key.clone(),
+    };
+    let spec = SinkMaterializeSpec {
+        sink: plain_name(&sink.table.name).to_string(),
+        keys,
+        on_conflict: conflict.unwrap_or(OnConflict::Deduplicate),
+        unique,
+    };
+    if settings.when == Materialize::Always {
+        return Ok(Some((spec, "'table.exec.sink.upsert-materialize' is 'FORCE'".to_string())));
+    }
     let names = |columns: &[usize]| {
         let names: Vec<&str> =
             columns.iter().map(|column| nodes[node].schema.field(*column).name().as_str()).collect();
         names.join(", ")
     };
-    if materialize == Materialize::Always {
-        return Some((spec, "'table.exec.sink.upsert-materialize' is 'FORCE'".to_string()));
-    }
-    if input_mode(nodes, node).is_insert_only() {
-        return None;
-    }
-    let Some(unique) = &spec.unique else {
-        return Some((spec, "the query has no key by which it updates rows".to_string()));
+    let verb = if insert_only { "tells rows apart" } else { "updates rows" };
+    let reason = match &spec.unique {
+        None => format!("the query has no key by which it {verb}"),
+        Some(unique) => {
+            let held = unique.iter().all(|column| spec.keys.contains(column));
+            // A row whose primary key changes while its own key stays is first taken back, which takes `-U`.
+            if held && (!takes_upserts || insert_only || unique.len() == spec.keys.len()) {
+                return Ok(None);
+            }
+            let (own, primary) = (names(unique), names(&spec.keys));
+            format!("the query {verb} by ({own}), the sink has them by PRIMARY KEY ({primary})")
+        }
     };
-    let held = unique.iter().all(|column| spec.keys.contains(column));
-    // A row whose primary key changes while its own key stays is first taken back, which takes `-U`.
-    let fits = held && (!takes_upserts || unique.len() == spec.keys.len());
-    let reason = format!(
-        "the query updates rows by ({}), the sink has them by PRIMARY KEY ({})",
-        names(unique),
-        names(&spec.keys)
-    );
-    (!fits).then_some((spec, reason))
+    if settings.require_on_conflict && conflict.is_none() && (takes_upserts || !insert_only) {
+        let message = format!(
+            "rows of the query may have one primary key in '{}': {reason}; say behind the query what becomes of them, \
+             ON CONFLICT DO DEDUPLICATE (the last is written, all are kept in the state), DO NOTHING (the first is written) \
+             or DO ERROR, or set 'table.exec.sink.require-on-conflict' to 'false'",
+            spec.sink
+        );
+        return Err(PlanError::invalid(message).at_position(facts[node].place));
+    }
+    // The last row that is inserted replaces the others in the sink itself.
+    let replaced_there = insert_only && !spec.on_conflict.waits();
+    Ok((!replaced_there).then_some((spec, reason)))
+}
+
+/// ON CONFLICT for a sink that it can say nothing of, or whose sources do not tell when changes are complete.
+fn check_clause(
+    nodes: &[OperatorNode],
+    node: usize,
+    action: OnConflict,
+    replaces: bool,
+    settings: Materializing,
+) -> Result<(), PlanError> {
+    let OperatorSpec::Sink(sink) = &nodes[node].spec else { return Ok(()) };
+    let name = plain_name(&sink.table.name);
+    if sink.table.primary_key.is_empty() {
+        let message =
+            format!("ON CONFLICT is about rows of one primary key: '{name}' declares no PRIMARY KEY");
+        return Err(PlanError::invalid(message));
+    }
+    if !replaces {
+        let connector = sink.table.option("connector").unwrap_or_default();
+        return Err(PlanError::invalid(format!(
+            "ON CONFLICT is only for sinks whose rows replace each other by primary key: those of '{name}' \
+             (connector '{connector}') do not"
+        )));
+    }
+    if settings.when == Materialize::Never {
+        return Err(PlanError::invalid(
+            "ON CONFLICT needs what 'table.exec.sink.upsert-materialize' = 'NONE' leaves out: set it to 'AUTO'",
+        ));
+    }
+    let mut without = vec![];
+    if action.waits() {
+        sources_without_watermark(nodes, node, &mut without);
+    }
+    match without.is_empty() {
+        true => Ok(()),
+        false => Err(PlanError::invalid(format!(
+            "ON CONFLICT DO {} waits for watermarks, and {} has none: declare WATERMARK FOR .. in each source, or say \
+             ON CONFLICT DO DEDUPLICATE",
+            action.word(),
+            without.join(", ")
+        ))),
+    }
+}
+
+fn sources_without_watermark(nodes: &[OperatorNode], node: usize, found: &mut Vec<String>) {
+    if let OperatorSpec::Source(source) = &nodes[node].spec {
+        let name = format!("table '{}'", plain_name(&source.table.name));
+        if source.table.watermark.is_none() && !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    nodes[node].inputs.iter().for_each(|input| sources_without_watermark(nodes, input.node.0, found));
 }
 
 /// Puts a materialiser in front of the sink at `place`; nodes from there on move by one.
@@ -100,15 +191,24 @@ fn insert(
     };
     let clause = format!("PRIMARY KEY ({}) of {table}", names.join(", "));
     let exchange = Exchange::Hash(spec.keys.clone());
+    let action = facts[place].conflict.map(|(action, _)| format!("onConflict=[{}], ", action.word()));
+    let action = action.unwrap_or_default();
+    let keeps = match spec.on_conflict.waits() {
+        true => "the row of each primary key, and what has changed since the last watermark",
+        false => "the rows of each primary key in the order of their arrival",
+    };
     let node = OperatorNode {
         id: OperatorId::new(""),
-        label: format!("SinkUpsertMaterializer(primaryKey=[{}], reason=[{reason}])", names.join(", ")),
+        label: format!(
+            "SinkUpsertMaterializer(primaryKey=[{}], {action}reason=[{reason}])",
+            names.join(", ")
+        ),
         inputs: vec![],
         schema: nodes[place].schema.clone(),
         changelog: ChangelogMode::UPSERT,
         parallelism: nodes[place].parallelism,
         state: Some(StateNote {
-            keeps: "the rows of each primary key in the order of their arrival".into(),
+            keeps: keeps.into(),
             bound: format!("never dropped: {clause} bounds no time"),
             unbounded_clause: Some(clause),
         }),
@@ -119,6 +219,7 @@ fn insert(
         upsert_key: Some(spec.keys),
         connector: None,
         keyed_sink: false,
+        conflict: None,
         ..facts[place].clone()
     };
     put_before(nodes, facts, place, (node, known, exchange));

@@ -22,7 +22,9 @@ pub(super) fn bind_insert(
     };
     let target = Target::of(&table, insert, name)?;
     let query = binder.bind_query(session, &insert.query)?;
-    target.fill(&table, name, query, insert.overwrite)
+    let values = target.filled(&table, name, &query)?;
+    let (overwrite, conflict) = (insert.overwrite, insert.conflict);
+    Ok(JobRoot::Sink { table, place: name.span, overwrite, conflict, query, values })
 }
 
 /// CREATE TABLE AS: every column of the query into the column of its name.
@@ -41,7 +43,15 @@ pub(super) fn bind_into(
     }
     let target = Target { places, values, wanted };
     target.check_missing(table, &vec![false; target.places.len()], name)?;
-    target.fill(table, name, query, false)
+    let values = target.filled(table, name, &query)?;
+    Ok(JobRoot::Sink {
+        table: table.clone(),
+        place: name.span,
+        overwrite: false,
+        conflict: None,
+        query,
+        values,
+    })
 }
 
 fn check_writable(table: &CatalogTable, name: &Ident) -> Result<(), PlanError> {
@@ -114,13 +124,13 @@ impl Target {
         Ok(())
     }
 
-    fn fill(
+    /// What goes into each column when `query` gives the others.
+    fn filled(
         mut self,
-        table: &Arc<CatalogTable>,
+        table: &CatalogTable,
         name: &Ident,
-        query: BoundQuery,
-        overwrite: bool,
-    ) -> Result<JobRoot, PlanError> {
+        query: &BoundQuery,
+    ) -> Result<Vec<SinkValue>, PlanError> {
         let sink: Vec<&Field> =
             self.wanted.iter().map(|place| table.schema.field(self.places[*place])).collect();
         let columns = query.schema.fields();
@@ -138,7 +148,7 @@ impl Target {
         for (index, place) in self.wanted.iter().enumerate() {
             self.values[*place] = SinkValue::Column(index);
         }
-        Ok(JobRoot::Sink { table: table.clone(), place: name.span, overwrite, query, values: self.values })
+        Ok(self.values)
     }
 }
 

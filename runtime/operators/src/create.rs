@@ -13,6 +13,7 @@ use crate::match_recognize::MatchRecognize;
 use crate::over::{Over, OverAnyOrder, OverPartition};
 use crate::rank::Rank;
 use crate::session_aggregate::SessionAggregate;
+use crate::sink_compact::SinkCompact;
 use crate::sink_materialize::SinkMaterialize;
 use crate::timed_join::{TimedJoin, check_kind};
 use crate::union::Union;
@@ -84,6 +85,9 @@ fn create(
         },
         OperatorSpec::ChangelogNormalize(spec) => {
             Box::new(ChangelogNormalize::new(&node.id, spec, input()?, schema, settings)?)
+        }
+        OperatorSpec::SinkMaterialize(spec) if spec.on_conflict.waits() => {
+            Box::new(SinkCompact::new(&node.id, spec, input()?, schema, settings)?)
         }
         OperatorSpec::SinkMaterialize(spec) => {
             Box::new(SinkMaterialize::new(&node.id, spec, input()?, schema, settings)?)

@@ -54,6 +54,7 @@ mod partitions;
 mod progress;
 mod rank;
 mod session_aggregate;
+mod sink_compact;
 mod sink_materialize;
 mod timed_join;
 mod union;

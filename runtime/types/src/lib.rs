@@ -63,7 +63,7 @@ pub use settings::{
     SettingDefinition, SettingError, SettingSupport, SettingType, Settings, registered_settings,
 };
 pub use state_backend::{CompactionStyle, Compression, RocksDbSettings, StateBackendSettings};
-pub use upsert::{ChangelogNormalizeSpec, SinkMaterializeSpec};
+pub use upsert::{ChangelogNormalizeSpec, OnConflict, SinkMaterializeSpec};
 pub use window::{Millis, WindowSpec};
 
 pub use identifiers::{CheckpointId, OperatorId, SplitId, SubtaskIndex};

@@ -18,12 +18,42 @@ pub struct ChangelogNormalizeSpec {
     pub emit_update_before: bool,
 }
 
+/// What becomes of rows of a query that have one primary key of its sink: `ON CONFLICT DO ..`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The last of them that is still there is written, at once.
+    Deduplicate,
+    /// They fail the job, if they are still there when the watermark rises.
+    Error,
+    /// The first of them is written, if it is still there when the watermark rises; the others are forgotten.
+    Nothing,
+}
+
+impl OnConflict {
+    /// As in SQL.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnConflict::Deduplicate => "DEDUPLICATE",
+            OnConflict::Error => "ERROR",
+            OnConflict::Nothing => "NOTHING",
+        }
+    }
+
+    /// True if changes are gathered until the watermark rises.
+    pub fn waits(self) -> bool {
+        self != OnConflict::Deduplicate
+    }
+}
+
 /// The changes of a table by a primary key that is not the key by which the query updates rows: several rows of the query
-/// may have one primary key, and the last of them that is still there is the one to be written.
+/// may have one primary key.
 #[derive(Clone, Debug)]
 pub struct SinkMaterializeSpec {
+    /// as the statement names the sink
+    pub sink: String,
     /// columns of the sink's primary key
     pub keys: Vec<usize>,
+    pub on_conflict: OnConflict,
     /// columns by which the query's rows are told apart; `None`: by all
     pub unique: Option<Vec<usize>>,
 }

@@ -131,12 +131,14 @@ fn names(idents: &[sqlparser::ast::Ident]) -> Vec<&str> {
 fn brief_insert(insert: &Insert) -> String {
     let partition: Vec<String> =
         insert.partition.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let conflict = insert.conflict.map(|(action, _)| format!(" ON CONFLICT DO {}", action.word()));
     format!(
-        "insert {} overwrite={} {partition:?} {:?} {}",
+        "insert {} overwrite={} {partition:?} {:?} {}{}",
         insert.table,
         insert.overwrite,
         names(&insert.columns),
-        insert.query
+        insert.query,
+        conflict.unwrap_or_default()
     )
 }
 
@@ -273,6 +275,22 @@ fn each_statement() {
         (
             "INSERT OVERWRITE t PARTITION (d = '2024', h = 1) (a) WITH x AS (SELECT 1) SELECT * FROM x",
             "insert t overwrite=true [\"d='2024'\", \"h=1\"] [\"a\"] WITH x AS (SELECT 1) SELECT * FROM x",
+        ),
+        (
+            "INSERT INTO t SELECT a FROM b JOIN c ON b.x = c.x ON CONFLICT DO NOTHING",
+            "insert t overwrite=false [] [] SELECT a FROM b JOIN c ON b.x = c.x ON CONFLICT DO NOTHING",
+        ),
+        (
+            "INSERT INTO t SELECT a FROM b CROSS JOIN c ON CONFLICT DO ERROR",
+            "insert t overwrite=false [] [] SELECT a FROM b CROSS JOIN c ON CONFLICT DO ERROR",
+        ),
+        (
+            "INSERT INTO t (SELECT a FROM b LIMIT 1) ON CONFLICT DO DEDUPLICATE",
+            "insert t overwrite=false [] [] (SELECT a FROM b LIMIT 1) ON CONFLICT DO DEDUPLICATE",
+        ),
+        (
+            "INSERT INTO t VALUES (1), (2) on conflict do nothing;",
+            "insert t overwrite=false [] [] VALUES (1), (2) ON CONFLICT DO NOTHING",
         ),
         ("EXECUTE INSERT INTO t SELECT 1", "insert t overwrite=false [] [] SELECT 1"),
         (

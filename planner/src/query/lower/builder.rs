@@ -7,7 +7,7 @@ use datafusion_expr::Expr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
-    ChangelogMode, Exchange, Input, MatchSpec, NodeIndex, OperatorId, OperatorNode, OperatorSpec,
+    ChangelogMode, Exchange, Input, MatchSpec, NodeIndex, OnConflict, OperatorId, OperatorNode, OperatorSpec,
     Parallelism, StateNote,
 };
 
@@ -71,6 +71,8 @@ pub(in crate::query) struct Facts {
     pub keyed_sink: bool,
     /// where the statement names the table of a sink
     pub place: Option<Position>,
+    /// what a sink's ON CONFLICT says, and where it stands
+    pub conflict: Option<(OnConflict, Option<Position>)>,
 }
 
 /// A node to be added.
@@ -139,6 +141,7 @@ impl JobBuilder {
             connector: new.connector,
             keyed_sink: false,
             place: None,
+            conflict: None,
         });
         self.nodes.push(OperatorNode {
             id: OperatorId::new(""),

@@ -29,7 +29,7 @@ use crate::query::changelog::infer_changelog;
 use crate::query::context::Functions;
 use crate::query::error::plan_error;
 use crate::query::identity::name_operators;
-use crate::query::materialize::Materialize;
+use crate::query::materialize::{Materialize, Materializing};
 use crate::query::optimize::optimize;
 use builder::JobBuilder;
 use datafusion_common::config::ConfigOptions;
@@ -46,7 +46,7 @@ pub(in crate::query) use join::join_key;
 pub(in crate::query) use lookup::lookup_key;
 pub(in crate::query) use over::window_position;
 pub(in crate::query) use rank::time_order;
-pub(in crate::query) use sink::root_plan;
+pub(in crate::query) use sink::{plain_name, root_plan};
 
 /// A job, and what EXPLAIN says beside it.
 pub(in crate::query) struct Lowered {
@@ -91,6 +91,7 @@ pub(in crate::query) fn lower(
     for plan in &optimized {
         event_time |= uses_event_time(plan).map_err(plan_error)?;
     }
+    event_time |= roots.iter().any(waits_for_conflicts);
     let scans = shared_scans(&optimized).map_err(plan_error)?;
     let builder = JobBuilder::default();
     let mut lowering =
@@ -102,14 +103,22 @@ pub(in crate::query) fn lower(
     let mut warned = lowering.warnings;
     let JobBuilder { mut nodes, mut facts, .. } = lowering.builder;
     push_conditions(&mut nodes, &facts);
-    let materialize = Materialize::of(session.settings.get("table.exec.sink.upsert-materialize"));
-    infer_changelog(&mut nodes, &mut facts, materialize)?;
+    let materializing = Materializing {
+        when: Materialize::of(session.settings.get("table.exec.sink.upsert-materialize")),
+        require_on_conflict: session.settings.get("table.exec.sink.require-on-conflict") == Some("true"),
+    };
+    infer_changelog(&mut nodes, &mut facts, materializing)?;
     name_operators(&mut nodes, &facts);
     let settings = session.settings.job_settings();
     let mut warnings = warnings(&nodes, &facts, settings.state_ttl_ms);
     warnings.append(&mut warned);
     let graph = JobGraph { name, nodes, settings, sql: sql.to_string() };
     Ok(Lowered { job: PlannedJob { graph, warnings }, facts, plans })
+}
+
+/// True if rows are held back until the watermark tells whether they are in conflict.
+fn waits_for_conflicts(root: &JobRoot) -> bool {
+    matches!(root, JobRoot::Sink { conflict: Some((action, _)), .. } if action.waits())
 }
 
 /// What keeps state for ever.

@@ -156,9 +156,10 @@ impl Lowering<'_> {
             connector,
             single: false,
         });
-        if let JobRoot::Sink { place, table, .. } = root {
+        if let JobRoot::Sink { place, table, conflict, .. } = root {
             let facts = &mut self.builder.facts[added.base().0];
             facts.place = Position::of(*place);
+            facts.conflict = conflict.map(|(action, span)| (action, Position::of(span)));
             facts.keyed_sink = table.capabilities.sink_by_key;
             if let Some(count) = parallelism(table, "sink.parallelism") {
                 self.builder.nodes[added.base().0].parallelism = Parallelism::Fixed(count);
@@ -185,7 +186,7 @@ impl Lowering<'_> {
 }
 
 /// A table's name without the options of a hint.
-pub(super) fn plain_name(name: &str) -> &str {
+pub(in crate::query) fn plain_name(name: &str) -> &str {
     split_name(name).map_or(name, |(plain, _)| plain)
 }
 

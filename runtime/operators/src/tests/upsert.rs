@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_types::{
     ChangelogMode, ChangelogNormalizeSpec, Exchange, Input, JobSettings, KeyEncoder, KeyGroupRange,
-    NodeIndex, OperatorId, OperatorNode, OperatorSpec, Parallelism, RowKind, SinkMaterializeSpec,
+    NodeIndex, OnConflict, OperatorId, OperatorNode, OperatorSpec, Parallelism, RowKind, SinkMaterializeSpec,
+    Watermark,
 };
 
 fn create(input: &SchemaRef, spec: OperatorSpec, ttl_ms: u64) -> Box<dyn Operator> {
@@ -44,7 +45,15 @@ fn normalize(input: &SchemaRef, above: Option<i32>, emit_update_before: bool) ->
 }
 
 fn materialize(input: &SchemaRef, unique: Option<Vec<usize>>) -> Box<dyn Operator> {
-    create(input, OperatorSpec::SinkMaterialize(SinkMaterializeSpec { keys: vec![0], unique }), 0)
+    create(input, OperatorSpec::SinkMaterialize(sink_spec(OnConflict::Deduplicate, unique)), 0)
+}
+
+fn sink_spec(on_conflict: OnConflict, unique: Option<Vec<usize>>) -> SinkMaterializeSpec {
+    SinkMaterializeSpec { sink: "t".to_string(), keys: vec![0], on_conflict, unique }
+}
+
+fn compact(input: &SchemaRef, on_conflict: OnConflict, unique: Option<Vec<usize>>) -> Box<dyn Operator> {
+    create(input, OperatorSpec::SinkMaterialize(sink_spec(on_conflict, unique)), 0)
 }
 
 #[test]
@@ -57,6 +66,40 @@ fn the_last_row_of_a_key_is_told_whole() {
 fn a_sink_has_the_last_row_of_its_key() {
     run_script("materialize", |input| materialize(input, Some(vec![1])));
     run_script("materialize_whole", |input| materialize(input, None));
+}
+
+#[test]
+fn the_first_row_of_a_key_is_written_when_its_changes_are_complete() {
+    run_script("compact", |input| compact(input, OnConflict::Nothing, Some(vec![1])));
+    run_script("compact_whole", |input| compact(input, OnConflict::Nothing, None));
+}
+
+#[test]
+fn rows_in_conflict_fail_the_job_once_the_watermark_rises() {
+    let input = schema("k STRING, id INT, v INT");
+    let fails = |unique: Option<Vec<usize>>, rows: &[(RowKind, Vec<&str>)]| {
+        let for_harness = input.clone();
+        let mut harness = Harness::new(8, move || compact(&for_harness, OnConflict::Error, unique.clone()));
+        harness.batch(batch(&input, rows));
+        harness.recover();
+        harness.watermark_error(Watermark(5))
+    };
+    use RowKind::{Delete, Insert, UpdateAfter};
+    let conflict = "cannot write to 't': several rows of the query have the primary key k = x";
+    let two = [(Insert, vec!["a", "1", "1"]), (Insert, vec!["x", "1", "1"]), (Insert, vec!["x", "2", "2"])];
+    assert!(fails(Some(vec![1]), &two).starts_with(conflict));
+    // Rows that nothing tells apart are two as well.
+    assert!(
+        fails(None, &[(Insert, vec!["x", "1", "1"]), (Insert, vec!["x", "1", "1"])]).starts_with(conflict)
+    );
+    let for_harness = input.clone();
+    let make = move || compact(&for_harness, OnConflict::Error, Some(vec![1]));
+    let mut harness = Harness::new(8, make);
+    harness.batch(batch(&input, &[two[1].clone(), two[2].clone(), (Delete, vec!["x", "1", "1"])]));
+    harness.batch(batch(&input, &[(UpdateAfter, vec!["x", "2", "3"])]));
+    assert_eq!(harness.lines(), Vec::<String>::new());
+    harness.watermark(Watermark(5));
+    assert_eq!(harness.lines(), ["+I x 2 3"]);
 }
 
 fn lines(harness: &mut Harness, input: &SchemaRef, rows: &[(RowKind, Vec<&str>)]) -> Vec<String> {
@@ -267,5 +310,75 @@ proptest! {
             |(_, key, number, value)| vec![format!("k{key}"), number.to_string(), text(*value)],
             expect,
         ));
+    }
+
+    #[test]
+    fn what_is_left_at_a_watermark_is_written(
+        events in batches(),
+        by_number in any::<bool>(),
+        on_disk in any::<bool>(),
+    ) {
+        let backing = if on_disk { Backing::Disk(0) } else { Backing::Heap };
+        backing.with(|| check_compact(&events, by_number));
+    }
+}
+
+/// What a key has at the end of a batch: the row that was written, then rows that have come and were not taken back.
+fn first_left(
+    written: Option<(u8, Option<i32>)>,
+    events: &[&Event],
+    by_number: bool,
+) -> Option<(u8, Option<i32>)> {
+    let row = |event: &Event| (event.2, event.3);
+    // A change that another takes back, whichever comes first, is none.
+    let mut changes: Vec<&Event> = vec![];
+    for event in events {
+        let undone =
+            |other: &&Event| other.0.is_retraction() != event.0.is_retraction() && row(other) == row(event);
+        match changes.iter().rposition(undone) {
+            Some(place) => drop(changes.remove(place)),
+            None => changes.push(event),
+        }
+    }
+    let mut rows: Vec<(u8, Option<i32>)> = written.into_iter().collect();
+    for event in changes {
+        let same =
+            |other: &(u8, Option<i32>)| if by_number { other.0 == event.2 } else { *other == row(event) };
+        match (rows.iter().position(same), event.0.is_retraction()) {
+            (Some(place), true) => drop(rows.remove(place)),
+            (None, true) => {}
+            (Some(place), false) if by_number => rows[place] = row(event),
+            (_, false) => rows.push(row(event)),
+        }
+    }
+    rows.first().copied()
+}
+
+fn check_compact(events: &[Vec<Event>], by_number: bool) {
+    let input = schema("k STRING, id INT, v INT");
+    let for_harness = input.clone();
+    let unique = by_number.then(|| vec![1]);
+    let mut harness = Harness::new(3, move || compact(&for_harness, OnConflict::Nothing, unique.clone()));
+    let (mut told, mut expected) = (BTreeMap::new(), BTreeMap::new());
+    for (index, events) in events.iter().enumerate() {
+        for half in events.chunks(events.len().div_ceil(2)) {
+            let row = |event: &Event| vec![format!("k{}", event.1), event.2.to_string(), text(event.3)];
+            let rows: Vec<(RowKind, Vec<String>)> = half.iter().map(|event| (event.0, row(event))).collect();
+            let rows: Vec<(RowKind, Vec<&str>)> =
+                rows.iter().map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect())).collect();
+            assert_eq!(lines(&mut harness, &input, &rows), Vec::<String>::new());
+            if index % 2 == 0 {
+                harness.recover();
+            }
+        }
+        harness.watermark(Watermark(index as i64));
+        apply(harness.lines(), &mut told, false);
+        for key in 0..4 {
+            let of_key: Vec<&Event> = events.iter().filter(|event| event.1 == key).collect();
+            let left = first_left(expected.remove(&key), &of_key, by_number);
+            expected.extend(left.map(|row| (key, row)));
+        }
+        let lines = expected.iter().map(|(key, (id, v))| (format!("k{key}"), format!("{id} {}", text(*v))));
+        assert_eq!(told, lines.collect(), "after {index}");
     }
 }

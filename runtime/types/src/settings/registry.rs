@@ -153,6 +153,12 @@ const SETTINGS: &[SettingDefinition] = &[
         "whether rows are kept by a sink's primary key where the query updates them by another: if needed, never, always",
     ),
     setting(
+        "table.exec.sink.require-on-conflict",
+        Boolean,
+        "false",
+        "whether INSERT must say ON CONFLICT where its sink's primary key is not the key by which the query updates rows",
+    ),
+    setting(
         "table.exec.sink.not-null-enforcer",
         Choice(&["ERROR", "DROP"]),
         "ERROR",

@@ -55,3 +55,26 @@ EXPLAIN CHANGELOG_MODE INSERT INTO by_other_key SELECT id, CAST(price AS BIGINT)
 SET 'table.exec.sink.keyed-shuffle' = 'FORCE';
 SET 'table.exec.sink.not-null-enforcer' = 'DROP';
 EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT a, CAST(b AS INT) FROM t;
+
+RESET 'table.exec.sink.keyed-shuffle';
+RESET 'table.exec.sink.not-null-enforcer';
+-- Rows of one primary key.
+CREATE TABLE upserts_by_name (name STRING, price INT, PRIMARY KEY (name) NOT ENFORCED) WITH ('connector' = 'test', 'sink' = 'upsert');
+CREATE TABLE timed (name STRING, price INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'test');
+CREATE TABLE of_windows (name STRING, starts TIMESTAMP(3), ends TIMESTAMP(3), n BIGINT, PRIMARY KEY (name, starts) NOT ENFORCED) WITH ('connector' = 'test', 'sink' = 'upsert');
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes ON CONFLICT DO NOTHING;
+RESET 'table.exec.sink.upsert-materialize';
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes ON CONFLICT DO NOTHING;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes ON CONFLICT DO DEDUPLICATE;
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_name SELECT name, price FROM timed ON CONFLICT DO DEDUPLICATE;
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_name SELECT name, price FROM timed ON CONFLICT DO ERROR;
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_name SELECT name, CAST(COUNT(*) AS INT) FROM timed GROUP BY name ON CONFLICT DO ERROR;
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_name SELECT MAX(name), price FROM timed GROUP BY price ON CONFLICT DO NOTHING;
+EXPLAIN CHANGELOG_MODE INSERT INTO of_windows SELECT name, window_start, window_end, COUNT(*) FROM TUMBLE(TABLE timed, DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY name, window_start, window_end ON CONFLICT DO ERROR;
+EXPLAIN CHANGELOG_MODE INSERT INTO of_windows SELECT name, window_start, window_end, COUNT(*) FROM CUMULATE(TABLE timed, DESCRIPTOR(ts), INTERVAL '1' HOUR, INTERVAL '1' DAY) GROUP BY name, window_start, window_end ON CONFLICT DO ERROR;
+EXPLAIN CHANGELOG_MODE INSERT INTO retracts_by_name SELECT name, price FROM timed ON CONFLICT DO NOTHING;
+EXPLAIN CHANGELOG_MODE INSERT INTO anything SELECT price, 1 FROM timed ON CONFLICT DO DEDUPLICATE;
+SET 'table.exec.sink.require-on-conflict' = 'true';
+EXPLAIN CHANGELOG_MODE INSERT INTO upserts_by_name SELECT name, price FROM timed;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM keyed_changes;
+EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT name, price FROM timed;

@@ -117,7 +117,11 @@ fn produced(
         OperatorSpec::TimedJoin(spec) if retracts && spec.by != TimedJoinBy::Version => {
             Err(PlanError::not_supported(format!("{} over updates {input}", node.label)))
         }
-        // What a version was before is known: only changes of the left come out.
+        // What a version was before is known: only changes of the left come out. Of an update the row before may find a version,
+        // and the row after none.
+        OperatorSpec::TimedJoin(_) if !left_mode.is_insert_only() => {
+            Ok(left_mode.union(ChangelogMode::of(&[RowKind::Delete])))
+        }
         OperatorSpec::TimedJoin(_) => Ok(left_mode),
         OperatorSpec::Join(spec) => match spec.kind {
             JoinKind::Inner | JoinKind::LeftSemi => Ok(input),
@@ -281,6 +285,10 @@ fn places_of(columns: &[usize], given: &[usize]) -> Option<Vec<usize>> {
 }
 
 fn rank_key(spec: &RankSpec, input: impl FnOnce() -> Option<Vec<usize>>) -> Option<Vec<usize>> {
+    if spec.start > 1 && !spec.outputs_rank {
+        // An update puts another row in the place of one that has moved to a rank that is not shown.
+        return None;
+    }
     let partition = || places_of(&spec.partition, &spec.columns);
     if spec.end == 1 && partition().is_some() {
         return partition();

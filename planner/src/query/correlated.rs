@@ -9,6 +9,7 @@
 //! SELECT COUNT(*) FROM d JOIN (SELECT DISTINCT id FROM o) AS $outer ON d.id <= $outer.id WHERE $outer.id = outer.id
 //! ```
 
+use crate::query::outer::read_outside;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, Result, not_impl_err};
 use datafusion_expr::expr::ScalarFunction;
@@ -68,12 +69,7 @@ fn is_renamed(plan: &LogicalPlan) -> bool {
 }
 
 fn reads_outer(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    let looked = plan.apply_with_subqueries(|plan| {
-        found |= plan.contains_outer_reference();
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    found || looked.is_err()
+    read_outside(plan).map_or(true, |columns| !columns.is_empty())
 }
 
 /// The values around a subquery.
@@ -100,6 +96,10 @@ fn rewritten(plan: &LogicalPlan, around: &LogicalPlan, number: usize) -> Result<
         if !columns.contains(&expr) {
             columns.push(expr);
         }
+    }
+    // What a query inside the subquery reads of the query around both is not replaced.
+    if read_outside(plan)?.iter().any(|column| !columns.contains(column)) {
+        return Ok(None);
     }
     let conditions = conditions(plan)?;
     let rejected = |column: &Column| conditions.iter().any(|condition| rejects_null(condition, column));

@@ -3,7 +3,8 @@
 //! As in Flink conditions are pulled out of the query, and an aggregation without keys becomes one by the columns that they
 //! compare: a row that finds none has no aggregate then, and an INNER join leaves it out; a LEFT join gives it a COUNT of 0.
 
-use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use crate::query::outer::read_outside;
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{Column, Result, TableReference, not_impl_err};
 use datafusion_expr::logical_plan::{Join, JoinType, Subquery, SubqueryAlias};
 use datafusion_expr::utils::conjunction;
@@ -67,7 +68,8 @@ fn joined(join: &Join, subquery: &Subquery, alias: Option<&TableReference>) -> R
     }
     let mut pull_up = PullUpCorrelatedExpr::new();
     let right = subquery.subquery.as_ref().clone().rewrite(&mut pull_up).data()?;
-    if !pull_up.can_pull_up || pull_up.pull_up_having_expr.is_some() || reads_others(&right)? {
+    let reads_others = !read_outside(&right)?.is_empty();
+    if !pull_up.can_pull_up || pull_up.pull_up_having_expr.is_some() || reads_others {
         return refused();
     }
     let requalify = |expr: Expr| -> Result<Expr> {
@@ -98,13 +100,4 @@ fn joined(join: &Join, subquery: &Subquery, alias: Option<&TableReference>) -> R
         return Ok(plan);
     }
     LogicalPlanBuilder::from(plan).project(columns.into_iter().map(Expr::Column))?.build()
-}
-
-fn reads_others(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|plan| {
-        found |= plan.contains_outer_reference();
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    Ok(found)
 }

@@ -49,6 +49,7 @@ mod nodes;
 mod not_null;
 mod optimize;
 mod origin;
+mod outer;
 mod over_windows;
 mod quantified;
 mod ranks;

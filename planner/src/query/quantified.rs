@@ -38,31 +38,39 @@ impl VisitorMut for Selects {
             }
         }
         for condition in select.selection.iter_mut().chain(&mut select.having).chain(&mut select.qualify) {
-            rewrite_condition(condition, false);
+            rewrite_condition(condition, false, false);
         }
         ControlFlow::Continue(())
     }
 }
 
-/// A condition of rows: joins stand for IN and EXISTS, but for NOT IN under OR.
-fn rewrite_condition(expr: &mut Expr, under_or: bool) {
+/// A condition of rows: joins stand for IN and EXISTS, but for NOT IN under OR, and for NOT IN of a value that reads no column,
+/// which is no key of a join. `negated`: it stands under NOT, where AND is an OR.
+fn rewrite_condition(expr: &mut Expr, under_or: bool, negated: bool) {
+    let is_joined = |value: &Expr, is_not: bool| {
+        // What is unknown is as good as FALSE unless it is turned round.
+        is_not == negated || (!under_or && reads_columns(value))
+    };
     match expr {
-        Expr::Nested(inner) => rewrite_condition(inner, under_or),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            rewrite_condition(left, under_or);
-            rewrite_condition(right, under_or);
+        Expr::Nested(inner) => rewrite_condition(inner, under_or, negated),
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+            let under_or = under_or || (*op == BinaryOperator::Or) != negated;
+            rewrite_condition(left, under_or, negated);
+            rewrite_condition(right, under_or, negated);
         }
-        Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
-            rewrite_condition(left, true);
-            rewrite_condition(right, true);
-        }
-        Expr::UnaryOp { op: UnaryOperator::Not, expr } if !under_or => rewrite_condition(expr, false),
-        Expr::InSubquery { negated, .. } if !under_or || !*negated => {}
-        Expr::AnyOp { compare_op: BinaryOperator::Eq, .. } => {}
-        Expr::AllOp { compare_op: BinaryOperator::NotEq, .. } if !under_or => {}
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => rewrite_condition(expr, under_or, !negated),
+        Expr::InSubquery { expr, negated: is_not, .. } if is_joined(expr, *is_not) => {}
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, .. } if is_joined(left, false) => {}
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, .. } if is_joined(left, true) => {}
         Expr::Exists { .. } => {}
         other => rewrite_all(other),
     }
+}
+
+fn reads_columns(value: &Expr) -> bool {
+    let mut names = Names { plain: false, tables: vec![] };
+    let _ = walk_mut(&mut value.clone(), &mut names);
+    names.plain || !names.tables.is_empty()
 }
 
 /// Everything inside `expr`, but for the queries inside it.

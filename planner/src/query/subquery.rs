@@ -6,7 +6,7 @@ use datafusion_common::{DFSchema, Result, plan_err};
 use datafusion_expr::expr::InSubquery;
 use datafusion_expr::logical_plan::Subquery;
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 use std::sync::Arc;
 
 /// Scalar subqueries that may have several rows fail when they do: SINGLE_VALUE sees to it, as in Flink.
@@ -23,6 +23,10 @@ pub(super) fn single_values(plan: LogicalPlan) -> Result<LogicalPlan> {
         plan.map_expressions(|expr| {
             expr.transform_up(|expr| match expr {
                 Expr::InSubquery(found) => in_other_type(found, &around),
+                // An aggregate of all rows, even of none, is a row.
+                Expr::Exists(exists) if always_has_a_row(&exists.subquery.subquery) => {
+                    Ok(Transformed::yes(lit(!exists.negated)))
+                }
                 expr => single(expr),
             })
         })
@@ -54,6 +58,16 @@ fn aggregated(plan: &LogicalPlan) -> Result<LogicalPlan> {
     };
     let value = single_value().call(vec![Expr::Column(column.clone())]).alias(&column.name);
     LogicalPlanBuilder::from(plan.clone()).aggregate(Vec::<Expr>::new(), vec![value])?.build()
+}
+
+/// True if `plan` has a row whatever is in its tables.
+fn always_has_a_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Projection(projection) => always_has_a_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => always_has_a_row(&alias.input),
+        _ => false,
+    }
 }
 
 /// True if `plan` never has more than one row.

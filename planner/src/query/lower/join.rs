@@ -180,7 +180,10 @@ impl<'a> Sides<'a> {
         };
         let mut on = join.on.clone();
         let mut filter = join.filter.clone();
-        if join.null_aware && !on.is_empty() {
+        if join.null_aware && on.is_empty() {
+            return not_impl_err!("not supported yet: NOT IN of a value that no column is compared with");
+        }
+        if join.null_aware {
             // NOT IN: a row is out if any comparison is not FALSE; it is the first, the others are of the subquery itself.
             let (value, other) = on.remove(0);
             filter = conjunction([Expr::IsNotFalse(Box::new(value.eq(other)))].into_iter().chain(filter));

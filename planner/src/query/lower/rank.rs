@@ -86,20 +86,26 @@ impl Lowering<'_> {
             }
         }
         let ranked = self.prepare(&window.input, input, (partition_by, order_by), (start, end), read)?;
+        let place = window.schema.fields().len() - 1;
+        let (table, field) = window.schema.qualified_field(place);
+        let insert_only = is_insert_only(&self.builder.nodes, &self.builder.facts, ranked.node);
+        if let Some(attribute) = time.filter(|_| insert_only) {
+            let rows = self.deduplicate(ranked, attribute)?;
+            if !outputs_rank {
+                return Ok(rows);
+            }
+            // The number of the only row is no rank.
+            let mut outputs: Vec<Output> = rows.schema.columns().into_iter().map(Output::column).collect();
+            let mut number = Output::named(field.name().clone(), lit(1_i64));
+            number.table = table.cloned();
+            outputs.push(number);
+            return self.calc(&rows, None, Some(outputs));
+        }
         let mut ranked = Ranked { outputs_rank, ..ranked };
         if outputs_rank {
-            let place = window.schema.fields().len() - 1;
-            let (table, field) = window.schema.qualified_field(place);
             ranked.fields.push((table.cloned(), field.clone()));
         }
-        match time {
-            Some(attribute)
-                if !outputs_rank && is_insert_only(&self.builder.nodes, &self.builder.facts, ranked.node) =>
-            {
-                self.deduplicate(ranked, attribute)
-            }
-            _ => self.rank(ranked),
-        }
+        self.rank(ranked)
     }
 
     /// The column with the end of the window, if rows are ranked within windows of event time.

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO_BIN := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 setup := eval "$$(scripts/setup.sh)"
 
-.PHONY: quickstart test build install lint bench fmt
+.PHONY: quickstart test build install lint bench benches fmt
 
 ## Installs what is missing, builds, puts `weir` beside cargo, and runs a windowed query on real flights.
 quickstart: install
@@ -32,6 +32,9 @@ lint:
 
 fmt:
 	cargo fmt --all
+
+benches:
+	$(setup) && cargo build --release --workspace --bench '*'
 
 ## Nexmark against the clock: rows a second and core. `make bench ARGS="q0 q5"`
 bench:

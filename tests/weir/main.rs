@@ -9,6 +9,7 @@ mod goldens;
 mod kill;
 mod oracle;
 mod oracle_over;
+mod oracle_random;
 mod process;
 mod rocksdb;
 mod semantics;

@@ -62,6 +62,8 @@ pub(crate) enum StatementKind {
     Reset(Option<Text>),
     Show(Show),
     Describe(ObjectName),
+    /// `DESCRIBE SELECT ..`, `DESCRIBE CHECKPOINT('path', 'state')`
+    DescribeQuery(Box<Query>),
     Use(UseStatement),
     Explain(Explain),
     Client(ClientCommand),

@@ -2,7 +2,9 @@
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectName, TableAlias, UnaryOperator, Value, ValueWithSpan,
+    GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, WildcardAdditionalOptions,
+    helpers::attached_token::AttachedToken,
 };
 use sqlparser::tokenizer::Span;
 
@@ -61,4 +63,56 @@ pub(crate) fn call(name: impl Into<ObjectName>, args: Vec<FunctionArg>) -> Funct
 /// A call of a function with expressions.
 pub(crate) fn call_of(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(call(bare(name), arguments.into_iter().map(unnamed).collect()))
+}
+
+/// `*`
+pub(crate) fn all_columns() -> SelectItem {
+    SelectItem::Wildcard(WildcardAdditionalOptions::default())
+}
+
+/// `SELECT item FROM relation WHERE condition`
+pub(crate) fn select_from(relation: TableFactor, item: SelectItem, condition: Option<Expr>) -> Query {
+    let select = Select {
+        select_token: AttachedToken::empty(),
+        optimizer_hints: vec![],
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection: vec![item],
+        exclude: None,
+        into: None,
+        from: vec![TableWithJoins { relation, joins: vec![] }],
+        lateral_views: vec![],
+        prewhere: None,
+        selection: condition,
+        connect_by: vec![],
+        group_by: GroupByExpr::Expressions(vec![], vec![]),
+        cluster_by: vec![],
+        distribute_by: vec![],
+        sort_by: vec![],
+        having: None,
+        named_window: vec![],
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: SelectFlavor::Standard,
+    };
+    query_with_body(Box::new(SetExpr::Select(Box::new(select))))
+}
+
+/// A query of this body and no other clause.
+pub(crate) fn query_with_body(body: Box<SetExpr>) -> Query {
+    Query {
+        with: None,
+        body,
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    }
 }

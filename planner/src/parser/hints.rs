@@ -125,7 +125,7 @@ impl Hints {
 
     fn visit(&mut self, statement: &mut StatementKind) {
         match statement {
-            StatementKind::Query(query) => self.visit_query(query),
+            StatementKind::Query(query) | StatementKind::DescribeQuery(query) => self.visit_query(query),
             StatementKind::CreateView(view) => self.visit_query(&mut view.query),
             StatementKind::AlterView(AlterView { change: ViewChange::As { query, .. }, .. }) => {
                 self.visit_query(query)

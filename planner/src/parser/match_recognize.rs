@@ -178,7 +178,7 @@ impl DerivedTables {
 
     fn visit(&mut self, statement: &mut StatementKind) {
         match statement {
-            StatementKind::Query(query) => self.visit_query(query),
+            StatementKind::Query(query) | StatementKind::DescribeQuery(query) => self.visit_query(query),
             StatementKind::CreateView(view) => self.visit_query(&mut view.query),
             StatementKind::AlterView(view) => {
                 if let ViewChange::As { query, .. } = &mut view.change {

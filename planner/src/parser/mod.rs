@@ -25,7 +25,10 @@ mod tests;
 
 pub(crate) use ast::*;
 pub use ast::{ClientCommand, ExplainDetail, SavepointWish, Statement, StopMode};
-pub(crate) use build::{bare, binary, call, call_of, literal, nested, not, table_alias, text, unnamed};
+pub(crate) use build::{
+    all_columns, bare, binary, call, call_of, literal, nested, not, query_with_body, select_from,
+    table_alias, text, unnamed,
+};
 #[cfg(test)]
 pub(crate) use dialect::FlinkDialect;
 pub(crate) use dialect::{LOCAL_TIMESTAMP, table_argument};

@@ -53,7 +53,7 @@ pub(super) fn check_names(statement: &StatementKind) -> Result<(), PlanError> {
         },
         StatementKind::Insert(insert) => self::insert(insert),
         StatementKind::StatementSet(inserts) => inserts.iter().try_for_each(self::insert),
-        StatementKind::Query(body) => query(body),
+        StatementKind::Query(body) | StatementKind::DescribeQuery(body) => query(body),
         StatementKind::Explain(explain) => check_names(&explain.statement),
         StatementKind::Describe(table) => object(table),
         StatementKind::Set(_)

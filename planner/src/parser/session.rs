@@ -1,6 +1,7 @@
 //! SET, RESET, SHOW, DESCRIBE and USE.
 
 use super::ast::*;
+use super::build::{all_columns, select_from};
 use super::statement::StatementParser;
 use crate::PlanError;
 use sqlparser::ast::ObjectName;
@@ -137,6 +138,13 @@ impl StatementParser<'_> {
                 self.parser.advance_token();
             }
             return Ok(StatementKind::Show(Show::Catalog { name: self.ident()?, extended }));
+        }
+        if self.peek_query() {
+            return Ok(StatementKind::DescribeQuery(self.query()?));
+        }
+        if self.peek_word("CHECKPOINT") && self.parser.peek_nth_token_ref(1).token == Token::LParen {
+            let relation = self.parser.parse_table_factor().map_err(|error| self.convert(error))?;
+            return Ok(StatementKind::DescribeQuery(Box::new(select_from(relation, all_columns(), None))));
         }
         for word in ["DATABASE", "FUNCTION", "JOB", "MODEL"] {
             let next = self.parser.peek_nth_token_ref(1);

@@ -10,13 +10,14 @@
 //!
 //! The scalar subqueries that this takes are joins like those that are written.
 
-use crate::parser::{bare, binary, call, call_of, literal, nested, not, table_alias};
-use crate::query::syntax::query_with_body;
+use crate::parser::{
+    bare, binary, call, call_of, literal, nested, not, query_with_body, select_from, table_alias,
+};
 use crate::walk::walk_mut;
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
-    VisitorMut, helpers::attached_token::AttachedToken,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Query, Select, SelectItem,
+    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, VisitorMut,
+    helpers::attached_token::AttachedToken,
 };
 use std::ops::ControlFlow;
 
@@ -345,32 +346,7 @@ fn derived(of: &Query, item: Expr, condition: Option<Expr>, named: bool) -> Quer
         alias: Some(TableAlias { columns, ..table_alias(bare(TABLE)) }),
         sample: None,
     };
-    query(Select {
-        select_token: AttachedToken::empty(),
-        optimizer_hints: vec![],
-        distinct: None,
-        select_modifiers: None,
-        top: None,
-        top_before_distinct: false,
-        projection: vec![SelectItem::UnnamedExpr(item)],
-        exclude: None,
-        into: None,
-        from: vec![TableWithJoins { relation, joins: vec![] }],
-        lateral_views: vec![],
-        prewhere: None,
-        selection: condition,
-        connect_by: vec![],
-        group_by: GroupByExpr::Expressions(vec![], vec![]),
-        cluster_by: vec![],
-        distribute_by: vec![],
-        sort_by: vec![],
-        having: None,
-        named_window: vec![],
-        qualify: None,
-        window_before_qualify: false,
-        value_table_mode: None,
-        flavor: SelectFlavor::Standard,
-    })
+    select_from(relation, SelectItem::UnnamedExpr(item), condition)
 }
 
 fn query(select: Select) -> Query {

@@ -2,7 +2,7 @@
 //! lengths of windows become milliseconds, a bare VALUES becomes a query over a table.
 
 use crate::PlanError;
-use crate::parser::{bare, binary, call, nested, table_alias};
+use crate::parser::{all_columns, bare, binary, call, nested, query_with_body, select_from, table_alias};
 use crate::walk::walk_mut;
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Cte, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -175,25 +175,22 @@ fn one_that_equals(values: &[Expr], query: &Query, or_may: bool) -> Query {
     let column = |index| TableAliasColumnDef { name: name(index), data_type: None };
     let columns = (0..values.len()).map(column).collect();
     let alias = TableAlias { columns, ..table_alias(bare("$in")) };
-    let mut select = select_all();
-    select.from[0].relation = TableFactor::Derived {
+    let relation = TableFactor::Derived {
         lateral: false,
         subquery: Box::new(query.clone()),
         alias: Some(alias),
         sample: None,
     };
-    select.selection = equal.reduce(|left, right| binary(left, BinaryOperator::And, right));
-    query_with_body(Box::new(SetExpr::Select(Box::new(select))))
+    let condition = equal.reduce(|left, right| binary(left, BinaryOperator::And, right));
+    select_from(relation, all_columns(), condition)
 }
 
 /// A bare `VALUES ..` becomes `SELECT * FROM (VALUES ..)`.
 fn name_values(query: &mut Query) {
     let SetExpr::Values(values) = query.body.as_ref() else { return };
     let columns = values.rows.first().map_or(0, |row| row.content.len());
-    let values = std::mem::replace(&mut query.body, Box::new(SetExpr::Select(Box::new(select_all()))));
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.from[0].relation = values_table(values, columns);
-    }
+    let table = values_table(query.body.clone(), columns);
+    query.body = select_from(table, all_columns(), None).body;
 }
 
 fn number(value: i64, span: Span) -> Expr {
@@ -202,25 +199,9 @@ fn number(value: i64, span: Span) -> Expr {
 
 /// `WITH .. SELECT * FROM table`
 pub(super) fn all_of(tables: &[Cte], table: &TableFactor) -> Query {
-    let mut select = select_all();
-    select.from[0].relation = table.clone();
     let with = With { with_token: AttachedToken::empty(), recursive: false, cte_tables: tables.to_vec() };
     let with = (!tables.is_empty()).then_some(with);
-    Query { with, ..query_with_body(Box::new(SetExpr::Select(Box::new(select)))) }
-}
-
-/// `SELECT * FROM t`, whose table is then replaced.
-fn select_all() -> Select {
-    let placeholder = "SELECT * FROM t";
-    let dialect = sqlparser::dialect::GenericDialect {};
-    let query = sqlparser::parser::Parser::new(&dialect)
-        .try_with_sql(placeholder)
-        .and_then(|mut parser| parser.parse_query())
-        .map(|query| *query.body);
-    match query {
-        Ok(SetExpr::Select(select)) => *select,
-        _ => unreachable!("{placeholder} is a SELECT"),
-    }
+    Query { with, ..select_from(table.clone(), all_columns(), None) }
 }
 
 /// `(VALUES ..) AS VALUES(EXPR$0, ..)`
@@ -347,22 +328,6 @@ fn seconds_ms(text: &str) -> Option<i64> {
     let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
     let ms = fraction.parse::<i64>().ok()?;
     whole.parse::<i64>().ok()?.checked_mul(1_000)?.checked_add(ms)
-}
-
-/// A query of this body and no other clause.
-pub(super) fn query_with_body(body: Box<SetExpr>) -> Query {
-    Query {
-        with: None,
-        body,
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,32 @@
 //! DESCRIBE, SHOW COLUMNS, SHOW CREATE TABLE, SHOW CREATE VIEW.
 
 use crate::PlanError;
+use crate::binder::Binder;
 use crate::catalog::{CatalogEntry, CatalogTable, CatalogView, Databases, ObjectPath, Session};
 use crate::planner::{Planned, TextTable};
-use arrow::datatypes::Field;
-use sqlparser::ast::ObjectName;
+use arrow::datatypes::{Field, FieldRef};
+use sqlparser::ast::{ObjectName, Query};
 use std::fmt::Write;
 use weir_types::{ColumnKind, SqlType, TableColumn, TableDescriptor, TimeAttribute};
 
 pub(super) fn describe(session: &Session, name: &ObjectName) -> Result<Planned, PlanError> {
     let entry = session.resolve(name)?;
     Ok(Planned::Rows(columns_table(&entry, |_| true)))
+}
+
+/// The columns of a query's result: no key, no extras.
+pub(super) fn describe_query(
+    session: &Session,
+    binder: &dyn Binder,
+    query: &Query,
+) -> Result<Planned, PlanError> {
+    let schema = binder.bind_query(session, query)?.schema;
+    let row = |field: &FieldRef| {
+        let nullable = if field.is_nullable() { "TRUE" } else { "FALSE" };
+        vec![Some(field.name().clone()), Some(type_text(field)), Some(nullable.to_string())]
+    };
+    let columns = ["name", "type", "null"].map(String::from).to_vec();
+    Ok(Planned::Rows(TextTable { columns, rows: schema.fields().iter().map(row).collect() }))
 }
 
 /// The columns of a table or view whose names are wanted, as Flink's DESCRIBE shows them.

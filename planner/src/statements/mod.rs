@@ -46,6 +46,7 @@ pub(crate) fn plan(
         StatementKind::Reset(key) => reset(session, key.as_ref())?,
         StatementKind::Show(show) => show::show(session, binder, show)?,
         StatementKind::Describe(name) => describe::describe(session, name)?,
+        StatementKind::DescribeQuery(query) => describe::describe_query(session, binder, query)?,
         StatementKind::Use(name) => databases::use_statement(session, name)?,
         StatementKind::Client(command) => Planned::Client(command.clone()),
     };

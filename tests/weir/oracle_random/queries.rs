@@ -308,6 +308,24 @@ impl Query {
         }
     }
 
+    /// True if no two rows have the same value in the first column.
+    pub(super) fn has_key(&self) -> bool {
+        match self {
+            Query::Table(_) => true,
+            Query::Distinct(_, columns) => columns.len() == 1,
+            Query::Group { keys, .. } => keys.len() == 1,
+            Query::Where(input, _)
+            | Query::Top { input, .. }
+            | Query::Limit { input, .. }
+            | Query::Over { input, .. }
+            | Query::Scalar { input, .. } => input.has_key(),
+            Query::Join { kind: Kind::Inner | Kind::Left, left, right, on, .. } => {
+                left.has_key() && right.has_key() && on.iter().any(|(_, right)| *right == 0)
+            }
+            Query::Join { .. } | Query::Set { .. } => false,
+        }
+    }
+
     pub(super) fn sql(&self, next: &mut usize) -> String {
         match self {
             Query::Table(table) => format!("SELECT id AS c0, k AS c1, v AS c2 FROM base{table}"),

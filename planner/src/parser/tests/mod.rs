@@ -83,6 +83,7 @@ fn brief(kind: &StatementKind) -> String {
         StatementKind::StatementSet(inserts) => {
             format!("set of {}", inserts.iter().map(brief_insert).collect::<Vec<_>>().join(" + "))
         }
+        StatementKind::DescribeQuery(query) => format!("describe {query}"),
         StatementKind::Query(query) => format!("query {query}"),
         StatementKind::Set(properties) => format!("set {}", pairs(properties)),
         StatementKind::Reset(key) => format!("reset {:?}", key.as_ref().map(text)),
@@ -301,6 +302,9 @@ fn each_statement() {
             "BEGIN STATEMENT SET; INSERT INTO a SELECT 1; END;",
             "set of insert a overwrite=false [] [] SELECT 1",
         ),
+        ("DESCRIBE SELECT 1 AS a", "describe SELECT 1 AS a"),
+        ("DESC CHECKPOINT('p', 's')", "describe SELECT * FROM CHECKPOINT('p', 's')"),
+        ("DESCRIBE `CHECKPOINT`", "describe `CHECKPOINT`"),
         ("EXECUTE SELECT 1", "query SELECT 1"),
         ("(SELECT 1) UNION ALL (SELECT 2)", "query (SELECT 1) UNION ALL (SELECT 2)"),
         ("VALUES (1, 'a')", "query VALUES (1, 'a')"),

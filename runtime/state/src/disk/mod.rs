@@ -149,7 +149,6 @@ impl KeyedStateBackend {
         };
         self.disk = Some(Box::new(disk));
         self.disk_to_be = None;
-        self.set_disk_time();
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What is in files and what lies on top of them, in snapshots of a backend with a disk.
 
+mod flights;
+
 use crate::history::Limits;
 use crate::test_backends::{Kind, Store, Stored, work_directory};
 use crate::*;

@@ -96,6 +96,8 @@ pub(crate) struct StateDisk {
     in_flight: Vec<Arc<Dead>>,
     /// of timers: those at or after this time may be on disk alone
     pub(crate) horizon_ms: Option<i64>,
+    /// of timers: how many could not be parted into those that are due first and others, when that was tried last
+    pub(crate) inseparable: usize,
     /// whether merging files may drop idle entries
     pub(crate) may_drop: Arc<AtomicBool>,
 }
@@ -107,6 +109,7 @@ impl StateDisk {
             dead: Dead::default(),
             in_flight: Vec::new(),
             horizon_ms: None,
+            inseparable: 0,
             may_drop: Arc::new(AtomicBool::new(true)),
         }
     }

@@ -1,5 +1,6 @@
 //! What is in files and what lies on top of them, in snapshots of a backend with a disk.
 
+mod budget;
 mod flights;
 
 use crate::history::Limits;

@@ -119,7 +119,7 @@ impl ChainNode {
         }
     }
 
-    fn fail(&self, source: OperatorError) -> RuntimeError {
+    pub(crate) fn fail(&self, source: OperatorError) -> RuntimeError {
         RuntimeError::Operator { operator: self.label.to_string(), source }
     }
 }

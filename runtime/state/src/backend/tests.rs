@@ -1,6 +1,7 @@
 //! The backend against maps of the standard library: random operations, snapshots at random points, restores
 //! at other parallelisms.
 
+mod flights;
 mod garbage;
 mod progress;
 
@@ -74,8 +75,8 @@ struct Job {
     acc: StateId,
     multiset: StateId,
     log: StateId,
-    /// decides when what is on its way to the disk is written
-    turns: Random,
+    /// decides when what is on its way to the disk is written; `None`: the test says when
+    turns: Option<Random>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,12 +105,12 @@ impl Job {
         let text = vec![field("text", SqlType::STRING, false)];
         let log = backend.register_under(acc, StateDescriptor::list("agg/log", text))?;
         backend.hold_writes();
-        Ok(Job { keys, backend, acc, multiset, log, turns: Random(7) })
+        Ok(Job { keys, backend, acc, multiset, log, turns: Some(Random(7)) })
     }
 
     /// At any moment writes may be done.
     fn may_write(&mut self) {
-        if self.turns.below(4) == 0 {
+        if self.turns.as_mut().is_some_and(|turns| turns.below(4) == 0) {
             self.backend.write_now();
         }
     }
@@ -324,7 +325,7 @@ fn run(kind: Kind, keys: Keys, seed: u64) {
     let limits = if seed.is_multiple_of(4) { Limits::default() } else { small };
     let mut job = Job::new(keys, kind.whole()).unwrap();
     job.backend.history.limits = limits;
-    job.turns = Random(seed + 1000);
+    job.turns = Some(Random(seed + 1000));
     let (mut model, mut store, mut checkpoint) = (Model::new(), Store::default(), 0);
     let mut pending: Vec<(Snapshot, Model, u64)> = Vec::new();
     let mut key_count = 30;

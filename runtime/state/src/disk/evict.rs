@@ -7,7 +7,7 @@ use crate::StateError;
 use crate::backend::{KeyedStateBackend, State, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::{FILE_ROWS, StateWrites, encode_tables};
+use crate::disk::flush::{StateWrites, encode_tables};
 use crate::disk::jobs::Job;
 use crate::disk::marks::Marks;
 use crate::links::Links;
@@ -224,7 +224,7 @@ impl KeyedStateBackend {
             }
         }
         let rows: usize = states.iter().map(StateWrites::rows).sum();
-        let bytes = states.iter().map(StateWrites::bytes).sum();
+        let bytes: usize = states.iter().map(StateWrites::bytes).sum();
         let leaving = Leaving { rows: victims, bytes };
         if states.is_empty() {
             self.release_left(leaving);
@@ -236,7 +236,7 @@ impl KeyedStateBackend {
         let job = disk.jobs.push(Job { states, checkpoint: Weak::new() });
         disk.leaving = Some(leaving);
         disk.flight = Some(job);
-        if rows < FILE_ROWS {
+        if !disk.store.is_file(rows, bytes) {
             return self.wait_for_flight();
         }
         disk.store.write_beside(&disk.jobs, job);

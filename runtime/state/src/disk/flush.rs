@@ -21,9 +21,6 @@ const CHUNK_ROWS: usize = 256 << 10;
 const PART_ROWS: usize = 16 << 10;
 /// Bytes of keys and values that are encoded and sorted at once. What goes beyond is a run of its own.
 const PART_BYTES: usize = if cfg!(test) { 32 << 10 } else { 1 << 30 };
-/// Rows that become a file at once; fewer go through a write buffer. In tests some are more and some fewer.
-pub(crate) const FILE_ROWS: usize = if cfg!(test) { 8 } else { 4 << 10 };
-
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
     pub(crate) family: String,
@@ -65,7 +62,8 @@ impl StateWrites {
             store.put_number(&mut batch, &sequence_key(&self.family), next);
         }
         for run in &self.runs {
-            if run.iter().map(Encoded::len).sum::<usize>() < FILE_ROWS {
+            let bytes = run.iter().map(Encoded::bytes).sum();
+            if !store.is_file(run.iter().map(Encoded::len).sum(), bytes) {
                 for (key, value) in run.iter().flat_map(Encoded::entries) {
                     batch.put_cf(&family, key, value);
                     flush_if_large(store, &mut batch)?;

@@ -219,6 +219,12 @@ impl KeyedStateBackend {
         }
     }
 
+    /// Rows are on their way to the disk.
+    #[cfg(test)]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.leaving.is_some())
+    }
+
     /// As a thread of the writers does: nobody else knows yet.
     #[cfg(test)]
     pub(crate) fn write_now(&self) {

@@ -82,6 +82,11 @@ impl Store {
         (self.shared.settings().write_batch_bytes as usize).max(4 << 10)
     }
 
+    /// Whether so many rows of so many bytes become a file at once; fewer go through a write buffer.
+    pub(crate) fn is_file(&self, rows: usize, bytes: usize) -> bool {
+        rows >= FILE_ROWS || bytes >= self.write_batch_bytes()
+    }
+
     /// Options of the family of a state. Idle entries are dropped when files are merged.
     fn family_options(&self, idle: Option<Idle>) -> Options {
         let mut options = self.shared.family_options();
@@ -262,6 +267,9 @@ impl Store {
         self.db.compact_range_cf::<&[u8], &[u8]>(&self.family(family), None, None);
     }
 }
+
+/// Rows that are a file, however short. In tests some are more and some fewer.
+const FILE_ROWS: usize = if cfg!(test) { 8 } else { 4 << 10 };
 
 /// Bytes read ahead on a long way.
 pub(super) const READAHEAD: usize = 2 << 20;

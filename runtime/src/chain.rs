@@ -119,7 +119,7 @@ impl ChainNode {
         }
     }
 
-    fn fail(&self, source: OperatorError) -> RuntimeError {
+    pub(crate) fn fail(&self, source: OperatorError) -> RuntimeError {
         RuntimeError::Operator { operator: self.label.to_string(), source }
     }
 }
@@ -154,6 +154,7 @@ impl Chain {
             self.current.store(index, Ordering::Relaxed);
             let node = &mut self.nodes[index];
             if let Role::Operator(role) = &mut node.role {
+                role.context.before_open();
                 let opened = role.operator.open(&mut role.context);
                 let opened = role.context.after_call().and(opened);
                 let satisfied = role.operator.is_satisfied();

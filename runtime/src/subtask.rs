@@ -90,7 +90,7 @@ impl Subtask {
             }
             self.work().await?;
             self.drain_source().await?;
-            self.sweep();
+            self.sweep()?;
         }
         self.close().await
     }
@@ -263,15 +263,16 @@ impl Subtask {
     }
 
     /// Drops some of the state that has expired, now and then.
-    fn sweep(&mut self) {
+    fn sweep(&mut self) -> Result<(), RuntimeError> {
         if !self.chain.has_expiry() {
-            return;
+            return Ok(());
         }
         let now = self.env.clock.monotonic();
         if now >= self.progress.next_sweep {
             self.progress.next_sweep = now + SWEEP_INTERVAL;
-            self.chain.sweep(SWEEP_SLOTS);
+            self.chain.sweep(SWEEP_SLOTS)?;
         }
+        Ok(())
     }
 
     async fn on_alarm(&mut self) -> Result<(), RuntimeError> {

@@ -1,5 +1,6 @@
 //! Expired state is dropped in small parts, between batches.
 
+use crate::RuntimeError;
 use crate::chain::{Chain, Role};
 use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, ScanCursor, StateId};
 
@@ -32,15 +33,21 @@ impl Chain {
     }
 
     /// Looks at the next `slots` entries of each such state.
-    pub(crate) fn sweep(&mut self, slots: u32) {
+    ///
+    /// # Errors
+    /// If state on this machine's disk could not be read.
+    pub(crate) fn sweep(&mut self, slots: u32) -> Result<(), RuntimeError> {
         let mut sweeps = std::mem::take(&mut self.sweeps);
         for sweep in &mut sweeps {
-            if let Role::Operator(role) = &mut self.nodes_mut()[sweep.node].role {
+            let node = &mut self.nodes_mut()[sweep.node];
+            if let Role::Operator(role) = &mut node.role {
                 let now_ms = role.context.clock.now_ms();
                 role.context.keyed.set_time(now_ms);
                 role.context.keyed.sweep(sweep.state, Namespace::Void, &mut sweep.cursor, slots);
+                role.context.after_call().map_err(|error| node.fail(error))?;
             }
         }
         self.sweeps = sweeps;
+        Ok(())
     }
 }

@@ -148,14 +148,15 @@ impl TaskPlan {
 }
 
 impl Chain {
-    /// Restored states that no operator has registered.
+    /// Restored states that no operator has registered. Nobody will: their files are let go of.
     fn unclaimed(&mut self) -> Vec<Unclaimed> {
         let mut unclaimed = Vec::new();
         for node in self.nodes_mut() {
-            let Role::Operator(role) = &node.role else { continue };
+            let Role::Operator(role) = &mut node.role else { continue };
             for state in role.context.keyed.unclaimed_states() {
                 unclaimed.push(Unclaimed { operator: node.id.clone(), what: format!("state {state}") });
             }
+            role.context.keyed.forget_unclaimed();
         }
         unclaimed
     }

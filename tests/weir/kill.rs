@@ -22,9 +22,12 @@ const AT_A_TIME: usize = 3;
 type Settings = &'static [(&'static str, &'static str)];
 
 const HEAP: Settings = &[("state.backend.type", "hashmap")];
-/// With so little memory that most entries are on disk.
-const ROCKSDB: Settings =
-    &[("state.backend.type", "rocksdb"), ("state.backend.rocksdb.memory.fixed-per-slot", "16 kb")];
+/// With so little memory that most entries are on disk, in files that are taken over where they are a few dozen.
+const ROCKSDB: Settings = &[
+    ("state.backend.type", "rocksdb"),
+    ("state.backend.rocksdb.memory.fixed-per-slot", "16 kb"),
+    ("state.backend.rocksdb.write-batch-size", "4 kb"),
+];
 
 /// Where the state of a job is while its processes come and go.
 struct Course {

@@ -16,11 +16,12 @@ struct Running {
 }
 
 /// `weir run queries/wordcount.sql` with a checkpoint each tenth of a second, connected to `listener`.
-fn start(listener: &TcpListener, folder: &Path, from: Option<&str>) -> Running {
+fn start(listener: &TcpListener, folder: &Path, from: Option<&str>, settings: &[&str]) -> Running {
     let port = listener.local_addr().expect("bound").port();
     let (define, dir) = (format!("PORT={port}"), format!("execution.checkpointing.dir={}", folder.display()));
     let mut arguments = vec!["run", "queries/wordcount.sql", "-D", &define, "-D", "HOST=127.0.0.1"];
     arguments.extend(["--set", "execution.checkpointing.interval=100 ms", "--set", &dir]);
+    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
     arguments.extend(from.into_iter().flat_map(|from| ["--from", from]));
     let mut child =
         command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -80,15 +81,31 @@ fn pause(time: Duration) {
 fn a_killed_word_count_goes_on_counting() {
     let folder = tempfile::tempdir().expect("a directory");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let mut first = start(&listener, folder.path(), None);
+    let mut first = start(&listener, folder.path(), None, &[]);
     assert_eq!(first.typed("hello world", 2), ["+I[hello, 1]", "+I[world, 1]"]);
     let from = first.kill();
-    let mut second = start(&listener, folder.path(), Some(&from));
+    let mut second = start(&listener, folder.path(), Some(&from), &[]);
     let expected = ["+U[hello, 2]", "+U[world, 2]", "-U[hello, 1]", "-U[world, 1]"];
     assert_eq!(second.typed("hello world", 4), expected);
     let from = second.kill();
-    let mut third = start(&listener, folder.path(), Some(&from));
+    let mut third = start(&listener, folder.path(), Some(&from), &[]);
     let expected = ["+U[hello, 3]", "-U[hello, 2]"];
     assert_eq!(third.typed("Hello", 2), expected);
     third.kill();
+}
+
+/// What was counted without a time to live is not idle for a job that has one.
+#[test]
+fn counts_outlive_a_new_time_to_live() {
+    for backend in ["state.backend=hashmap", "state.backend=rocksdb"] {
+        let folder = tempfile::tempdir().expect("a directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut first = start(&listener, folder.path(), None, &[backend]);
+        assert_eq!(first.typed("hello", 1), ["+I[hello, 1]"]);
+        let from = first.kill();
+        let settings = [backend, "table.exec.state.ttl=1 h"];
+        let mut second = start(&listener, folder.path(), Some(&from), &settings);
+        assert_eq!(second.typed("hello", 2), ["+U[hello, 2]", "-U[hello, 1]"], "{backend}");
+        second.kill();
+    }
 }

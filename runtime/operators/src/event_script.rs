@@ -244,6 +244,7 @@ impl Harness {
                 OperatorStateBackend::restore(&operator, index, parallelism, "a test").unwrap();
         }
         let mut operator = make();
+        context.before_open();
         operator.open(&mut context).unwrap();
         assert_eq!(context.keyed.unclaimed_states().count(), 0);
         Harness { make: Rc::new(make), operator, context, clock, output: Vec::new(), checkpoints: 0 }

@@ -68,6 +68,11 @@ pub struct OperatorContext {
 }
 
 impl OperatorContext {
+    /// The driver is about to open the operator: state that is restored is loaded while it registers its own.
+    pub fn before_open(&mut self) {
+        self.keyed.open_at(self.clock.now_ms());
+    }
+
     /// The driver is about to call the operator.
     pub fn before_call(&mut self) {
         self.keyed.set_time(self.clock.now_ms());

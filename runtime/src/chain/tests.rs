@@ -1,8 +1,14 @@
 use super::*;
 use crate::simulation::Simulation;
 use crate::testing::{rows, rows_of};
-use weir_state::{KeyedStateBackend, OperatorStateBackend};
-use weir_types::{KeyGroupRange, SubtaskIndex};
+use arrow::array::{ArrayRef, Int64Array};
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+use weir_state::{
+    KeyedStateBackend, Namespace, NamespaceKind, OperatorStateBackend, Slots, SnapshotMode, StateDescriptor,
+    StateId,
+};
+use weir_types::{BoxFuture, CheckpointId, Clock, KeyGroupRange, SqlField, SqlType, SubtaskIndex};
 
 /// Emits its batch, then a watermark, then its batch again; owes one more batch for each watermark.
 struct Echo;
@@ -145,4 +151,81 @@ fn idleness_is_forwarded_when_it_changes() {
         chain.push_signal(Signal::Idle(idle));
         run(&mut chain).iter().for_each(|line| assert_eq!(*line, format!("0: Idle({idle})")));
     }
+}
+
+/// Holds keys, and tells how many of those of a batch are new.
+struct Seen {
+    ttl_ms: Option<u64>,
+    state: Option<StateId>,
+}
+
+impl Operator for Seen {
+    fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
+        let key = vec![SqlField::new("k", SqlType::BigInt, false)];
+        let descriptor = StateDescriptor::value("seen", key, NamespaceKind::Void, vec![]);
+        self.state = Some(context.keyed.register(descriptor.with_ttl_ms(self.ttl_ms))?);
+        Ok(())
+    }
+
+    fn on_batch(
+        &mut self,
+        _input: usize,
+        batch: ChangelogBatch,
+        context: &mut OperatorContext,
+        output: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let state = self.state.expect("it is open");
+        let values: Vec<i64> = rows_of(&batch).iter().map(|row| row.0).collect();
+        let keys: ArrayRef = Arc::new(Int64Array::from(values));
+        let keys = context.keyed.encoder(state).encode(&[keys], batch.num_rows())?;
+        let mut found = Slots::default();
+        context.keyed.resolve(state, Namespace::Void, &keys, &mut found);
+        output.batch(rows(&[(found.created.len() as i64, 0)]));
+        Ok(())
+    }
+}
+
+struct At(AtomicI64);
+
+impl Clock for At {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _duration: Duration) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// State without a time to live is as if accessed when a job with one goes on from it.
+#[test]
+fn a_time_to_live_begins_when_the_chain_is_opened() {
+    const NOW_MS: i64 = 1_000_000_000_000;
+    let clock = Arc::new(At(AtomicI64::new(NOW_MS)));
+    let seen = |ttl_ms, restored: Option<weir_state::RestoredSnapshot>| {
+        let mut node = node(Some(Box::new(Seen { ttl_ms, state: None })), vec![Consumer::Edge(0)]);
+        let Role::Operator(role) = &mut node.role else { unreachable!() };
+        role.context.clock = clock.clone();
+        role.context.keyed.restore(restored.into_iter().collect()).expect("it fits");
+        let mut chain = chain(vec![node], 1);
+        chain.open().expect("no error");
+        chain
+    };
+    let mut first = seen(None, None);
+    first.push_batch(0, rows(&[(1, 0), (2, 0)]));
+    assert_eq!(run(&mut first), ["0: [(2, 0)]"]);
+    let Role::Operator(role) = &mut first.nodes_mut()[0].role else { unreachable!() };
+    let snapshot = role.context.keyed.snapshot(CheckpointId(1), SnapshotMode::Full);
+    let snapshot = snapshot.fetched(&std::env::temp_dir(), "a test").expect("it is in memory");
+    let mut second = seen(Some(100), Some(snapshot));
+    clock.0.store(NOW_MS + 90, Ordering::Relaxed);
+    second.push_batch(0, rows(&[(1, 0), (3, 0)]));
+    assert_eq!(run(&mut second), ["0: [(1, 0)]"]);
+    clock.0.store(NOW_MS + 110, Ordering::Relaxed);
+    second.push_batch(0, rows(&[(1, 0), (2, 0)]));
+    assert_eq!(run(&mut second), ["0: [(1, 0)]"], "of the two the second was not used");
 }

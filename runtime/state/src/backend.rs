@@ -310,6 +310,12 @@ impl KeyedStateBackend {
         self.set_disk_time();
     }
 
+    /// [`KeyedStateBackend::set_time`] before states are registered: what is restored without a time of last access counts
+    /// as accessed now. Nothing is dropped from files yet, since who registers what hangs under an entry does so after it.
+    pub fn open_at(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+
     /// Ends the validity of all slots that were handed out, so that a backend that keeps entries in files can bring its
     /// cache back within its bounds. The driver calls it before each call of an operator; an operator that goes over
     /// much of a state in one call does so itself where it holds no slots.

@@ -3,7 +3,7 @@
 use weir_types::{Classify, ErrorKind};
 
 /// Why state could not be read, written or restored.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StateError {
     /// A descriptor that contradicts an earlier one, or a restored state of another shape.
     #[error("{0}")]

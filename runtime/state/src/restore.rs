@@ -141,6 +141,12 @@ impl KeyedStateBackend {
         self.restored.keys().map(String::as_str)
     }
 
+    /// Lets go of restored states that no one has registered, and of the files that they are in: the next snapshot is without
+    /// them.
+    pub fn forget_unclaimed(&mut self) {
+        self.restored.clear();
+    }
+
     /// Loads what was restored for `id`, which has just been registered.
     pub(crate) fn load(&mut self, id: StateId) -> Result<(), StateError> {
         let name = self.descriptor(id).name.clone();

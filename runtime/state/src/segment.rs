@@ -75,8 +75,11 @@ impl ByteStrings {
     }
 
     /// Ends the string that was appended to `bytes`.
+    ///
+    /// # Panics
+    /// If they are 4 GiB together: whoever gathers so many splits them.
     pub(crate) fn end(&mut self) {
-        self.offsets.push(self.bytes.len() as u32);
+        self.offsets.push(u32::try_from(self.bytes.len()).expect("strings of less than 4 GiB together"));
     }
 
     pub(crate) fn push(&mut self, string: &[u8]) {
@@ -87,6 +90,8 @@ impl ByteStrings {
     /// Appends all of `others`.
     fn append(&mut self, others: &ByteStrings) {
         let before = self.bytes.len() as u32;
+        let all = self.bytes.len() + others.bytes.len();
+        assert!(u32::try_from(all).is_ok(), "strings of less than 4 GiB together");
         self.bytes.extend_from_slice(&others.bytes);
         self.offsets.extend(others.offsets[1..].iter().map(|end| before + end));
     }

@@ -1,6 +1,7 @@
 //! The backend against maps of the standard library: random operations, snapshots at random points, restores
 //! at other parallelisms.
 
+mod flights;
 mod garbage;
 mod progress;
 
@@ -74,6 +75,8 @@ struct Job {
     acc: StateId,
     multiset: StateId,
     log: StateId,
+    /// decides when what is on its way to the disk is written; `None`: the test says when
+    turns: Option<Random>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,13 +104,23 @@ impl Job {
         let multiset = backend.register_under(acc, StateDescriptor::map("agg/multiset", value, count))?;
         let text = vec![field("text", SqlType::STRING, false)];
         let log = backend.register_under(acc, StateDescriptor::list("agg/log", text))?;
-        Ok(Job { keys, backend, acc, multiset, log })
+        backend.hold_writes();
+        Ok(Job { keys, backend, acc, multiset, log, turns: Some(Random(7)) })
+    }
+
+    /// At any moment writes may be done.
+    fn may_write(&mut self) {
+        if self.turns.as_mut().is_some_and(|turns| turns.below(4) == 0) {
+            self.backend.write_now();
+        }
     }
 
     /// As the driver does before each call of an operator.
     fn begin(&mut self) {
         self.backend.check().unwrap();
+        self.may_write();
         self.backend.trim();
+        self.may_write();
     }
 
     fn encode(&self, keys: &[Option<i64>]) -> EncodedKeys {
@@ -207,6 +220,7 @@ impl Job {
     /// What the entries at `slots` hold.
     fn read_slots(&mut self, window: i64, slots: &[u32]) -> Model {
         let namespace = Namespace::Window(window);
+        self.may_write();
         let keys = self.backend.keys(self.acc, namespace, slots);
         let keys = self.keys.read(&self.backend.encoder(self.acc).decode(&keys).unwrap());
         let rows = self.backend.rows(self.acc, namespace);
@@ -311,6 +325,7 @@ fn run(kind: Kind, keys: Keys, seed: u64) {
     let limits = if seed.is_multiple_of(4) { Limits::default() } else { small };
     let mut job = Job::new(keys, kind.whole()).unwrap();
     job.backend.history.limits = limits;
+    job.turns = Some(Random(seed + 1000));
     let (mut model, mut store, mut checkpoint) = (Model::new(), Store::default(), 0);
     let mut pending: Vec<(Snapshot, Model, u64)> = Vec::new();
     let mut key_count = 30;

@@ -4,10 +4,11 @@
 //! hangs under others by the slots.
 
 use crate::StateError;
-use crate::backend::{KeyedStateBackend, StateId, Table};
+use crate::backend::{KeyedStateBackend, State, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
-use crate::disk::flush::{FILE_ROWS, Job, StateWrites, encode_tables};
+use crate::disk::flush::{StateWrites, encode_tables};
+use crate::disk::jobs::Job;
 use crate::disk::marks::Marks;
 use crate::links::Links;
 use std::collections::BTreeMap;
@@ -19,6 +20,11 @@ const PART: usize = 4;
 const MARGIN: usize = 16;
 /// While nothing else may be written, memory may grow by this part of its share.
 const GRACE: usize = 4;
+
+/// How many times the bytes of its rows the pages of a table may take, if they are more than so many bytes. The budget counts
+/// rows: what is free in pages comes on top.
+const LOOSE: usize = 3;
+const LOOSE_BYTES: usize = 512 << 10;
 
 /// The rows of each table that leave.
 pub(super) type Victims = BTreeMap<(StateId, Namespace), Bits>;
@@ -52,18 +58,27 @@ impl KeyedStateBackend {
                 return Ok(());
             }
         }
-        let goal = used - (enough - enough / PART);
+        let aim = enough - enough / PART;
+        // Where timers take most of the memory rows would leave for them before each call, and come back after it.
+        let most_are_timers = 2 * self.timer_bytes() > used;
+        self.evict_timers(if most_are_timers { aim } else { usize::MAX })?;
+        used = self.used_bytes();
+        if used <= enough {
+            return Ok(());
+        }
+        let goal = used - aim;
         let mut victims = Victims::new();
-        let mut freed = 0;
+        let loose = self.choose_loose(&mut victims);
+        let mut freed = loose;
         // The first time round the hand takes the marks of use away, the second time it finds rows without.
         for _ in 0..2 {
-            freed += self.choose(goal - freed.min(goal), used, &mut victims);
-            if freed >= goal {
-                break;
+            if freed < goal {
+                freed += self.choose(goal - freed, used, &mut victims);
             }
         }
         self.begin_leaving(victims)?;
-        if used > limit + limit / GRACE {
+        // What is used while it leaves stays, and its page with it.
+        if loose > 0 || used > limit + limit / GRACE {
             self.wait_for_flight()?;
         }
         match self.disk.as_ref().is_some_and(|disk| disk.flight.is_some()) {
@@ -75,16 +90,13 @@ impl KeyedStateBackend {
     /// Bytes of memory that entries take.
     pub(crate) fn used_bytes(&self) -> usize {
         let leaving = self.disk.as_ref().and_then(|disk| disk.leaving.as_ref());
-        let of_states = self
-            .states
-            .iter()
-            .map(|state| {
-                let tables = state.tables.values().map(Table::used_bytes).sum::<usize>();
-                let due = size_of::<(i64, u32)>() * state.due.len();
-                tables + due + state.disk.dead.bytes()
-            })
-            .sum::<usize>();
-        of_states + leaving.map_or(0, |leaving| leaving.bytes)
+        self.states.iter().map(State::used_bytes).sum::<usize>() + leaving.map_or(0, |leaving| leaving.bytes)
+    }
+
+    /// Those of timers.
+    fn timer_bytes(&self) -> usize {
+        let timers = self.states.iter().filter(|state| state.descriptor.kind.is_timers());
+        timers.map(State::used_bytes).sum()
     }
 
     /// Adds rows of about `goal` bytes to `victims`: of tables by key, together, and of each table below others the same
@@ -108,6 +120,25 @@ impl KeyedStateBackend {
             }
         }
         freed + self.choose_by_group(part(by_key), victims)
+    }
+
+    /// Adds all rows of tables that have pages for many more: only a table without rows gives its pages back. Returns how many
+    /// bytes they are, about.
+    fn choose_loose(&self, victims: &mut Victims) -> usize {
+        let mut freed = 0;
+        for (index, state) in self.states.iter().enumerate() {
+            let id = StateId(index as u32);
+            let tables = state.tables.iter().filter(|_| !state.descriptor.kind.is_timers());
+            for (&namespace, table) in tables {
+                if !table.is_loose() || self.is_pinned(id, namespace) {
+                    continue;
+                }
+                for slot in (0..table.slots.rows.len()).filter(|&slot| table.slots.is_live(slot)) {
+                    freed += table.row_bytes() + self.add_victim(id, namespace, slot, victims);
+                }
+            }
+        }
+        freed
     }
 
     fn choose_in(&mut self, id: StateId, namespace: Namespace, goal: usize, victims: &mut Victims) -> usize {
@@ -193,7 +224,7 @@ impl KeyedStateBackend {
             }
         }
         let rows: usize = states.iter().map(StateWrites::rows).sum();
-        let bytes = states.iter().map(StateWrites::bytes).sum();
+        let bytes: usize = states.iter().map(StateWrites::bytes).sum();
         let leaving = Leaving { rows: victims, bytes };
         if states.is_empty() {
             self.release_left(leaving);
@@ -205,7 +236,7 @@ impl KeyedStateBackend {
         let job = disk.jobs.push(Job { states, checkpoint: Weak::new() });
         disk.leaving = Some(leaving);
         disk.flight = Some(job);
-        if rows < FILE_ROWS {
+        if !disk.store.is_file(rows, bytes) {
             return self.wait_for_flight();
         }
         disk.store.write_beside(&disk.jobs, job);
@@ -348,6 +379,14 @@ impl KeyedStateBackend {
     }
 }
 
+impl State {
+    /// Bytes of memory that entries take, and what is dead.
+    fn used_bytes(&self) -> usize {
+        let tables = self.tables.values().map(Table::used_bytes).sum::<usize>();
+        tables + size_of::<(i64, u32)>() * self.due.len() + self.disk.dead.bytes()
+    }
+}
+
 impl Table {
     /// Bytes of memory that the entries take, without what is free for others.
     pub(crate) fn used_bytes(&self) -> usize {
@@ -357,6 +396,12 @@ impl Table {
             + self.slots.arena.bytes()
             + self.links.bytes()
             + self.marks.bytes()
+    }
+
+    /// Most of its pages are for rows that it does not have any more.
+    pub(crate) fn is_loose(&self) -> bool {
+        let rows = &self.slots.rows;
+        rows.bytes() >= LOOSE_BYTES && LOOSE * rows.live() * self.slots.layout().stride < rows.bytes()
     }
 
     /// Bytes of a row, in the mean.

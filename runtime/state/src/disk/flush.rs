@@ -1,6 +1,5 @@
-//! What goes to disk: entries that leave memory, and deletions before them. Entries are put in order at once; what is written
-//! is written beside processing, one job after the other. A snapshot's job writes deletions and then links the files; until
-//! the jobs that were begun are done no others are.
+//! What goes to disk: entries that leave memory, and deletions before them. Entries are put in order at once, and written
+//! beside processing.
 
 use crate::StateError;
 use crate::bits::Bits;
@@ -11,12 +10,8 @@ use crate::disk::store::Store;
 use crate::disk::values::ValueLayout;
 use crate::segment::{self, ByteStrings};
 use crate::snapshot::TableView;
-use parking_lot::Mutex;
 use rocksdb::WriteBatch;
-use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use weir_types::{key_group_of, key_hash};
 
 /// Rows of a file of what hangs under others, or of timers.
@@ -24,9 +19,8 @@ const CHUNK_ROWS: usize = 256 << 10;
 /// Rows by key that are encoded and sorted at once, so that what is sorted stays in the processor's caches; each part lies
 /// before the next one anyway. A part has at least one key group.
 const PART_ROWS: usize = 16 << 10;
-/// Rows that become a file at once; fewer go through a write buffer. In tests some are more and some fewer.
-pub(crate) const FILE_ROWS: usize = if cfg!(test) { 8 } else { 4 << 10 };
-
+/// Bytes of keys and values that are encoded and sorted at once. What goes beyond is a run of its own.
+const PART_BYTES: usize = if cfg!(test) { 32 << 10 } else { 1 << 30 };
 /// What is to be written of one state.
 pub(crate) struct StateWrites {
     pub(crate) family: String,
@@ -44,13 +38,6 @@ pub(crate) struct Encoded {
     values: ByteStrings,
     /// that of the keys
     order: Vec<u32>,
-}
-
-/// What is to be written, and the checkpoint to make after that.
-pub(crate) struct Job {
-    pub(crate) states: Vec<StateWrites>,
-    /// where the checkpoint is to be, if anybody still wants it
-    pub(crate) checkpoint: Weak<PathBuf>,
 }
 
 /// The name under which the next number of a List state is kept.
@@ -75,7 +62,8 @@ impl StateWrites {
             store.put_number(&mut batch, &sequence_key(&self.family), next);
         }
         for run in &self.runs {
-            if run.iter().map(Encoded::len).sum::<usize>() < FILE_ROWS {
+            let bytes = run.iter().map(Encoded::bytes).sum();
+            if !store.is_file(run.iter().map(Encoded::len).sum(), bytes) {
                 for (key, value) in run.iter().flat_map(Encoded::entries) {
                     batch.put_cf(&family, key, value);
                     flush_if_large(store, &mut batch)?;
@@ -137,20 +125,21 @@ pub(crate) fn encode_tables(
     let rows: Vec<Vec<*const u8>> = tables.iter().map(rows_of).collect();
     let mut runs = Vec::new();
     if tables.first().is_some_and(|(view, _)| view.kind == StateKind::Value) {
-        let part = |of_tables: Vec<Vec<*const u8>>| {
+        let mut parts = Vec::new();
+        for of_tables in by_groups(tables, rows, max_parallelism) {
             let mut part = Encoded::default();
             for ((view, _), rows) in tables.iter().zip(of_tables) {
-                encode(view, rows, layout, max_parallelism, &mut part);
+                encode(view, rows, layout, max_parallelism, &mut part, &mut runs);
             }
-            part.in_order()
-        };
-        runs.push(by_groups(tables, rows, max_parallelism).into_iter().map(part).collect());
+            parts.push(part.in_order());
+        }
+        runs.push(parts);
         return runs;
     }
     let mut run = Encoded::default();
     for ((view, _), rows) in tables.iter().zip(rows) {
         for rows in rows.chunks(CHUNK_ROWS) {
-            encode(view, rows.to_vec(), layout, max_parallelism, &mut run);
+            encode(view, rows.to_vec(), layout, max_parallelism, &mut run, &mut runs);
             if run.len() >= CHUNK_ROWS {
                 runs.push(vec![std::mem::take(&mut run).in_order()]);
             }
@@ -197,17 +186,22 @@ fn flush_if_large(store: &Store, batch: &mut WriteBatch) -> Result<(), StateErro
     Ok(())
 }
 
-/// Appends keys and values of `rows`, as they are on disk. Rows whose parents are gone are left out.
+/// Appends keys and values of `rows`, as they are on disk. Rows whose parents are gone are left out. What is large by itself
+/// becomes a run.
 fn encode(
     view: &TableView,
     mut rows: Vec<*const u8>,
     layout: &ValueLayout,
     max_parallelism: u32,
     out: &mut Encoded,
+    runs: &mut Vec<Vec<Encoded>>,
 ) {
-    let Encoded { keys, values, .. } = out;
     let levels = segment::keys(view, &mut rows);
     for (index, &row) in rows.iter().enumerate() {
+        if out.keys.bytes.len() + out.values.bytes.len() >= PART_BYTES {
+            runs.push(vec![std::mem::take(out).in_order()]);
+        }
+        let Encoded { keys, values, .. } = &mut *out;
         let group = key_group_of(key_hash(levels[0].get(index)), max_parallelism);
         push_front(group.0, view.namespace, &mut keys.bytes);
         if view.kind.is_timers() {
@@ -225,93 +219,5 @@ fn encode(
         // SAFETY: the row is of this view's layout, and nobody writes to it.
         unsafe { layout.write(row, &view.arena, &mut values.bytes) };
         values.end();
-    }
-}
-
-/// Jobs that were begun and wait for somebody to carry them out.
-#[derive(Default)]
-pub(crate) struct Jobs {
-    waiting: Mutex<Waiting>,
-    /// held by whoever carries them out, one after the other
-    working: Mutex<()>,
-    /// held by a thread that does so beside processing, as long as it holds the store
-    beside: Mutex<()>,
-    /// the number of the last job that is done
-    done: AtomicU64,
-}
-
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    /// the number of the last job that was begun
-    last: u64,
-    failed: Option<String>,
-}
-
-impl Jobs {
-    /// Adds a job behind the others; returns its number.
-    pub(crate) fn push(&self, job: Job) -> u64 {
-        let mut waiting = self.waiting.lock();
-        waiting.jobs.push_back(job);
-        waiting.last += 1;
-        waiting.last
-    }
-
-    /// The number of the last job that is done. Does not wait.
-    pub(crate) fn done(&self) -> u64 {
-        self.done.load(Ordering::Acquire)
-    }
-
-    /// Returns once the jobs up to `number` are done, by whom ever.
-    ///
-    /// # Errors
-    /// [`StateError::Storage`], also if an earlier job failed: the disk lacks what it should have.
-    pub(crate) fn run_until(&self, number: u64, store: &Store) -> Result<(), StateError> {
-        let _working = self.working.lock();
-        while self.done() < number {
-            let Some(job) = self.next()? else { return Ok(()) };
-            if let Err(error) = job.run(store) {
-                self.waiting.lock().failed = Some(error.to_string());
-                return Err(error);
-            }
-            self.done.fetch_add(1, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    /// As [`Jobs::run_until`], for others: they are told of errors.
-    pub(crate) fn run_beside(&self, number: u64, store: &Weak<Store>) {
-        let _beside = self.beside.lock();
-        if self.done() < number
-            && let Some(store) = store.upgrade()
-        {
-            // It is kept for them.
-            let _ = self.run_until(number, &store);
-        }
-    }
-
-    /// Returns once nobody holds the store beside processing, nor will: all jobs have to be done.
-    pub(crate) fn rest(&self) {
-        drop(self.beside.lock());
-    }
-
-    fn next(&self) -> Result<Option<Job>, StateError> {
-        let mut waiting = self.waiting.lock();
-        match &waiting.failed {
-            Some(failed) => Err(StateError::Storage(failed.clone())),
-            None => Ok(waiting.jobs.pop_front()),
-        }
-    }
-}
-
-impl Job {
-    fn run(self, store: &Store) -> Result<(), StateError> {
-        for state in &self.states {
-            state.write(store)?;
-        }
-        match self.checkpoint.upgrade() {
-            Some(path) => store.checkpoint(&path),
-            None => Ok(()),
-        }
     }
 }

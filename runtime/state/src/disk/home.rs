@@ -60,8 +60,27 @@ impl WorkDirectory {
 impl Drop for WorkDirectory {
     fn drop(&mut self) {
         // what cannot be removed is removed by the next process
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = remove(&self.path);
     }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    remove_by(path, |entry| match entry.symlink_metadata()?.is_dir() {
+        true => std::fs::remove_dir_all(entry),
+        false => std::fs::remove_file(entry),
+    })
+}
+
+/// Removes a directory, its lock last: whoever finds what is left of it has to know that nobody is there any more.
+fn remove_by(path: &Path, remove: impl Fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            remove(&entry.path())?;
+        }
+    }
+    remove(&path.join(LOCK))?;
+    std::fs::remove_dir(path)
 }
 
 /// Removes the directories whose processes are gone. What fails is left for the next time.
@@ -89,7 +108,7 @@ fn remove_if_abandoned(path: &Path, lock: &File) {
     if let (Ok(ours), Ok(there)) = (lock.metadata(), std::fs::metadata(path.join(LOCK)))
         && same(ours, there)
     {
-        let _ = std::fs::remove_dir_all(path);
+        let _ = remove(path);
     }
 }
 
@@ -143,6 +162,35 @@ mod tests {
         drop(first);
         assert!(!path.exists());
     }
+
+    /// The lock stays with what cannot be removed, whatever comes first in the directory.
+    #[test]
+    fn what_was_removed_in_part_is_found_again() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join(format!("{PREFIX}1-0"));
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(LOCK), "").unwrap();
+        std::fs::create_dir(path.join("A")).unwrap();
+        std::fs::write(path.join("Z"), "").unwrap();
+        for stays in ["A", "Z"] {
+            let busy = |entry: &Path| match entry.ends_with(stays) {
+                true => Err(ErrorKind::ResourceBusy.into()),
+                false => Ok(()),
+            };
+            remove_by(&path, busy).unwrap_err();
+            assert!(path.join(LOCK).exists());
+        }
+        let order = std::cell::RefCell::new(Vec::new());
+        remove_by(&path, |entry| {
+            order.borrow_mut().push(entry.to_path_buf());
+            Ok(())
+        })
+        .unwrap_err();
+        assert_eq!(order.into_inner().last(), Some(&path.join(LOCK)));
+        drop(WorkDirectory::create(base.path()).unwrap());
+        assert!(!path.exists());
+    }
+
     /// One process reads a lock; its owner goes, and the next owner of the same name comes, before it is tried.
     #[test]
     fn a_lock_of_an_earlier_owner_tells_nothing() {

@@ -19,6 +19,7 @@ mod flush;
 mod groups;
 mod home;
 mod import;
+mod jobs;
 mod keys;
 mod load;
 pub(crate) mod marks;
@@ -27,6 +28,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod stored;
+mod stored_db;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::Namespace;
 use crate::row_layout::RowLayout;
 use evict::Leaving;
-use flush::Jobs;
+use jobs::Jobs;
 use load::LoadScratch;
 use shared::RowShare;
 use std::collections::BTreeSet;
@@ -81,10 +83,7 @@ pub(crate) struct Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Whoever carries a job out holds the store, whose directory is to be gone with this.
-        if let Some(flight) = self.flight.filter(|_| self.leaving.is_some()) {
-            let _ = self.jobs.run_until(flight, &self.store);
-        }
-        self.jobs.rest();
+        self.jobs.abandon();
     }
 }
 
@@ -97,6 +96,8 @@ pub(crate) struct StateDisk {
     in_flight: Vec<Arc<Dead>>,
     /// of timers: those at or after this time may be on disk alone
     pub(crate) horizon_ms: Option<i64>,
+    /// of timers: how many could not be parted into those that are due first and others, when that was tried last
+    pub(crate) inseparable: usize,
     /// whether merging files may drop idle entries
     pub(crate) may_drop: Arc<AtomicBool>,
 }
@@ -108,6 +109,7 @@ impl StateDisk {
             dead: Dead::default(),
             in_flight: Vec::new(),
             horizon_ms: None,
+            inseparable: 0,
             may_drop: Arc::new(AtomicBool::new(true)),
         }
     }
@@ -149,7 +151,6 @@ impl KeyedStateBackend {
         };
         self.disk = Some(Box::new(disk));
         self.disk_to_be = None;
-        self.set_disk_time();
         Ok(())
     }
 
@@ -192,7 +193,12 @@ impl KeyedStateBackend {
     /// Takes note of writes that have arrived: rows that waited for it leave memory. No slots are in use.
     pub(crate) fn land(&mut self) {
         let Some(disk) = &mut self.disk else { return };
-        if disk.flight.is_none_or(|flight| disk.jobs.done() < flight) {
+        let Some(flight) = disk.flight else { return };
+        if disk.jobs.done() < flight {
+            // What was to be written may never be, and what depends on it has to stop before long.
+            if let Some(failure) = disk.jobs.failure() {
+                disk.failure.get_or_insert(failure);
+            }
             return;
         }
         disk.flight = None;
@@ -202,6 +208,30 @@ impl KeyedStateBackend {
         self.release_left(leaving);
         if let Some(disk) = &mut self.disk {
             disk.index_bytes = disk.store.index_bytes(self.states.iter().map(|state| &state.descriptor.name));
+        }
+    }
+
+    /// Writes stay on their way until [`KeyedStateBackend::write_now`], or until somebody cannot wait.
+    #[cfg(test)]
+    pub(crate) fn hold_writes(&self) {
+        if let Some(disk) = &self.disk {
+            disk.jobs.switches.held.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Rows are on their way to the disk.
+    #[cfg(test)]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.leaving.is_some())
+    }
+
+    /// As a thread of the writers does: nobody else knows yet.
+    #[cfg(test)]
+    pub(crate) fn write_now(&self) {
+        if let Some(disk) = &self.disk
+            && let Some(flight) = disk.flight
+        {
+            disk.jobs.run_beside(flight, &Arc::downgrade(&disk.store));
         }
     }
 

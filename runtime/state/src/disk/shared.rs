@@ -8,6 +8,7 @@ use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BlockBasedPinningTier, Cache, DBCompactionStyle,
     DBCompressionType, Env, LogLevel, Options, WriteBufferManager,
 };
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -92,6 +93,7 @@ impl RocksDb {
         }
         let base = settings.local_dir.as_deref().unwrap_or(temporary);
         let home = WorkDirectory::create(base)?;
+        check_links(home.path())?;
         let (cache, write_buffers, rows) = memory(settings);
         let writers = Writers::start(settings.threads.max(1))
             .map_err(|error| storage("start threads for", base, &error))?;
@@ -199,6 +201,25 @@ impl RocksDb {
         }
         options.set_block_based_table_factory(&table);
         options
+    }
+}
+
+/// Checkpoints are links to files. Where the system says that it knows none, RocksDB copies; where it refuses them, nothing
+/// would work.
+fn check_links(directory: &Path) -> Result<(), StateError> {
+    let (file, link) = (directory.join("file"), directory.join("link"));
+    let linked = std::fs::write(&file, "").and_then(|()| std::fs::hard_link(&file, &link));
+    for path in [file, link] {
+        // what is not there need not go
+        let _ = std::fs::remove_file(path);
+    }
+    match linked {
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(StateError::Storage(format!(
+            "keep state of RocksDB in {}: its file system has no hard links ({error}); set \
+             'state.backend.rocksdb.localdir' to a directory on one that has",
+            directory.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

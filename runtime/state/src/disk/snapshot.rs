@@ -4,8 +4,9 @@
 use crate::StateError;
 use crate::backend::{KeyedStateBackend, StateId};
 use crate::descriptor::Namespace;
-use crate::disk::flush::{Job, Jobs, StateWrites};
+use crate::disk::flush::StateWrites;
 use crate::disk::home::Scratch;
+use crate::disk::jobs::{Job, Jobs, LinkPlace};
 use crate::disk::keys::after;
 use crate::disk::shared::storage;
 use crate::disk::store::Store;
@@ -13,15 +14,14 @@ use crate::disk::stored::{Access, StoredSnapshot};
 use crate::snapshot::{LocalFile, SegmentId, SnapshotIndex};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use weir_types::CheckpointId;
 
 /// The files of one snapshot, once they are there.
 pub(crate) struct DiskSnapshot {
     checkpoint: CheckpointId,
-    /// where the job puts the files, as long as this is here
-    path: Arc<PathBuf>,
+    /// where the job puts the files, as long as this is here; it goes before the links
+    place: Arc<LinkPlace>,
     files: Vec<LocalFile>,
     job: u64,
     jobs: Arc<Jobs>,
@@ -34,10 +34,12 @@ impl DiskSnapshot {
     /// Carries out what is on its way up to this snapshot, unless somebody else has.
     pub(crate) fn prepare(&mut self) -> Result<(), StateError> {
         self.jobs.run_until(self.job, &self.store)?;
-        let entries = std::fs::read_dir(&*self.path).map_err(|error| storage("list", &self.path, &error))?;
+        self.place.made()?;
+        let path = &self.place.path;
+        let entries = std::fs::read_dir(path).map_err(|error| storage("list", path, &error))?;
         self.files.clear();
         for entry in entries {
-            let entry = entry.map_err(|error| storage("list", &self.path, &error))?;
+            let entry = entry.map_err(|error| storage("list", path, &error))?;
             let bytes = entry.metadata().map_err(|error| storage("look at", &entry.path(), &error))?.len();
             let local = entry.file_name().to_string_lossy().into_owned();
             if let Some(name) = self.name_of(&local) {
@@ -116,8 +118,8 @@ impl KeyedStateBackend {
         if states.is_empty() && !disk.store.is_written() {
             return None;
         }
-        let path = Arc::new(disk.store.scratch("checkpoint"));
-        let job = Job { states, checkpoint: Arc::downgrade(&path) };
+        let place = Arc::new(LinkPlace::new(disk.store.scratch("checkpoint")));
+        let job = Job { states, checkpoint: Arc::downgrade(&place) };
         let job = disk.jobs.push(job);
         disk.flight = Some(job);
         Some(DiskSnapshot {
@@ -125,8 +127,8 @@ impl KeyedStateBackend {
             files: Vec::new(),
             job,
             jobs: disk.jobs.clone(),
-            _links: Scratch::of(path.to_path_buf()),
-            path,
+            _links: Scratch::of(place.path.clone()),
+            place,
             store: disk.store.clone(),
         })
     }

@@ -1,8 +1,8 @@
 //! The RocksDB of one backend.
 
 use crate::StateError;
-use crate::disk::flush::Jobs;
 use crate::disk::home::Scratch;
+use crate::disk::jobs::Jobs;
 use crate::disk::shared::{RocksDb, storage};
 use crate::disk::values::ValueLayout;
 use crate::disk::writers::Errand;
@@ -12,9 +12,9 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::compaction_filter::Decision;
 use rocksdb::properties::ESTIMATE_TABLE_READERS_MEM;
 use rocksdb::{
-    BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode,
-    ExportImportFilesMetaData, ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options,
-    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+    BoundColumnFamily, DBRawIteratorWithThreadMode, DBWithThreadMode, ExportImportFilesMetaData,
+    ImportColumnFamilyOptions, IngestExternalFileOptions, MultiThreaded, Options, ReadOptions, SstFileWriter,
+    WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +80,11 @@ impl Store {
 
     pub(crate) fn write_batch_bytes(&self) -> usize {
         (self.shared.settings().write_batch_bytes as usize).max(4 << 10)
+    }
+
+    /// Whether so many rows of so many bytes become a file at once; fewer go through a write buffer.
+    pub(crate) fn is_file(&self, rows: usize, bytes: usize) -> bool {
+        rows >= FILE_ROWS || bytes >= self.write_batch_bytes()
     }
 
     /// Options of the family of a state. Idle entries are dropped when files are merged.
@@ -209,6 +214,9 @@ impl Store {
         fill(&mut writer).map_err(failed)?;
         writer.finish().map_err(failed)?;
         read_ahead(&path);
+        // Taking over a file waits for no merge, so that files would pile up until somebody writes something: writing nothing
+        // waits as long as that would.
+        self.write(&WriteBatch::default())?;
         let mut ingest = IngestExternalFileOptions::default();
         ingest.set_move_files(true);
         // Nobody reads at an earlier time.
@@ -233,6 +241,10 @@ impl Store {
 
     /// Has a thread carry `jobs` out up to `number`.
     pub(crate) fn write_beside(self: &Arc<Self>, jobs: &Arc<Jobs>, number: u64) {
+        #[cfg(test)]
+        if jobs.switches.held.load(Ordering::Relaxed) {
+            return;
+        }
         let errand = Errand { jobs: jobs.clone(), number, store: Arc::downgrade(self) };
         self.shared.writers.send(errand);
     }
@@ -256,6 +268,12 @@ impl Store {
     }
 }
 
+/// Rows that are a file, however short. In tests some are more and some fewer.
+const FILE_ROWS: usize = if cfg!(test) { 8 } else { 4 << 10 };
+
+/// Bytes read ahead on a long way.
+pub(super) const READAHEAD: usize = 2 << 20;
+
 /// Asks the system for the contents of a file: the writer of tables has it forget them, and they are read soon.
 fn read_ahead(path: &Path) {
     #[cfg(target_os = "linux")]
@@ -273,105 +291,5 @@ impl Drop for Store {
     }
 }
 
-/// Bytes read ahead on a long way.
-const READAHEAD: usize = 2 << 20;
-
-/// The database of a snapshot, to read from.
-pub(crate) struct StoredDb {
-    db: Db,
-    directory: Scratch,
-}
-
-impl StoredDb {
-    /// Opens the files in `directory`, which are links or copies that may be changed.
-    pub(crate) fn open(directory: Scratch) -> Result<StoredDb, StateError> {
-        StoredDb::open_with(directory, false)
-    }
-
-    /// Opens the files in `directory`, which may be links that lead out of it, and changes nothing there.
-    pub(crate) fn open_to_read(directory: Scratch) -> Result<StoredDb, StateError> {
-        StoredDb::open_with(directory, true)
-    }
-
-    fn open_with(directory: Scratch, to_read: bool) -> Result<StoredDb, StateError> {
-        let path = directory.path();
-        let opened = |error: rocksdb::Error| storage("open database", path, &error);
-        let mut options = Options::default();
-        options.set_log_level(rocksdb::LogLevel::Fatal);
-        options.set_keep_log_file_num(1);
-        options.set_disable_auto_compactions(true);
-        let names = Db::list_cf(&options, path).map_err(opened)?;
-        let families = names.into_iter().map(|name| {
-            let mut options = Options::default();
-            options.set_disable_auto_compactions(true);
-            ColumnFamilyDescriptor::new(name, options)
-        });
-        let db = match to_read {
-            true => Db::open_cf_descriptors_read_only(&options, path, families, false),
-            false => Db::open_cf_descriptors(&options, path, families),
-        };
-        let db = db.map_err(opened)?;
-        Ok(StoredDb { db, directory })
-    }
-
-    /// The files of each state: its family, RocksDB's name of the file, bytes.
-    pub(crate) fn files(&self) -> Result<Vec<(String, String, u64)>, StateError> {
-        let files = self.db.live_files();
-        let files = files.map_err(|error| storage("read database", self.directory.path(), &error))?;
-        let file = |file: rocksdb::LiveFile| {
-            (file.column_family_name, file.name.trim_start_matches('/').to_string(), file.size as u64)
-        };
-        Ok(files.into_iter().map(file).collect())
-    }
-
-    /// A number that is kept besides the states.
-    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, StateError> {
-        let value = self.db.get_pinned(key.as_bytes());
-        let value = value.map_err(|error| storage("read database", self.directory.path(), &error))?;
-        Ok(value.and_then(|value| value.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))))
-    }
-
-    /// The files of a family, linked into `path`, which must not exist; `None` for a family without entries.
-    pub(crate) fn export(
-        &self,
-        family: &str,
-        path: &Path,
-    ) -> Result<Option<ExportImportFilesMetaData>, StateError> {
-        let Some(handle) = self.db.cf_handle(family) else { return Ok(None) };
-        let exported =
-            Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.export_column_family(&handle, path));
-        let exported =
-            exported.map_err(|error| storage("export from database", self.directory.path(), &error))?;
-        Ok(if exported.get_files().is_empty() { None } else { Some(exported) })
-    }
-
-    /// Whether a family has entries, or files that may hold some.
-    pub(crate) fn has_entries(&self, family: &str) -> Result<bool, StateError> {
-        let Some(handle) = self.db.cf_handle(family) else { return Ok(false) };
-        let mut iterator = self.db.raw_iterator_cf(&handle);
-        iterator.seek_to_first();
-        iterator.status().map_err(|error| storage("read database", self.directory.path(), &error))?;
-        Ok(iterator.valid())
-    }
-
-    /// Goes over the entries of a family from `start` to before `end`, in order.
-    pub(crate) fn for_each(
-        &self,
-        family: &str,
-        (start, end): (&[u8], &[u8]),
-        mut entry: impl FnMut(&[u8], &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        let Some(handle) = self.db.cf_handle(family) else { return Ok(()) };
-        let mut read = ReadOptions::default();
-        read.set_iterate_upper_bound(end);
-        read.set_readahead_size(READAHEAD);
-        read.fill_cache(false);
-        let mut iterator = self.db.raw_iterator_cf_opt(&handle, read);
-        iterator.seek(start);
-        while let Some((key, value)) = iterator.item() {
-            entry(key, value)?;
-            iterator.next();
-        }
-        iterator.status().map_err(|error| storage("read database", self.directory.path(), &error))
-    }
-}
+#[cfg(test)]
+mod tests;

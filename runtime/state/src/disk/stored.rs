@@ -9,7 +9,7 @@ use crate::disk::keys::front;
 use crate::disk::on_top::OnTop;
 use crate::disk::shared::storage;
 use crate::disk::snapshot::{CURRENT, MANIFEST, TABLE, local_name};
-use crate::disk::store::StoredDb;
+use crate::disk::stored_db::StoredDb;
 use crate::restore::RestoredSnapshot;
 use crate::row_layout::{FieldPlace, RowKey, RowLayout};
 use crate::segment::{ByteStrings, FieldBytes, FieldRows, SegmentRows};

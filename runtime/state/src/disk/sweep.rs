@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 
 impl KeyedStateBackend {
     /// The number of entries in memory and on disk.
+    ///
+    /// # Panics
+    /// If the disk cannot be read: a number would be wrong, and there is nobody to tell.
     pub(crate) fn disk_len(&self, id: StateId, namespace: Namespace) -> usize {
         let (Some(disk), state) = (&self.disk, self.state(id)) else { return 0 };
         let table = &state.tables[&namespace].slots;
@@ -25,6 +28,9 @@ impl KeyedStateBackend {
                     keys.insert(key.to_vec());
                 }
                 iterator.next();
+            }
+            if let Err(error) = disk.store.iterated(&state.descriptor.name, &iterator) {
+                panic!("count the entries of {}: {error}", state.descriptor.name);
             }
         }
         keys.len()

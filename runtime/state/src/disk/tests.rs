@@ -1,5 +1,8 @@
 //! What is in files and what lies on top of them, in snapshots of a backend with a disk.
 
+mod budget;
+mod flights;
+
 use crate::history::Limits;
 use crate::test_backends::{Kind, Store, Stored, work_directory};
 use crate::*;
@@ -189,6 +192,26 @@ fn timers_in_files_and_in_memory_are_one_set() {
             assert_eq!(found, times, "{kind:?} onto {onto:?}");
         }
     }
+}
+
+/// A state without a home keeps no file open for longer than it takes to tell of it.
+#[test]
+fn files_of_states_without_a_home_are_let_go_of() {
+    let mut counts = Counts::new(NO_ROOM.whole());
+    counts.add(0..100);
+    counts.backend.trim();
+    let (stored, ..) = counts.checkpoint();
+    let mut backend = NO_ROOM.whole();
+    backend.restore(vec![counts.store.fetch(&stored)]).unwrap();
+    let fields = vec![SqlField::new("k", SqlType::BigInt, false)];
+    backend.register_timers("c/timers", fields, TimeDomain::EventTime).unwrap();
+    assert_eq!(backend.unclaimed_states().collect::<Vec<_>>(), ["c/counts"]);
+    let path = backend.disk.as_ref().unwrap().store.scratch("any");
+    let entries = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(entries(), 2, "the database and what it was restored from");
+    backend.forget_unclaimed();
+    assert_eq!(backend.unclaimed_states().count(), 0);
+    assert_eq!(entries(), 1);
 }
 
 /// Numbers of lists go on behind those in files that nobody has read yet.

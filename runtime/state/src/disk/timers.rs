@@ -1,12 +1,13 @@
 //! Timers on disk: those that are due first are in memory, up to a horizon; later ones may be on disk alone.
 
 use crate::StateError;
-use crate::backend::{KeyedStateBackend, StateId};
+use crate::backend::{KeyedStateBackend, StateId, Table};
 use crate::bits::Bits;
 use crate::descriptor::Namespace;
 use crate::disk::flush::{StateWrites, encode_tables};
 use crate::disk::keys::front;
 use crate::disk::load::group_of;
+use crate::disk::marks::Marks;
 use crate::resolve::Slots;
 use crate::segment::ByteStrings;
 use crate::timers::{PREFIX_BYTES, ordered, parse_prefix};
@@ -114,33 +115,47 @@ impl KeyedStateBackend {
         }
     }
 
-    /// Takes the later half of the timers out of memory if entries still need more than `limit`.
+    /// Takes the later half of the timers out of memory if entries still need more than `limit`, and all where their pages are for
+    /// many more.
     pub(crate) fn evict_timers(&mut self, limit: usize) -> Result<(), StateError> {
         for index in 0..self.states.len() {
-            if self.states[index].descriptor.kind.is_timers() && self.used_bytes() > limit {
-                self.evict_later_timers(StateId(index as u32))?;
+            let state = &self.states[index];
+            if !state.descriptor.kind.is_timers() {
+                continue;
+            }
+            let loose = state.tables.values().any(Table::is_loose);
+            if loose || self.used_bytes() > limit {
+                self.evict_later_timers(StateId(index as u32), loose)?;
             }
         }
         Ok(())
     }
 
-    fn evict_later_timers(&mut self, id: StateId) -> Result<(), StateError> {
+    fn evict_later_timers(&mut self, id: StateId, all: bool) -> Result<(), StateError> {
         let state = &mut self.states[id.0 as usize];
         let Some(table) = state.tables.get(&Namespace::Void) else { return Ok(()) };
+        // Where all that were there had one time, they do not go for a few more.
+        let inseparable = state.disk.inseparable;
+        if !all && table.slots.rows.live() <= inseparable + inseparable / 8 {
+            return Ok(());
+        }
         let live = (0..table.slots.rows.len()).filter(|&slot| table.slots.is_live(slot));
         let mut timers: Vec<(i64, u32)> =
             live.filter_map(|slot| Some((time_of(&table.slots.key_bytes(slot))?, slot))).collect();
         if timers.len() < 2 {
             return Ok(());
         }
+        let Some(earliest_ms) = timers.iter().map(|&(time_ms, _)| time_ms).min() else { return Ok(()) };
         let middle = timers.len() / 2;
-        let horizon_ms = timers.select_nth_unstable(middle).1.0;
-        let earliest = timers.iter().map(|&(time_ms, _)| time_ms).min();
-        // The earliest stay, whatever their number.
-        let horizon_ms = if earliest == Some(horizon_ms) { horizon_ms.saturating_add(1) } else { horizon_ms };
+        let horizon_ms = match all {
+            true => earliest_ms,
+            // The earliest stay, whatever their number.
+            false => timers.select_nth_unstable(middle).1.0.max(earliest_ms.saturating_add(1)),
+        };
         let later: Vec<u32> =
             timers.iter().filter(|&&(time_ms, _)| time_ms >= horizon_ms).map(|&(_, slot)| slot).collect();
         if later.is_empty() {
+            self.states[id.0 as usize].disk.inseparable = timers.len();
             return Ok(());
         }
         let mut changed = Bits::default();
@@ -157,14 +172,20 @@ impl KeyedStateBackend {
             writes.write(&disk.store)?;
         }
         let state = &mut self.states[id.0 as usize];
+        let pools = state.pools.clone();
         let table = state.table_mut(Namespace::Void);
         table.slots.delete(&later, KeyShape::Bytes, false);
         later.iter().for_each(|&slot| table.marks.forget(slot));
         table.slots.compact();
         table.marks.on_disk = true;
-        state.disk.horizon_ms =
-            Some(state.disk.horizon_ms.map_or(horizon_ms, |horizon| horizon.min(horizon_ms)));
+        if table.slots.rows.live() == 0 && table.slots.rows.drained() == 0 {
+            table.slots.shrink(pools);
+            table.marks = Marks { on_disk: true, ..Marks::default() };
+        }
+        (state.disk.horizon_ms, state.disk.inseparable) =
+            (Some(state.disk.horizon_ms.map_or(horizon_ms, |horizon| horizon.min(horizon_ms))), 0);
         self.requeue_timers(id);
+        self.load_due(id);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Threads that carry out writes beside processing.
 
-use crate::disk::flush::Jobs;
+use crate::disk::jobs::Jobs;
 use crate::disk::store::Store;
 use parking_lot::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

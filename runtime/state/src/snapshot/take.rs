@@ -15,7 +15,8 @@ use weir_types::{CheckpointId, KeyShape};
 
 impl KeyedStateBackend {
     /// Takes a snapshot: the synchronous part, which costs some nanoseconds a page. `checkpoint` is higher
-    /// than that of any snapshot before.
+    /// than that of any snapshot before. Ends the validity of slots, as [`KeyedStateBackend::trim`] does: rows that were
+    /// written meanwhile leave memory.
     pub fn snapshot(&mut self, checkpoint: CheckpointId, mode: SnapshotMode) -> Snapshot {
         let disk = self.snapshot_disk(checkpoint);
         let mut taking = Taking { checkpoint, history: &mut self.history, number: 0, work: Vec::new() };

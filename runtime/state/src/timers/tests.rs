@@ -137,7 +137,27 @@ fn behaves_as_an_ordered_set_does_and_survives_rescaling_on(kind: Kind) {
     let (mut backend, timers) = new_timers(kind.whole());
     let mut model = Model::new();
     let mut popped = 0;
+    backend.hold_writes();
+    let mut pending: Option<(Snapshot, Model)> = None;
     for step in 0..600 {
+        if random(4) == 0 {
+            backend.write_now();
+        }
+        match pending.take() {
+            None if random(30) == 0 => {
+                let checkpoint = CheckpointId(1 + step);
+                pending = Some((backend.snapshot(checkpoint, SnapshotMode::Incremental), model.clone()));
+            }
+            Some((snapshot, expected)) if random(10) == 0 => {
+                let (_store, restored) = stored(snapshot);
+                let mut onto = kind.whole();
+                onto.restore(vec![restored]).unwrap();
+                let (mut onto, timers) = new_timers(onto);
+                let found = pop(&mut onto, timers, i64::MAX, usize::MAX).into_iter();
+                assert_eq!(found.collect::<Model>(), expected, "step {step}");
+            }
+            other => pending = other,
+        }
         let key = format!("a key that is not short {}", random(50));
         let time_ms = random(1000) as i64 - 500;
         let namespace = [Namespace::Void, Namespace::Window(random(3) as i64)][random(2) as usize];
@@ -171,7 +191,7 @@ fn behaves_as_an_ordered_set_does_and_survives_rescaling_on(kind: Kind) {
     }
     assert!(popped > 50 && model.len() > 50, "{popped} popped, {} left", model.len());
 
-    let snapshot = backend.snapshot(CheckpointId(1), SnapshotMode::Incremental);
+    let snapshot = backend.snapshot(CheckpointId(1_000), SnapshotMode::Full);
     let (_store, restored) = stored(snapshot);
     let mut found = Model::new();
     for subtask in 0..3 {

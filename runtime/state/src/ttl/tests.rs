@@ -12,9 +12,13 @@ struct Fixture {
 
 fn fixture(mut backend: KeyedStateBackend) -> Fixture {
     backend.set_time(1_000);
+    with_ttl(backend, Some(100))
+}
+
+fn with_ttl(mut backend: KeyedStateBackend, ttl_ms: Option<u64>) -> Fixture {
     let field = |name| SqlField::new(name, SqlType::BigInt, false);
     let descriptor = StateDescriptor::value("a/b", vec![field("k")], NamespaceKind::Void, vec![field("v")]);
-    let state = backend.register(descriptor.with_ttl_ms(Some(100))).unwrap();
+    let state = backend.register(descriptor.with_ttl_ms(ttl_ms)).unwrap();
     let list = backend.register_under(state, StateDescriptor::list("a/l", vec![field("v")])).unwrap();
     Fixture { backend, state, list }
 }
@@ -114,6 +118,49 @@ fn the_time_of_access_is_restored_on(kind: Kind) {
     state.backend.set_time(1_110);
     assert_eq!(state.get(1), None);
     assert_eq!(state.get(2), Some((1, 1)));
+}
+
+/// What was written without a time to live counts as accessed when it is restored with one.
+#[test]
+fn a_time_to_live_that_comes_with_a_restore_begins_then() {
+    const NOW_MS: i64 = 1_000_000_000_000;
+    for (kind, onto) in Kind::ALL.into_iter().flat_map(|kind| Kind::ALL.map(|onto| (kind, onto))) {
+        let mut state = with_ttl(kind.whole(), None);
+        state.add(&(0..300).collect::<Vec<_>>());
+        let snapshot = state.backend.snapshot(CheckpointId(1), SnapshotMode::Full);
+        let (_store, restored) = stored(snapshot);
+        let mut backend = onto.whole();
+        backend.restore(vec![restored]).unwrap();
+        backend.open_at(NOW_MS);
+        let mut state = with_ttl(backend, Some(100));
+        state.backend.set_time(NOW_MS + 90);
+        assert_eq!(state.get(7), Some((1, 1)), "{kind:?} onto {onto:?}");
+        assert!(state.add(&[7, 299]).is_empty(), "{kind:?} onto {onto:?}");
+        state.backend.set_time(NOW_MS + 110);
+        assert_eq!(state.get(7), Some((2, 2)), "{kind:?} onto {onto:?}");
+        assert_eq!(state.get(8), None, "{kind:?} onto {onto:?}");
+    }
+}
+
+/// While states are registered nobody knows yet what hangs under an idle entry of a file.
+#[test]
+fn files_keep_what_expired_until_all_states_are_there() {
+    let mut state = fixture(Kind::Disk(0).whole());
+    state.add(&(0..100).collect::<Vec<_>>());
+    state.backend.trim();
+    let (_store, restored) = stored(state.backend.snapshot(CheckpointId(1), SnapshotMode::Full));
+    let mut backend = Kind::Disk(0).whole();
+    backend.restore(vec![restored]).unwrap();
+    backend.open_at(5_000);
+    let field = |name| SqlField::new(name, SqlType::BigInt, false);
+    let descriptor = StateDescriptor::value("a/b", vec![field("k")], NamespaceKind::Void, vec![field("v")]);
+    let parent = backend.register(descriptor.with_ttl_ms(Some(100))).unwrap();
+    backend.disk.as_ref().unwrap().store.compact("a/b");
+    assert_eq!(backend.len(parent, Namespace::Void), 100);
+    backend.register_under(parent, StateDescriptor::list("a/l", vec![field("v")])).unwrap();
+    backend.set_time(5_000);
+    backend.disk.as_ref().unwrap().store.compact("a/b");
+    assert_eq!(backend.len(parent, Namespace::Void), 100);
 }
 
 /// Merging files drops idle entries of a state that nothing hangs under.

@@ -48,6 +48,9 @@ pub(crate) struct Over {
     /// columns that are kept with a row: all but those of the partition
     kept: Vec<usize>,
     set: AccumulatorSet,
+    /// Accumulators are kept. False for frames of so many rows whose functions forget exactly: these are counted anew each time.
+    /// What others leave behind is Flink's, so it must not depend on when the frame was counted.
+    keeps_accumulators: bool,
     order: Option<RowConverter>,
     ttl_ms: Option<u64>,
     states: Option<States>,
@@ -82,6 +85,8 @@ struct Due {
     groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)>,
     /// the slot of each of `rows`, if it is in the state
     slots: Vec<u32>,
+    /// for each partition how many rows were emitted before that are not among these
+    others: Vec<usize>,
     /// group, time and number of the timers that said so, ascending: rows of one time come in their order
     timers: Vec<(u32, i64, u32)>,
 }
@@ -109,6 +114,7 @@ impl Over {
             false => Some(order_converter(&spec.order, &input)?),
         };
         let rows = set.new_rows();
+        let leaves_traces = set.members().iter().any(|member| member.accumulator.anew().is_some());
         Ok(Over {
             name: id.to_string(),
             spec: spec.clone(),
@@ -116,6 +122,7 @@ impl Over {
             schema,
             kept,
             set,
+            keeps_accumulators: leaves_traces || !matches!(spec.frame, OverFrame::Rows(_)),
             order,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
             states: None,
@@ -131,11 +138,6 @@ impl Over {
 
     fn is_bounded(&self) -> bool {
         !matches!(self.spec.frame, OverFrame::Unbounded { .. })
-    }
-
-    /// False for frames of so many rows: these are counted anew each time.
-    fn keeps_accumulators(&self) -> bool {
-        !matches!(self.spec.frame, OverFrame::Rows(_))
     }
 
     /// The partition of each row of `batch`.
@@ -198,23 +200,24 @@ impl Over {
         let mut grouping = Grouping::default();
         grouping.group(&self.scratch.found.slots);
         let mut groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)> = vec![Default::default(); grouping.slots.len()];
-        let (before, slots) = self.load(&grouping.slots, |_, _| true, &mut groups, keyed)?;
+        let (before, slots, others) = self.load(&grouping.slots, |_, _| true, &mut groups, keyed)?;
         let first = slots.len() as u32;
         for (row, group) in grouping.groups.iter().enumerate() {
             groups[*group as usize].1.push(FrameRow { place: first + row as u32, time: now });
         }
         let rows = arrow::compute::concat_batches(&self.input, [&before, batch])?;
-        Ok(Due { partitions: grouping.slots, rows, groups, slots, timers: Vec::new() })
+        Ok(Due { partitions: grouping.slots, rows, groups, slots, others, timers: Vec::new() })
     }
 
-    /// The rows of `partitions` that `wanted` picks by their time and whether they were emitted, sorted into `groups`.
+    /// The rows of `partitions` that `wanted` picks by their time and whether they were emitted, sorted into `groups`; and how
+    /// many of each it leaves that were emitted.
     fn load(
         &self,
         partitions: &[u32],
         wanted: impl Fn(i64, bool) -> bool,
         groups: &mut [(Vec<FrameRow>, Vec<FrameRow>)],
         keyed: &mut KeyedStateBackend,
-    ) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
+    ) -> Result<(RecordBatch, Vec<u32>, Vec<usize>), OperatorError> {
         let states = self.states()?;
         let (mut all, mut ends) = (Vec::new(), Vec::new());
         keyed.prefetch_under(states.rows, VOID, partitions);
@@ -225,6 +228,7 @@ impl Over {
         let rows = keyed.rows(states.rows, VOID);
         let (times, done) = (rows.column::<i64>(TIME), rows.column::<u8>(DONE));
         let (mut slots, mut owners) = (Vec::new(), Vec::new());
+        let mut others = vec![0; partitions.len()];
         let mut start = 0;
         for (group, end) in ends.into_iter().enumerate() {
             for slot in &all[start..end] {
@@ -239,6 +243,8 @@ impl Over {
                     }
                     slots.push(*slot);
                     owners.push(partitions[group]);
+                } else {
+                    others[group] += usize::from(was_emitted);
                 }
             }
             start = end;
@@ -248,7 +254,7 @@ impl Over {
         let state = keyed.rows(states.rows, VOID);
         let rows =
             kept_rows(&self.input, (&self.kept, FIRST), (&self.spec.partition, &keys), &state, &slots)?;
-        Ok((rows, slots))
+        Ok((rows, slots, others))
     }
 
     /// The rows that timers name, in order of time, then of the other keys of ORDER BY, then of arrival
@@ -265,7 +271,7 @@ impl Over {
             OverFrame::Range(before_ms) if was_emitted => time.saturating_add(before_ms) <= until,
             _ => was_emitted || time <= until,
         };
-        let (rows, slots) = self.load(&partitions, wanted, &mut groups, keyed)?;
+        let (rows, slots, others) = self.load(&partitions, wanted, &mut groups, keyed)?;
         let keys = match &self.order {
             Some(order) => {
                 let columns: Vec<ArrayRef> =
@@ -284,7 +290,7 @@ impl Over {
                 a.time.cmp(&b.time).then_with(|| key(a).cmp(&key(b)))
             });
         }
-        Ok(Due { partitions, rows, groups, slots, timers })
+        Ok(Due { partitions, rows, groups, slots, others, timers })
     }
 
     /// Emits rows that are due, in order of time; rows to come are later than `until`.
@@ -303,7 +309,8 @@ impl Over {
         let mut emitted: Vec<u32> = Vec::new();
         let mut lasts: (Vec<u32>, Vec<i64>) = Default::default();
         for (group, (before, rows)) in due.groups.iter().enumerate() {
-            let stays = sequence.push(self.spec.frame, before, rows, group as u32, until);
+            let counted = self.keeps_accumulators.then_some(before.len() + due.others[group]);
+            let stays = sequence.push(self.spec.frame, before, rows, group as u32, until, counted);
             let in_state = |row: &&FrameRow| (row.place as usize) < due.slots.len();
             let slot = |row: &FrameRow| due.slots[row.place as usize];
             gone.extend(before.iter().chain(rows).take(stays).filter(in_state).map(slot));
@@ -344,7 +351,7 @@ impl Over {
             return Ok(Vec::new());
         }
         let states = self.states()?;
-        let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators());
+        let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators);
         let Scratch { rows, pins, .. } = &mut self.scratch;
         match kept {
             // What is in frames of some rows is counted anew.
@@ -353,15 +360,15 @@ impl Over {
         }
         let steps = UInt32Array::from(sequence.rows.clone());
         let stepped = take_record_batch(&due.rows, &steps)?;
-        let resets = vec![false; sequence.rows.len()];
-        let retractions = bounded.then_some(Retractions { retracts: &sequence.retracts, resets: &resets });
+        let retractions =
+            bounded.then_some(Retractions { retracts: &sequence.retracts, resets: &sequence.resets });
         let fresh = match &mut self.distincts {
             Some(maps) => {
                 let parents: Vec<u32> =
                     sequence.groups.iter().map(|group| due.partitions[*group as usize]).collect();
                 maps.note(keyed, VOID, &parents, &stepped, None, retractions)?
             }
-            None => fresh_in_frames(self.set.distincts(), sequence, &[], &stepped)?,
+            None => fresh_in_frames(self.set.distincts(), sequence, &stepped)?,
         };
         let mut changed = vec![false; sequence.rows.len()];
         let mut columns = Vec::with_capacity(self.set.members().len());

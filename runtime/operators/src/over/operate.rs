@@ -48,7 +48,7 @@ impl Over {
 impl Operator for Over {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
         let keys = state_fields(Vec::new(), &self.spec.partition, &self.input)?;
-        let accumulators = match self.keeps_accumulators() {
+        let accumulators = match self.keeps_accumulators {
             true => self.set.fields().to_vec(),
             false => Vec::new(),
         };
@@ -60,7 +60,7 @@ impl Operator for Over {
         let columns = state_fields(leading, &self.kept, &self.input)?;
         let rows = StateDescriptor::list(format!("{}/rows", self.name), columns);
         let rows = context.keyed.register_under(partitions, rows)?;
-        if self.keeps_accumulators() && !self.set.distincts().is_empty() {
+        if self.keeps_accumulators && !self.set.distincts().is_empty() {
             let name = format!("{}/distinct", self.name);
             let keyed = &mut context.keyed;
             let maps =
@@ -99,11 +99,10 @@ impl Operator for Over {
             return self.wait(batch.rows(), &times, &mut context.keyed);
         }
         let due = self.at_once(batch.rows(), now, &mut context.keyed)?;
-        self.fire(&due, now, context, output)?;
         if self.is_bounded() {
             self.keep_frames(batch.rows(), &due, now, &mut context.keyed)?;
         }
-        Ok(())
+        self.fire(&due, now, context, output)
     }
 
     fn on_watermark(

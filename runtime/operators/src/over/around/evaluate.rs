@@ -1,14 +1,13 @@
 //! The results of rows: of all partitions of a batch at once, function by function.
 
 use super::Table;
+use super::moving::Moving;
 use super::ordered::Ordered;
 use super::running::{Running, Start};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions};
-use crate::over::distinct::fresh_in_frames;
-use crate::over::frame::Sequence;
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take_record_batch};
+use crate::accumulators::GroupRows;
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, new_null_array};
+use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
@@ -66,12 +65,6 @@ enum Kind {
     Moving(usize),
 }
 
-/// Functions of one frame that rows leave.
-struct Moving {
-    frame: Frame,
-    set: AccumulatorSet,
-}
-
 pub(super) struct Evaluator {
     calls: Vec<FramedCall>,
     kinds: Vec<Kind>,
@@ -107,9 +100,7 @@ impl Evaluator {
                 }
             });
         }
-        let moving = moving.into_iter().map(|(frame, calls)| {
-            Ok(Moving { frame, set: AccumulatorSet::new(&calls, input, true, Vec::new())? })
-        });
+        let moving = moving.iter().map(|(frame, calls)| Moving::new(*frame, calls, input));
         let moving = moving.collect::<Result<_, OperatorError>>()?;
         Ok(Evaluator { calls: calls.to_vec(), kinds, running: Running::new(&running, input)?, moving })
     }
@@ -212,66 +203,4 @@ fn shares(views: &[View<'_>], share: impl Fn(&View<'_>, usize) -> f64) -> Result
 fn computed(array: ArrayRef) -> Results {
     let places = (0..array.len()).map(|place| (0, place)).collect();
     Results { arrays: vec![array], places }
-}
-
-impl Moving {
-    /// Rows are counted in and out as the frame moves along rows that follow each other.
-    fn run(&self, views: &[View<'_>], table: &Table) -> Result<Vec<Results>, OperatorError> {
-        let mut sequence = Sequence::default();
-        let mut resets: Vec<bool> = Vec::new();
-        // After which step a result stands; `None`: the frame has no rows.
-        let mut after: Vec<Option<u32>> = Vec::new();
-        let mut group = 0;
-        for view in views {
-            let rows = ordered(view, table);
-            for part in view.wanted.chunk_by(|left, right| left + 1 == *right) {
-                let mut held = 0..0;
-                for place in part {
-                    let frame = rows.frame(&self.frame, *place);
-                    if frame.start >= held.end {
-                        // Nothing stays: what is counted is forgotten.
-                        if let Some(last) = resets.last_mut().filter(|_| !held.is_empty()) {
-                            *last = true;
-                        }
-                        held = frame.start..frame.start;
-                    }
-                    while held.start < frame.start {
-                        sequence.count(view.items[held.start], true, group);
-                        resets.push(false);
-                        held.start += 1;
-                    }
-                    while held.end < frame.end {
-                        sequence.count(view.items[held.end], false, group);
-                        resets.push(false);
-                        held.end += 1;
-                    }
-                    after.push((!held.is_empty()).then(|| sequence.rows.len() as u32 - 1));
-                }
-                group += 1;
-            }
-        }
-        let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
-        let mut rows = self.set.new_rows();
-        rows.reset(1);
-        let none = self.set.emit(&rows)?;
-        rows.reset(group as usize);
-        let fresh = fresh_in_frames(self.set.distincts(), &sequence, &resets, &stepped)?;
-        let retractions = Some(Retractions { retracts: &sequence.retracts, resets: &resets });
-        let mut changed = vec![false; sequence.rows.len()];
-        let place = |after: &Option<u32>| after.map_or((0, 0), |step| (1, 2 * step as usize + 1));
-        let places: Vec<(usize, usize)> = after.iter().map(place).collect();
-        let mut all = Vec::with_capacity(self.set.members().len());
-        for (member, none) in self.set.members().iter().zip(none) {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let traced =
-                member.accumulator.trace(member.place, &mut rows, &arguments, &changes, &mut changed)?;
-            all.push(Results { arrays: vec![none, traced], places: places.clone() });
-        }
-        Ok(all)
-    }
 }

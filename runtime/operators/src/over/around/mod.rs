@@ -9,6 +9,7 @@ mod emission;
 mod evaluate;
 mod island;
 mod keys;
+mod moving;
 mod ordered;
 mod reach;
 mod running;

@@ -141,7 +141,7 @@ impl Running {
     ) -> Result<(), OperatorError> {
         let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
         let ordinals: ArrayRef = Arc::new(Int64Array::from(ordinals));
-        let fresh = fresh_in_frames(self.set.distincts(), sequence, &[], &stepped)?;
+        let fresh = fresh_in_frames(self.set.distincts(), sequence, &stepped)?;
         let mut changed = vec![false; sequence.rows.len()];
         for (member, arrays) in self.set.members().iter().zip(arrays) {
             let selected = match member.distinct {

@@ -453,6 +453,36 @@ proptest! {
     }
 }
 
+/// `CUME_DIST() OVER (PARTITION BY cat ORDER BY cat)`: nothing is kept of a row but that it is there.
+#[test]
+fn rows_of_which_the_partition_alone_is_read() {
+    let input = schema("cat STRING");
+    let spec = OverPartitionSpec {
+        partition: vec![0],
+        order: vec![SortKey { column: 0, descending: false, nulls_first: true }],
+        calls: vec![
+            framed(call(Ntile { parts: 2 }, &[], SqlType::BigInt), RANGE, None, Some(0)),
+            framed(call(CumeDist, &[], SqlType::Double), RANGE, None, Some(0)),
+        ],
+        columns: vec![0],
+        input_retracts: true,
+        emit_update_before: true,
+    };
+    let for_harness = input.clone();
+    let mut harness = Harness::new(100, move || Box::new(create(&for_harness, &spec, 2)));
+    let mut send = |kinds: &[RowKind]| {
+        let rows: Vec<(RowKind, Vec<&str>)> = kinds.iter().map(|kind| (*kind, vec!["a"])).collect();
+        harness.batch(batch(&input, &rows));
+        harness.recover();
+        harness.lines()
+    };
+    assert_eq!(send(&[RowKind::Insert; 3]), ["+I a 1 1.0", "+I a 1 1.0", "+I a 2 1.0"]);
+    assert_eq!(send(&[RowKind::Delete]), ["-D a 1 1.0"]);
+    let moved = ["-D a 1 1.0", "-U a 2 1.0", "+U a 1 1.0", "+I a 2 1.0"];
+    assert_eq!(send(&[RowKind::UpdateBefore, RowKind::UpdateAfter]), moved);
+    assert_eq!(send(&[RowKind::Delete; 3]), ["-D a 1 1.0", "-D a 2 1.0"]);
+}
+
 /// Over `id INT, d DOUBLE`, all rows one partition in the order of id.
 fn rounded(
     function: weir_types::AggregateFunction,

@@ -109,9 +109,18 @@ fn moving() -> Vec<FramedCall> {
 }
 
 fn to_the_end() -> Vec<FramedCall> {
+    let mut distinct = call(Count, &[2], SqlType::BigInt);
+    distinct.distinct = true;
+    let mut filtered = call(Sum, &[0], SqlType::Int);
+    filtered.filter = Some(3);
     vec![
         framed(call(Min, &[0], SqlType::Int), ROWS, Some(0), None),
         framed(call(ArrayAgg, &[0], ints()), RANGE, Some(-1), None),
+        framed(call(Max, &[2], SqlType::Int), RANGE, Some(-1), None),
+        framed(call(Count, &[], SqlType::BigInt), ROWS, Some(2), None),
+        framed(filtered, RANGE, Some(1), None),
+        framed(distinct, ROWS, Some(-1), None),
+        framed(call(LastValue, &[0], SqlType::Int), ROWS, Some(0), None),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The results of rows: of all partitions of a batch at once, function by function.
 
 use super::Table;
+use super::from_end::{FromEnd, takes_any_order};
 use super::moving::Moving;
 use super::ordered::Ordered;
 use super::running::{Running, Start};
@@ -11,7 +12,7 @@ use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
-use weir_types::{AggregateFunction, Frame, FramedCall};
+use weir_types::{AggregateCall, AggregateFunction, Frame, FramedCall};
 
 /// Rows that follow each other in a partition, and those of them whose results are asked for.
 pub(super) struct View<'a> {
@@ -63,6 +64,8 @@ enum Kind {
     Running(usize),
     /// the next one of the functions of a frame that rows leave
     Moving(usize),
+    /// the next one of the functions of a frame that ends with the partition
+    FromEnd(usize),
 }
 
 pub(super) struct Evaluator {
@@ -70,13 +73,28 @@ pub(super) struct Evaluator {
     kinds: Vec<Kind>,
     pub(super) running: Running,
     moving: Vec<Moving>,
+    from_end: Vec<FromEnd>,
+}
+
+/// Calls by their frames.
+type Framed = Vec<(Frame, Vec<AggregateCall>)>;
+
+/// Puts `call` with the others of its frame, and tells with which.
+fn with_frame(all: &mut Framed, frame: &Frame, call: &AggregateCall) -> usize {
+    let known = all.iter().position(|(known, _)| known == frame);
+    let set = known.unwrap_or_else(|| {
+        all.push((*frame, Vec::new()));
+        all.len() - 1
+    });
+    all[set].1.push(call.clone());
+    set
 }
 
 impl Evaluator {
     pub(super) fn new(calls: &[FramedCall], input: &SchemaRef) -> Result<Self, OperatorError> {
         let mut kinds = Vec::new();
         let mut running = Vec::new();
-        let mut moving: Vec<(Frame, Vec<_>)> = Vec::new();
+        let (mut moving, mut from_end) = (Framed::new(), Framed::new());
         for FramedCall { call, frame } in calls {
             kinds.push(match (call.function, frame.start) {
                 (AggregateFunction::Lag { rows }, _) => Kind::Neighbour { away: -i64::from(rows) },
@@ -89,20 +107,18 @@ impl Evaluator {
                     running.push(call.clone());
                     Kind::Running(running.len() - 1)
                 }
-                (_, Some(_)) => {
-                    let known = moving.iter().position(|(known, _)| known == frame);
-                    let set = known.unwrap_or_else(|| {
-                        moving.push((*frame, Vec::new()));
-                        moving.len() - 1
-                    });
-                    moving[set].1.push(call.clone());
-                    Kind::Moving(set)
+                (function, Some(_)) if frame.end.is_none() && takes_any_order(function) => {
+                    Kind::FromEnd(with_frame(&mut from_end, frame, call))
                 }
+                (_, Some(_)) => Kind::Moving(with_frame(&mut moving, frame, call)),
             });
         }
         let moving = moving.iter().map(|(frame, calls)| Moving::new(*frame, calls, input));
         let moving = moving.collect::<Result<_, OperatorError>>()?;
-        Ok(Evaluator { calls: calls.to_vec(), kinds, running: Running::new(&running, input)?, moving })
+        let from_end = from_end.iter().map(|(frame, calls)| FromEnd::new(*frame, calls, input));
+        let from_end = from_end.collect::<Result<_, OperatorError>>()?;
+        let running = Running::new(&running, input)?;
+        Ok(Evaluator { calls: calls.to_vec(), kinds, running, moving, from_end })
     }
 
     /// The results of all calls, and the accumulators before the stops of `views`, view after view.
@@ -113,9 +129,8 @@ impl Evaluator {
     ) -> Result<(Vec<Results>, GroupRows), OperatorError> {
         let frames: Vec<Frame> = self.calls.iter().map(|call| call.frame).collect();
         let (running, kept) = self.running.run(views, table)?;
-        let moving: Vec<Vec<Results>> =
-            self.moving.iter().map(|moving| moving.run(views, table)).collect::<Result<_, _>>()?;
-        let mut moving: Vec<std::vec::IntoIter<Results>> = moving.into_iter().map(Vec::into_iter).collect();
+        let mut moving = in_turn(self.moving.iter().map(|moving| moving.run(views, table)))?;
+        let mut from_end = in_turn(self.from_end.iter().map(|from_end| from_end.run(views, table)))?;
         let mut all = Vec::with_capacity(self.calls.len());
         for ((call, kind), frame) in self.calls.iter().zip(&self.kinds).zip(&frames) {
             all.push(match kind {
@@ -132,13 +147,23 @@ impl Evaluator {
                 }),
                 Kind::Running(number) => running.results(*number, frame, views, table),
                 // The functions of a frame come in the order of the calls.
-                Kind::Moving(set) => moving[*set]
-                    .next()
-                    .ok_or_else(|| OperatorError::internal("a function of OVER has no results"))?,
+                Kind::Moving(set) => next(&mut moving[*set])?,
+                Kind::FromEnd(set) => next(&mut from_end[*set])?,
             });
         }
         Ok((all, kept))
     }
+}
+
+/// The results of sets of functions, to be taken one after the other.
+fn in_turn(
+    all: impl Iterator<Item = Result<Vec<Results>, OperatorError>>,
+) -> Result<Vec<std::vec::IntoIter<Results>>, OperatorError> {
+    all.map(|results| Ok(results?.into_iter())).collect()
+}
+
+fn next(results: &mut std::vec::IntoIter<Results>) -> Result<Results, OperatorError> {
+    results.next().ok_or_else(|| OperatorError::internal("a function of OVER has no results"))
 }
 
 pub(super) fn ordered<'a>(view: &View<'a>, table: &'a Table) -> Ordered<'a> {

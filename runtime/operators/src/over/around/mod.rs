@@ -7,6 +7,7 @@
 mod directory;
 mod emission;
 mod evaluate;
+mod from_end;
 mod island;
 mod keys;
 mod moving;

@@ -23,7 +23,7 @@ use columns::Native;
 use create::create_accumulator;
 pub(crate) use names::{ROWS_FIELD, call_text, unlike, unlike_each_other};
 pub(crate) use rows::GroupRows;
-pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, and, filter_bits, valid_rows};
+pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, RESULT_BYTES, and, filter_bits, valid_rows};
 
 use crate::OperatorError;
 use arrow::array::ArrayRef;
@@ -103,6 +103,11 @@ pub(crate) trait Accumulator: Send {
     /// width.
     fn result_bytes(&self, _place: Place, _rows: &GroupRows, _row: usize) -> usize {
         0
+    }
+
+    /// True if a result may become longer with each row.
+    fn grows(&self) -> bool {
+        false
     }
 
     /// Where rows that are counted out leave a trace. `None`: the accumulator is then as if they had never come.

@@ -9,28 +9,33 @@ mod changed;
 mod distinct;
 mod frame;
 mod operate;
+mod traced;
 
 pub(crate) use any_order::OverAnyOrder;
 pub(crate) use around::OverPartition;
 
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions};
+use crate::accumulators::{AccumulatorSet, GroupRows, Retractions};
 use crate::calc::batch_of;
 use crate::distinct::DistinctMaps;
 use crate::grouping::Grouping;
 use crate::partitions::{kept_rows, order_converter, resolve_keys};
 use crate::{OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{interleave, take, take_record_batch};
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::RowConverter;
 use distinct::fresh_in_frames;
 use frame::{FrameRow, Sequence};
+use traced::{Traced, rows_at_once};
 use weir_state::{KeyedStateBackend, Namespace, PinBuffer, Slots, StateId};
 use weir_types::{
     AggregateFunction, ChangelogBatch, JobSettings, OperatorId, OverFrame, OverSpec, Watermark,
 };
 
 const VOID: Namespace = Namespace::Void;
+
+/// Rows that are given at once before it is known how long their results are, if these become longer with each row.
+const FEW: usize = 128;
 
 /// Fields of a row in the state: its time, 1 once it was emitted, its columns.
 const TIME: usize = 0;
@@ -58,6 +63,8 @@ pub(crate) struct Over {
     distincts: Option<DistinctMaps>,
     /// the watermark, or the last millisecond that the clock has left
     progress: i64,
+    /// rows that are given at once: fewer where results are long
+    rows_at_once: usize,
     scratch: Scratch,
 }
 
@@ -114,6 +121,7 @@ impl Over {
             false => Some(order_converter(&spec.order, &input)?),
         };
         let rows = set.new_rows();
+        let set_grows = set.members().iter().any(|member| member.accumulator.grows());
         let leaves_traces = set.members().iter().any(|member| member.accumulator.anew().is_some());
         Ok(Over {
             name: id.to_string(),
@@ -128,6 +136,7 @@ impl Over {
             states: None,
             distincts: None,
             progress: Watermark::NONE.0,
+            rows_at_once: if set_grows { FEW } else { usize::MAX },
             scratch: Scratch { found: Slots::default(), rows, pins: PinBuffer::default() },
         })
     }
@@ -327,7 +336,7 @@ impl Over {
             }
         }
         self.forget_later(&lasts, &mut context.keyed)?;
-        let columns = self.results(due, &sequence, &mut context.keyed)?;
+        let results = self.results(due, &sequence, &mut context.keyed)?;
         // Rows of all partitions in order of time, as they would come out one after the other.
         let mut places: Vec<usize> = (0..order.len()).collect();
         places.sort_by_key(|place| (order[*place].0, order[*place].1));
@@ -336,19 +345,19 @@ impl Over {
             places.iter().filter_map(|place| steps.get(*place).copied()).collect()
         };
         let steps = Steps { results: of(&sequence.results), own: of(&sequence.own) };
-        self.emit(due, &columns, &rows, &steps, context.batch_rows, output)?;
+        self.emit(due, &results, &rows, &steps, context.batch_rows, output)?;
         self.tidy(due, &gone, &emitted, &mut context.keyed)
     }
 
-    /// One column an aggregate, with the result after each step.
+    /// The results after each step.
     fn results(
         &mut self,
         due: &Due,
         sequence: &Sequence,
         keyed: &mut KeyedStateBackend,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
+    ) -> Result<Traced, OperatorError> {
         if self.set.members().is_empty() || sequence.rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Traced::default());
         }
         let states = self.states()?;
         let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators);
@@ -370,46 +379,45 @@ impl Over {
             }
             None => fresh_in_frames(self.set.distincts(), sequence, &stepped)?,
         };
-        let mut changed = vec![false; sequence.rows.len()];
-        let mut columns = Vec::with_capacity(self.set.members().len());
-        for member in self.set.members() {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let Member { accumulator, place, .. } = member;
-            columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
+        let steps = traced::Steps {
+            rows: &stepped,
+            groups: &sequence.groups,
+            fresh: Some(&fresh),
+            retractions,
+            ordinals: None,
+        };
+        let traced = steps.trace(&self.set, |_| true, rows)?;
+        if self.rows_at_once < usize::MAX {
+            self.rows_at_once = self.set.results_at_once(rows).min(2 * self.rows_at_once);
         }
         if kept {
             self.set.store(rows, &due.partitions, pins, &mut keyed.rows(states.partitions, VOID));
         }
-        Ok(columns)
+        Ok(traced)
     }
 
     fn emit(
         &self,
         due: &Due,
-        results: &[ArrayRef],
+        results: &Traced,
         rows: &UInt32Array,
         steps: &Steps,
         batch_rows: usize,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        for start in (0..rows.len()).step_by(batch_rows.max(1)) {
-            let len = batch_rows.max(1).min(rows.len() - start);
+        let calls = 0..self.spec.aggregates.len();
+        let step = rows_at_once(calls.flat_map(|call| results.columns(call)), batch_rows);
+        for start in (0..rows.len()).step_by(step) {
+            let len = step.min(rows.len() - start);
             let part = rows.slice(start, len);
             let given = self.spec.columns.iter().map(|column| take(due.rows.column(*column), &part, None));
             let mut columns = given.collect::<Result<Vec<_>, _>>()?;
-            for (result, call) in results.iter().zip(&self.spec.aggregates) {
+            for (number, call) in self.spec.aggregates.iter().enumerate() {
                 let steps = match call.function {
                     AggregateFunction::Lag { .. } => &steps.own,
                     _ => &steps.results,
                 };
-                let after: Vec<(usize, usize)> =
-                    steps[start..start + len].iter().map(|step| (0, 2 * *step as usize + 1)).collect();
-                columns.push(interleave(&[result.as_ref()], &after)?);
+                columns.push(results.gather(number, steps[start..start + len].iter().copied())?);
             }
             output.batch(ChangelogBatch::insert_only(batch_of(self.schema.clone(), columns, len)?));
         }

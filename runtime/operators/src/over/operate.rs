@@ -20,10 +20,11 @@ impl Over {
     ) -> Result<Progress, OperatorError> {
         let States { partitions, timers, .. } = self.states()?;
         let Some(timers) = timers else { return Ok(Progress::Done) };
-        let Some(due) = context.keyed.pop_timers(timers, self.progress, context.batch_rows.max(1)) else {
+        let limit = context.batch_rows.clamp(1, self.rows_at_once);
+        let Some(due) = context.keyed.pop_timers(timers, self.progress, limit) else {
             return Ok(Progress::Done);
         };
-        let until = match due.times_ms.len() < context.batch_rows.max(1) {
+        let until = match due.times_ms.len() < limit {
             true => self.progress,
             false => due.times_ms.iter().copied().max().unwrap_or(self.progress),
         };
@@ -98,11 +99,17 @@ impl Operator for Over {
             let times = vec![now; batch.num_rows()];
             return self.wait(batch.rows(), &times, &mut context.keyed);
         }
-        let due = self.at_once(batch.rows(), now, &mut context.keyed)?;
-        if self.is_bounded() {
-            self.keep_frames(batch.rows(), &due, now, &mut context.keyed)?;
+        let (mut start, all) = (0, batch.num_rows());
+        while start < all {
+            let rows = batch.rows().slice(start, self.rows_at_once.min(all - start));
+            let due = self.at_once(&rows, now, &mut context.keyed)?;
+            if self.is_bounded() {
+                self.keep_frames(&rows, &due, now, &mut context.keyed)?;
+            }
+            self.fire(&due, now, context, output)?;
+            start += rows.num_rows();
         }
-        self.fire(&due, now, context, output)
+        Ok(())
     }
 
     fn on_watermark(

@@ -338,3 +338,32 @@ fn rounded_sums_do_not_depend_on_watermarks() {
         }
     }
 }
+
+/// ARRAY_AGG of all rows up to one: results come in parts, as each is longer than the one before.
+#[test]
+fn long_results_come_in_parts() {
+    let input = schema("k STRING, ts TIMESTAMP(3), v INT");
+    let ints = SqlType::Array(Box::new(weir_types::SqlField::new("item", SqlType::Int, true)));
+    for rowtime in [true, false] {
+        let aggregates = vec![call(Count, &[], SqlType::BigInt), call(ArrayAgg, &[2], ints.clone())];
+        let frame = OverFrame::Unbounded { peers: false };
+        let spec = OverSpec { aggregates, columns: vec![0, 2], ..spec(frame, rowtime) };
+        let for_harness = input.clone();
+        let mut harness = Harness::new(100, move || create(&for_harness, spec.clone()));
+        let (mut expected, mut values) = (Vec::new(), vec![Vec::new(); 2]);
+        let rows: Vec<[String; 3]> =
+            (0..150).map(|row| [format!("k{}", row % 2), row.to_string(), row.to_string()]).collect();
+        for (row, [key, _, value]) in rows.iter().enumerate() {
+            let values: &mut Vec<String> = &mut values[row % 2];
+            values.push(value.clone());
+            expected.push(format!("+I {key} {value} {} [{}]", values.len(), values.join(", ")));
+        }
+        for part in rows.chunks(60) {
+            let rows: Vec<(RowKind, Vec<&str>)> =
+                part.iter().map(|row| (RowKind::Insert, row.iter().map(String::as_str).collect())).collect();
+            harness.batch(batch(&input, &rows));
+        }
+        harness.watermark(Watermark(1_000));
+        assert_eq!(harness.lines(), expected);
+    }
+}

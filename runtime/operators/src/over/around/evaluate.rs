@@ -7,6 +7,7 @@ use super::ordered::Ordered;
 use super::running::{Running, Start};
 use crate::OperatorError;
 use crate::accumulators::GroupRows;
+use crate::over::traced::Traced;
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, new_null_array};
 use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
@@ -37,6 +38,16 @@ pub(super) struct Results {
 }
 
 impl Results {
+    /// The results of call `number` after steps; `None`: what it has over no rows.
+    pub(super) fn after(traced: &Traced, number: usize, none: &ArrayRef, after: &[Option<u32>]) -> Results {
+        let place = |after: &Option<u32>| match after.map(|step| traced.after(step as usize)) {
+            Some((part, place)) => (part + 1, place),
+            None => (0, 0),
+        };
+        let arrays = std::iter::once(none).chain(traced.columns(number)).cloned().collect();
+        Results { arrays, places: after.iter().map(place).collect() }
+    }
+
     /// The results number `wanted`.
     pub(super) fn gather(&self, wanted: &[u32]) -> Result<ArrayRef, OperatorError> {
         let arrays: Vec<&dyn Array> = self.arrays.iter().map(AsRef::as_ref).collect();

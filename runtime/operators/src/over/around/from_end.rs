@@ -3,9 +3,10 @@
 use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes};
+use crate::accumulators::AccumulatorSet;
 use crate::over::distinct::fresh_in_frames;
 use crate::over::frame::Sequence;
+use crate::over::traced;
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -54,21 +55,15 @@ impl FromEnd {
         let none = self.set.emit(&rows)?;
         rows.reset(views.len());
         let fresh = fresh_in_frames(self.set.distincts(), &sequence, &stepped)?;
-        let mut changed = vec![false; sequence.rows.len()];
-        let place = |after: &Option<u32>| after.map_or((0, 0), |step| (1, 2 * step as usize + 1));
-        let places: Vec<(usize, usize)> = after.iter().map(place).collect();
-        let mut all = Vec::with_capacity(self.set.members().len());
-        for (member, none) in self.set.members().iter().zip(none) {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions: None };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let traced =
-                member.accumulator.trace(member.place, &mut rows, &arguments, &changes, &mut changed)?;
-            all.push(Results { arrays: vec![none, traced], places: places.clone() });
-        }
-        Ok(all)
+        let steps = traced::Steps {
+            rows: &stepped,
+            groups: &sequence.groups,
+            fresh: Some(&fresh),
+            retractions: None,
+            ordinals: None,
+        };
+        let traced = steps.trace(&self.set, |_| true, &mut rows)?;
+        let result = |(number, none)| Results::after(&traced, number, none, &after);
+        Ok(none.iter().enumerate().map(result).collect())
     }
 }

@@ -3,9 +3,10 @@
 use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes, CountAnew, Member, Ranges, Retractions};
+use crate::accumulators::{AccumulatorSet, CountAnew, Member, Ranges, Retractions};
 use crate::over::distinct::{fresh_in_frames, last_before};
 use crate::over::frame::Sequence;
+use crate::over::traced;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -104,24 +105,17 @@ impl Moving {
         rows.reset(groups);
         let fresh = fresh_in_frames(self.set.distincts(), &sequence, &stepped)?;
         let retractions = Some(Retractions { retracts: &sequence.retracts, resets: &sequence.resets });
-        let mut changed = vec![false; sequence.rows.len()];
-        let place = |after: &Option<u32>| after.map_or((0, 0), |step| (1, 2 * step as usize + 1));
-        let places: Vec<(usize, usize)> = after.iter().map(place).collect();
-        let mut all = Vec::with_capacity(self.set.members().len());
-        for (member, none) in self.set.members().iter().zip(none) {
-            if member.accumulator.anew().is_some() {
-                continue;
-            }
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let traced =
-                member.accumulator.trace(member.place, &mut rows, &arguments, &changes, &mut changed)?;
-            all.push(Results { arrays: vec![none, traced], places: places.clone() });
-        }
+        let forgets = |member: &Member| member.accumulator.anew().is_none();
+        let steps = traced::Steps {
+            rows: &stepped,
+            groups: &sequence.groups,
+            fresh: Some(&fresh),
+            retractions,
+            ordinals: None,
+        };
+        let traced = steps.trace(&self.set, forgets, &mut rows)?;
+        let numbers = (0..none.len()).filter(|number| forgets(&self.set.members()[*number]));
+        let all = numbers.map(|number| Results::after(&traced, number, &none[number], &after)).collect();
         Ok(all)
     }
 

@@ -52,8 +52,8 @@ impl Sequence {
 
     /// Appends the rows of one group: those that were in its frame before, then those that are due, both in order of time.
     /// Rows to come are later than `until`. `counted`: so many rows of its frame are counted in already, `kept` among
-    /// them, and those that will be in the next row's stay so; else a frame of some rows is counted anew. Where a frame has no rows any more, what
-    /// was counted is forgotten, so that results do not depend on how far time has come between two rows.
+    /// them, and those that will be in the next row's stay so; else a frame of some rows is counted anew. Where a frame has
+    /// no rows any more, what was counted is forgotten: results do not depend on how far time has come between two rows.
     /// Returns how many of the rows, from the front, are in the frame of none of them.
     pub(super) fn push(
         &mut self,

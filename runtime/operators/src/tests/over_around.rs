@@ -542,20 +542,16 @@ fn rounded_sums_are_those_of_the_rows_of_the_frame() {
 #[test]
 fn a_decimal_sum_that_was_out_of_range_is_right_again_once_the_values_have_left() {
     let input = schema("id INT, d DECIMAL(38,0)");
+    let sum = call(Sum, &[1], SqlType::Decimal { precision: 38, scale: 0 });
     let mut of_decimals = rounded(Sum, ROWS, -1, Some(0));
-    of_decimals.calls =
-        vec![framed(call(Sum, &[1], SqlType::Decimal { precision: 38, scale: 0 }), ROWS, Some(-1), Some(0))];
+    of_decimals.calls = vec![framed(sum, ROWS, Some(-1), Some(0))];
     let for_harness = input.clone();
     let mut harness = Harness::new(100, move || Box::new(create(&for_harness, &of_decimals, 2)));
     let large = "9".repeat(38);
-    let rows = [("1", large.as_str()), ("2", "1"), ("3", "2"), ("4", "3")];
-    let rows: Vec<(RowKind, Vec<&str>)> =
-        rows.iter().map(|(id, d)| (RowKind::Insert, vec![*id, *d])).collect();
-    harness.batch(batch(&input, &rows));
-    assert_eq!(
-        harness.lines(),
-        [format!("+I 1 {large}"), "+I 2 NULL".into(), "+I 3 3".into(), "+I 4 5".into()]
-    );
+    let rows = [["1", &large], ["2", "1"], ["3", "2"], ["4", "3"]];
+    harness.batch(batch(&input, &rows.map(|row| (RowKind::Insert, row.to_vec()))));
+    let expected = [format!("+I 1 {large}"), "+I 2 NULL".into(), "+I 3 3".into(), "+I 4 5".into()];
+    assert_eq!(harness.lines(), expected);
 }
 
 proptest! {

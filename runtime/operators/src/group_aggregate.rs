@@ -17,9 +17,6 @@ use weir_types::{
     ChangelogBatch, GroupAggregateSpec, JobSettings, OperatorId, RowKind, RowKinds, SqlField, SqlType,
 };
 
-/// Results of one step take about so many bytes at most, where they have no fixed width.
-const RESULT_BYTES: usize = 16 << 20;
-
 /// Emits, row by row of its input, what becomes of the row's group: `+I` for its first row, `-U` and `+U`
 /// where the results change, `-D` when the last row is taken back, and nothing where the results stay as they
 /// were. A row that takes back from a group that is not there is dropped: the group's state has expired.
@@ -257,7 +254,7 @@ impl GroupAggregate {
         self.resolve(batch.rows(), context, groups)?;
         let (mut rest, mut start) = (batch, 0);
         loop {
-            let (len, loaded) = self.step_rows(start, rest.num_rows(), context);
+            let (len, loaded) = self.step_rows(start, rest.rows(), context);
             self.process(&rest, (start, len, loaded), context, output)?;
             start += len;
             if start == rest.num_rows() {
@@ -274,17 +271,21 @@ impl GroupAggregate {
 
     /// How many of the rows from `start` to count in at once, so that results fit in memory, and whether they are
     /// grouped and their groups loaded now.
-    fn step_rows(&mut self, start: usize, rows: usize, context: &mut OperatorContext) -> (usize, bool) {
-        let all = rows - start;
+    fn step_rows(
+        &mut self,
+        start: usize,
+        rows: &RecordBatch,
+        context: &mut OperatorContext,
+    ) -> (usize, bool) {
+        let all = rows.num_rows() - start;
         let Some(States { groups, .. }) = &self.states else { return (all, false) };
         if !self.set.has_bytes() {
             return (all, false);
         }
         let Scratch { found, grouping, rows: group_rows, pins, .. } = &mut self.scratch;
-        grouping.group(&found.slots[start..rows]);
+        grouping.group(&found.slots[start..rows.num_rows()]);
         self.set.load(&context.keyed.rows(*groups, Namespace::Void), &grouping.slots, pins, group_rows);
-        let widest = self.set.result_bytes(group_rows).max(64);
-        let len = (RESULT_BYTES / (2 * widest)).clamp(1, all);
+        let len = self.set.steps_at_once(group_rows, &rows.slice(start, all));
         (len, len == all)
     }
 }

@@ -145,6 +145,24 @@ impl KeptLists {
         Ok(())
     }
 
+    /// Appends rows to the list at `parent`, given as the columns that are kept.
+    pub(crate) fn append_columns(
+        &self,
+        columns: &[ArrayRef],
+        parent: u32,
+        keyed: &mut KeyedStateBackend,
+    ) -> Result<(), OperatorError> {
+        let state = self.states()?.1;
+        let count = columns.first().map_or(0, |column| column.len());
+        let mut slots = Vec::new();
+        keyed.append_under(state, VOID, &vec![parent; count], &mut slots);
+        let mut rows = keyed.rows(state, VOID);
+        for (field, column) in columns.iter().enumerate() {
+            rows.scatter(field, &slots, column);
+        }
+        Ok(())
+    }
+
     /// Deletes rows, and the lists of `grouping` that have none.
     pub(crate) fn delete(&self, gone: &[u32], keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
         let (lists, rows) = self.states()?;

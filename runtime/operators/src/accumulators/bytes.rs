@@ -211,7 +211,18 @@ impl ByteResults {
         self.valid.contains(&false).then(|| NullBuffer::new(valid))
     }
 
+    /// Columns of strings and lists have offsets of 31 bits.
+    fn check(&self) -> Result<(), OperatorError> {
+        if self.bytes.len() <= i32::MAX as usize {
+            return Ok(());
+        }
+        let rows = self.ends.len();
+        let what = "an aggregate that keeps all values of a group has results of more than 2 GiB";
+        Err(OperatorError::Evaluation(format!("{what} in {rows} rows: aggregate fewer rows in one group")))
+    }
+
     fn finish(self, form: &ResultForm) -> Result<ArrayRef, OperatorError> {
+        self.check()?;
         match form {
             ResultForm::Value(codec) => codec.decode(self.iter()),
             ResultForm::Array(codec, element) => {
@@ -250,6 +261,14 @@ pub(crate) trait BytesKernel: Send {
     fn retract(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, second: Option<&[u8]>);
     fn result(&self, words: &[u64], held: &[u8], results: &mut ByteResults);
     fn merge(&self, words: &mut [u64], held: &mut Vec<u8>, other_words: &[u64], other: &[u8]);
+    /// True if a result may become longer with each row; else it is one of the values.
+    const GROWS: bool;
+
+    /// About how many bytes the result takes.
+    fn result_bytes(&self, held: &[u8]) -> usize {
+        held.len()
+    }
+
     /// True if the group breaks the function's rule.
     fn is_broken(&self, _words: &[u64]) -> bool {
         false
@@ -326,7 +345,11 @@ impl<K: BytesKernel> Accumulator for Bytes<K> {
     }
 
     fn result_bytes(&self, place: Place, rows: &GroupRows, row: usize) -> usize {
-        rows.value(row, place.value).len()
+        self.kernel.result_bytes(rows.value(row, place.value))
+    }
+
+    fn grows(&self) -> bool {
+        K::GROWS
     }
 
     fn update(
@@ -366,6 +389,7 @@ impl<K: BytesKernel> Accumulator for Bytes<K> {
             } else {
                 results.repeat();
             }
+            results.check()?;
             self.reset(place, rows, changes, row);
         }
         self.check(place, rows)?;
@@ -391,6 +415,7 @@ impl<K: BytesKernel> Accumulator for Bytes<K> {
         let mut results = ByteResults::default();
         for row in 0..rows.len() {
             self.push_result(place, rows, row, &mut results);
+            results.check()?;
         }
         results.finish(&self.form)
     }

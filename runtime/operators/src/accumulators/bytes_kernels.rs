@@ -9,6 +9,7 @@ pub(crate) struct OneOfBytes<const KEEP: u8>;
 
 impl<const KEEP: u8> BytesKernel for OneOfBytes<KEEP> {
     const WORDS: usize = 1;
+    const GROWS: bool = false;
 
     fn add(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, _second: Option<&[u8]>) {
         let Some(value) = value else { return };
@@ -57,6 +58,7 @@ const COMMA: &[u8] = b",";
 
 impl BytesKernel for Concatenated {
     const WORDS: usize = 1;
+    const GROWS: bool = true;
 
     fn add(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, second: Option<&[u8]>) {
         let Some(value) = value else { return };
@@ -126,6 +128,7 @@ impl<const FORM: u8> Listed<FORM> {
 
 impl<const FORM: u8> BytesKernel for Listed<FORM> {
     const WORDS: usize = 0;
+    const GROWS: bool = !matches!(FORM, FIRST_OF_LIST | LAST_OF_LIST);
 
     fn add(&self, _words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, second: Option<&[u8]>) {
         if FORM == JOIN {

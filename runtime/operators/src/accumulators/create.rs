@@ -23,6 +23,9 @@ type Created = Result<Box<dyn Accumulator>, OperatorError>;
 const ONE_ROW: &str =
     "a scalar subquery gave more than one row where it may give one: aggregate in it, or add LIMIT 1";
 
+/// Digits of a DECIMAL of which 10^18 values, more than a group ever has, make no sum of more than 38 digits.
+const SUMS_FIT: u8 = 20;
+
 /// The accumulator of `call` over an input of `schema`, which carries `-U` and `-D` if `retracts`.
 ///
 /// Errors: `Unsupported` for a function or type that is not built, or that cannot take rows back where it
@@ -118,6 +121,17 @@ impl Builder<'_> {
         Ok(Box::new(Fixed::new(kernel, self.fields(fields), self.output())))
     }
 
+    /// A sum of DECIMAL values.
+    fn decimal<K: Kernel>(&self, kernel: K, fields: &[(&str, SqlType)]) -> Created {
+        let sum = Fixed::new(kernel, self.fields(fields), self.output());
+        Ok(match self.argument()? {
+            DataType::Decimal128(precision, _) if *precision <= SUMS_FIT => {
+                Box::new(sum.never_out_of_range())
+            }
+            _ => Box::new(sum),
+        })
+    }
+
     fn refuse(&self, why: &str) -> Created {
         let types: Vec<String> = self
             .types
@@ -151,7 +165,7 @@ impl Builder<'_> {
         match argument {
             Native::Int => self.fixed(Sum::<i64>::new(zero_if_none, false), &fields),
             Native::Float => self.fixed(Sum::<f64>::new(zero_if_none, single), &fields),
-            Native::Decimal => self.fixed(Sum::<i128>::new(zero_if_none, false), &fields),
+            Native::Decimal => self.decimal(Sum::<i128>::new(zero_if_none, false), &fields),
             Native::Bytes => self.refuse_type(),
         }
     }
@@ -168,7 +182,7 @@ impl Builder<'_> {
             (Native::Int, _, _) => self.fixed(Avg::<i64> { scaling: () }, &fields),
             (Native::Float, _, _) => self.fixed(Avg::<f64> { scaling: () }, &fields),
             (Native::Decimal, DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if to >= from => {
-                self.fixed(Avg::<i128> { scaling: u32::from(from.abs_diff(*to)) }, &fields)
+                self.decimal(Avg::<i128> { scaling: u32::from(from.abs_diff(*to)) }, &fields)
             }
             _ => self.refuse_type(),
         }

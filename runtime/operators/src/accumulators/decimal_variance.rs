@@ -103,6 +103,7 @@ impl Kernel for DecimalVariance {
     type In = i128;
     type Out = i128;
     const WORDS: usize = 5;
+    const FORGETS: bool = false;
 
     fn add(&self, words: &mut [u64], value: i128) {
         i128::load(words).plus(self.square_of(value)).store(words);

@@ -1,11 +1,12 @@
 //! Accumulators of fixed width: typed loops around small kernels.
 
 use super::columns::Value;
-use super::{Accumulator, Changes, GroupRows, Place, Retractions};
+use super::{Accumulator, Changes, CountAnew, GroupRows, Place, Ranges, Retractions};
 use crate::OperatorError;
 use arrow::array::ArrayRef;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType};
+use std::ops::Range;
 use weir_types::SqlField;
 
 /// The most words that a kernel keeps.
@@ -17,6 +18,8 @@ pub(crate) trait Kernel: Copy + Send + 'static {
     type In: Value + ArrowNativeType;
     type Out: Value;
     const WORDS: usize;
+    /// False where a value that is taken back leaves a trace: sums that are rounded, or may go out of range.
+    const FORGETS: bool = true;
 
     fn add(&self, words: &mut [u64], value: Self::In);
     /// Only called where `create_accumulator` lets this function over an input that retracts.
@@ -38,17 +41,24 @@ pub(crate) struct Fixed<K: Kernel> {
     /// why rows may break the rule
     rule: &'static str,
     counts_rows: bool,
+    forgets: bool,
 }
 
 impl<K: Kernel> Fixed<K> {
     pub(crate) fn new(kernel: K, fields: Vec<SqlField>, output: &DataType) -> Self {
         debug_assert!(K::WORDS <= MAX_WORDS);
-        Fixed { kernel, fields, output: output.clone(), rule: "", counts_rows: false }
+        Fixed { kernel, fields, output: output.clone(), rule: "", counts_rows: false, forgets: K::FORGETS }
     }
 
     /// The argument's values do not matter, only that the rows are selected.
     pub(crate) fn counting_rows(mut self) -> Self {
         self.counts_rows = true;
+        self
+    }
+
+    /// No sum of so many values as there may be goes out of range.
+    pub(crate) fn never_out_of_range(mut self) -> Self {
+        self.forgets = true;
         self
     }
 
@@ -234,9 +244,55 @@ impl<K: Kernel> Body<K::In, Results<K::Out>> for Trace<'_, K> {
     }
 }
 
+/// Ranges that are counted side by side: an addition need not wait for the one before it.
+const SIDE_BY_SIDE: usize = 4;
+
+struct Over<'a, K> {
+    kernel: K,
+    ranges: &'a Ranges<'a>,
+}
+
+impl<K: Kernel> Body<K::In, Results<K::Out>> for Over<'_, K> {
+    #[inline]
+    fn run(self, value: impl Fn(usize) -> K::In + Copy) -> Results<K::Out> {
+        let Over { kernel, ranges } = self;
+        let all_count = ranges.selected.is_none() && ranges.since.is_none();
+        let mut results = Results::with_capacity(ranges.ranges.len());
+        for some in ranges.ranges.chunks(SIDE_BY_SIDE) {
+            let mut held = [[0; MAX_WORDS]; SIDE_BY_SIDE];
+            let both = if all_count { some.iter().map(Range::len).min().unwrap_or(0) } else { 0 };
+            for offset in 0..both {
+                for (range, held) in some.iter().zip(&mut held) {
+                    kernel.add(&mut held[..K::WORDS], value(range.start + offset));
+                }
+            }
+            for (range, held) in some.iter().zip(&mut held) {
+                for row in range.start + both..range.end {
+                    if all_count || ranges.counts(row, range.start) {
+                        kernel.add(&mut held[..K::WORDS], value(row));
+                    }
+                }
+                results.push(kernel.result(&held[..K::WORDS]));
+            }
+        }
+        results
+    }
+}
+
+impl<K: Kernel> CountAnew for Fixed<K> {
+    fn over(&self, arguments: &[ArrayRef], ranges: &Ranges<'_>) -> Result<ArrayRef, OperatorError> {
+        let rows = ranges.ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        self.with_values(arguments, rows, Over { kernel: self.kernel, ranges })?.finish(&self.output)
+    }
+}
+
 impl<K: Kernel> Accumulator for Fixed<K> {
     fn fields(&self) -> &[SqlField] {
         &self.fields
+    }
+
+    fn anew(&self) -> Option<&dyn CountAnew> {
+        (!self.forgets).then_some(self)
     }
 
     fn update(

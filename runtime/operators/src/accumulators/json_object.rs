@@ -47,6 +47,7 @@ fn insert(words: &mut [u64], held: &mut Vec<u8>, key: &[u8], value: Option<&[u8]
 
 impl BytesKernel for JsonObject {
     const WORDS: usize = 1;
+    const GROWS: bool = true;
 
     fn add(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, second: Option<&[u8]>) {
         match value {

@@ -17,6 +17,7 @@ impl Lag {
 
 impl BytesKernel for Lag {
     const WORDS: usize = 1;
+    const GROWS: bool = false;
 
     fn add(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, second: Option<&[u8]>) {
         let count = words[0] as usize;

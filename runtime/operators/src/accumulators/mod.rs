@@ -23,11 +23,12 @@ use columns::Native;
 use create::create_accumulator;
 pub(crate) use names::{ROWS_FIELD, call_text, unlike, unlike_each_other};
 pub(crate) use rows::GroupRows;
-pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, and, filter_bits, valid_rows};
+pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, RESULT_BYTES, and, filter_bits, valid_rows};
 
 use crate::OperatorError;
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
+use std::ops::Range;
 use weir_types::SqlField;
 
 /// What a batch does to its groups, as one aggregate sees it.
@@ -48,6 +49,32 @@ pub(crate) struct Retractions<'a> {
     pub(crate) retracts: &'a [bool],
     /// the group is gone after this row: its accumulators start anew
     pub(crate) resets: &'a [bool],
+}
+
+/// Ranges of rows whose results are asked for, each counted by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranges<'a> {
+    pub(crate) ranges: &'a [Range<usize>],
+    /// the rows that count; `None`: all
+    pub(crate) selected: Option<BooleanBuffer>,
+    /// DISTINCT: a row counts in ranges that begin here or later, behind the last row before with the same value
+    pub(crate) since: Option<Vec<usize>>,
+}
+
+impl Ranges<'_> {
+    /// True if `row`, which is in a range from `start` on, counts there.
+    #[inline(always)]
+    fn counts(&self, row: usize, start: usize) -> bool {
+        self.selected.as_ref().is_none_or(|selected| selected.value(row))
+            && self.since.as_ref().is_none_or(|since| since[row] <= start)
+    }
+}
+
+/// What an accumulator can do that does not forget exactly: a rounded sum from which a value is taken is not what it was
+/// before that came, and one that went out of range does not come back.
+pub(crate) trait CountAnew {
+    /// The result over each range, its rows counted in from the first to the last and nothing before them.
+    fn over(&self, arguments: &[ArrayRef], ranges: &Ranges<'_>) -> Result<ArrayRef, OperatorError>;
 }
 
 /// Where an accumulator's part of a [`GroupRows`] row begins.
@@ -76,6 +103,16 @@ pub(crate) trait Accumulator: Send {
     /// width.
     fn result_bytes(&self, _place: Place, _rows: &GroupRows, _row: usize) -> usize {
         0
+    }
+
+    /// True if a result may become longer with each row.
+    fn grows(&self) -> bool {
+        false
+    }
+
+    /// Where rows that are counted out leave a trace. `None`: the accumulator is then as if they had never come.
+    fn anew(&self) -> Option<&dyn CountAnew> {
+        None
     }
 
     /// Counts the rows in.

@@ -57,6 +57,7 @@ impl<const KEEP: u8> FixedExtreme<KEEP> {
 
 impl<const KEEP: u8> BytesKernel for FixedExtreme<KEEP> {
     const WORDS: usize = 0;
+    const GROWS: bool = false;
 
     fn add(&self, _words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, _second: Option<&[u8]>) {
         if let Some(value) = value {
@@ -68,6 +69,10 @@ impl<const KEEP: u8> BytesKernel for FixedExtreme<KEEP> {
         if let Some(value) = value {
             self.change(held, value, -1);
         }
+    }
+
+    fn result_bytes(&self, _held: &[u8]) -> usize {
+        self.width
     }
 
     fn result(&self, _words: &[u64], held: &[u8], results: &mut ByteResults) {
@@ -140,6 +145,7 @@ impl<const FORM: u8> Multiset<FORM> {
 
 impl<const FORM: u8> BytesKernel for Multiset<FORM> {
     const WORDS: usize = 0;
+    const GROWS: bool = FORM == WHOLE;
 
     fn add(&self, _words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, _second: Option<&[u8]>) {
         if let Some(value) = value {

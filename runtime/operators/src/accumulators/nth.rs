@@ -12,6 +12,7 @@ pub(crate) struct Nth {
 
 impl BytesKernel for Nth {
     const WORDS: usize = 1;
+    const GROWS: bool = false;
 
     fn add(&self, words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, _second: Option<&[u8]>) {
         words[0] += 1;

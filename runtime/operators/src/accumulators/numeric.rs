@@ -37,6 +37,9 @@ impl Kernel for Count {
 
 /// Sums as Flink's `+` has them.
 pub(crate) trait Summand: Value + ArrowNativeType {
+    /// Taking a value away leaves what was there before it was added.
+    const FORGETS: bool;
+
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     /// False for a sum that went out of range and is NULL.
@@ -47,6 +50,8 @@ pub(crate) trait Summand: Value + ArrowNativeType {
 
 /// Integers wrap. A narrower type wraps when its result is cut: both are arithmetic modulo a power of two.
 impl Summand for i64 {
+    const FORGETS: bool = true;
+
     #[inline(always)]
     fn plus(self, other: i64) -> i64 {
         self.wrapping_add(other)
@@ -59,6 +64,8 @@ impl Summand for i64 {
 }
 
 impl Summand for f64 {
+    const FORGETS: bool = false;
+
     #[inline(always)]
     fn plus(self, other: f64) -> f64 {
         self + other
@@ -76,6 +83,8 @@ const DECIMAL_LIMIT: i128 = 10_i128.pow(38);
 pub(crate) const OUT_OF_RANGE: i128 = i128::MIN;
 
 impl Summand for i128 {
+    const FORGETS: bool = false;
+
     #[inline(always)]
     fn plus(self, other: i128) -> i128 {
         if self == OUT_OF_RANGE {
@@ -143,6 +152,7 @@ impl<T: Summand + Round> Kernel for Sum<T> {
     type In = T;
     type Out = T;
     const WORDS: usize = T::WORDS + 1;
+    const FORGETS: bool = T::FORGETS;
 
     #[inline(always)]
     fn add(&self, words: &mut [u64], value: T) {
@@ -241,6 +251,7 @@ impl<T: Average> Kernel for Avg<T> {
     type In = T;
     type Out = T;
     const WORDS: usize = T::WORDS + 1;
+    const FORGETS: bool = T::FORGETS;
 
     #[inline(always)]
     fn add(&self, words: &mut [u64], value: T) {
@@ -420,6 +431,7 @@ impl Kernel for Variance {
     type In = f64;
     type Out = f64;
     const WORDS: usize = 3;
+    const FORGETS: bool = false;
 
     #[inline(always)]
     fn add(&self, words: &mut [u64], value: f64) {

@@ -6,9 +6,22 @@ use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::prep_null_mask_filter;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use weir_state::{FieldKind, FieldValue, PinBuffer, Pinned, Rows, Viewed};
 use weir_types::{AggregateCall, AggregateFunction, SqlField};
+
+/// Results of one step take about so many bytes at most, where they have no fixed width. In tests so few that there are steps.
+pub(crate) const RESULT_BYTES: usize = if cfg!(test) { 512 } else { 16 << 20 };
+
+/// The bytes that the widest row of some columns takes, or about as many.
+fn width<'a>(columns: impl Iterator<Item = &'a ArrayRef>) -> usize {
+    let of_column = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().offsets().lengths().max().unwrap_or(0),
+        DataType::Binary => column.as_binary::<i32>().offsets().lengths().max().unwrap_or(0),
+        _ => column.to_data().get_slice_memory_size().unwrap_or(0) / column.len().max(1),
+    };
+    columns.map(|column| of_column(column) + 4).sum()
+}
 
 /// One aggregate call with its accumulator.
 pub(crate) struct Member {
@@ -211,11 +224,37 @@ impl AccumulatorSet {
     }
 
     /// About how many bytes the widest row of results takes.
-    pub(crate) fn result_bytes(&self, rows: &GroupRows) -> usize {
+    fn result_bytes(&self, rows: &GroupRows) -> usize {
         let of_row = |row: usize| -> usize {
             self.members.iter().map(|member| member.accumulator.result_bytes(member.place, rows, row)).sum()
         };
         (0..rows.len()).map(of_row).max().unwrap_or(0)
+    }
+
+    /// How many results that are as long as the longest of `rows` take [`RESULT_BYTES`], one at least.
+    pub(crate) fn results_at_once(&self, rows: &GroupRows) -> usize {
+        (RESULT_BYTES / (2 * self.result_bytes(rows).max(64))).max(1)
+    }
+
+    /// How many of `steps`, one at least, are counted in at once, so that the results before and after each take about
+    /// [`RESULT_BYTES`]: all where results have a fixed width. `rows` has what was seen so far.
+    pub(crate) fn steps_at_once(&self, rows: &GroupRows, steps: &RecordBatch) -> usize {
+        let all = steps.num_rows();
+        if !self.has_bytes || all == 0 {
+            return all;
+        }
+        let widest = self.result_bytes(rows).max(64);
+        let calls = self.members.iter().filter(|member| member.accumulator.grows());
+        let grows =
+            calls.map(|member| width(member.call.arguments.iter().map(|column| steps.column(*column))));
+        let grows = grows.max().unwrap_or(0);
+        // The results of a group that has all of the rows become longer with each.
+        let bytes = |len: usize| len.saturating_mul(2 * widest).saturating_add(len * len * grows);
+        let mut len = self.results_at_once(rows).min(all);
+        while len > 1 && bytes(len) > RESULT_BYTES {
+            len /= 2;
+        }
+        len
     }
 
     /// Which rows count for `member`, by its filter and NULL arguments; `None`: all.
@@ -311,4 +350,40 @@ pub(crate) fn filter_bits(column: &ArrayRef) -> Result<BooleanBuffer, OperatorEr
     } else {
         filter.values().clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accumulators::Changes;
+    use crate::event_script::schema;
+    use crate::tests::call;
+    use arrow::array::StringArray;
+    use std::sync::Arc;
+    use weir_types::SqlType;
+
+    /// Rows of 20 bytes that all go into one text.
+    #[test]
+    fn steps_are_as_many_as_their_results_have_room() {
+        let input = schema("v STRING");
+        let list = call(AggregateFunction::ListAgg, &[0], SqlType::STRING);
+        let set = AccumulatorSet::new(&[list], &input, false, Vec::new()).unwrap();
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["01234567890123456789"; 100]));
+        let steps = RecordBatch::try_new(input, vec![texts]).unwrap();
+        let mut rows = set.new_rows();
+        rows.reset(1);
+        let groups = [0; 100];
+        let mut start = 0;
+        while start < 100 {
+            let len = set.steps_at_once(&rows, &steps.slice(start, 100 - start));
+            let arguments = [steps.column(0).slice(start, len)];
+            let changes = Changes { groups: &groups[..len], selected: None, retractions: None };
+            let Member { accumulator, place, .. } = &set.members()[0];
+            let results = accumulator.trace(*place, &mut rows, &arguments, &changes, &mut vec![false; len]);
+            let bytes = results.unwrap().as_string::<i32>().value_data().len();
+            assert!(bytes <= RESULT_BYTES || len == 1, "{bytes} bytes of {len} steps");
+            start += len;
+        }
+        assert_eq!(set.steps_at_once(&rows, &steps), 1);
+    }
 }

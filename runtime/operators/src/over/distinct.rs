@@ -10,11 +10,10 @@ use arrow::row::{Row, RowConverter, SortField};
 use std::collections::BTreeMap;
 
 /// The steps of `sequence` with which a value comes into the frame of its group, or leaves it. `rows` has the row of each
-/// step, behind those of `resets` the frame has none. Nothing is kept: frames are counted anew from their rows each time.
+/// step, behind those that reset its group the frame has none. Nothing is kept: frames are counted anew from their rows each time.
 pub(super) fn fresh_in_frames(
     specs: &[DistinctSpec],
     sequence: &Sequence,
-    resets: &[bool],
     rows: &RecordBatch,
 ) -> Result<DistinctRows, OperatorError> {
     let mut all = Vec::with_capacity(specs.len());
@@ -32,7 +31,7 @@ pub(super) fn fresh_in_frames(
             let counting = |step: usize| {
                 // Groups come one after the other where they are reset.
                 let counted_in = generation;
-                generation += u32::from(resets.get(step).is_some_and(|resets| *resets));
+                generation += u32::from(sequence.resets[step]);
                 let passes = |bits: &Option<BooleanBuffer>| bits.as_ref().is_none_or(|bits| bits.value(step));
                 if !passes(&valid) || !passes(&filter) {
                     return false;
@@ -46,4 +45,23 @@ pub(super) fn fresh_in_frames(
         all.push(of_filters);
     }
     Ok(all)
+}
+
+/// For each row the place behind the last row before it, of the same group, that has the same values in `columns`; 0 where
+/// there is none. Only rows that are `selected` are looked at.
+pub(super) fn last_before(
+    columns: &[usize],
+    groups: &[u32],
+    selected: Option<&BooleanBuffer>,
+    rows: &RecordBatch,
+) -> Result<Vec<usize>, OperatorError> {
+    let columns: Vec<ArrayRef> = columns.iter().map(|column| rows.column(*column).clone()).collect();
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let values = RowConverter::new(fields)?.convert_columns(&columns)?;
+    let mut seen: BTreeMap<(u32, Row<'_>), usize> = BTreeMap::new();
+    let behind_last = |row: usize| match selected.is_none_or(|selected| selected.value(row)) {
+        true => seen.insert((groups[row], values.row(row)), row + 1).unwrap_or(0),
+        false => 0,
+    };
+    Ok((0..rows.num_rows()).map(behind_last).collect())
 }

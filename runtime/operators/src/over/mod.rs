@@ -9,28 +9,33 @@ mod changed;
 mod distinct;
 mod frame;
 mod operate;
+mod traced;
 
 pub(crate) use any_order::OverAnyOrder;
 pub(crate) use around::OverPartition;
 
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, Retractions};
+use crate::accumulators::{AccumulatorSet, GroupRows, Retractions};
 use crate::calc::batch_of;
 use crate::distinct::DistinctMaps;
 use crate::grouping::Grouping;
 use crate::partitions::{kept_rows, order_converter, resolve_keys};
 use crate::{OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{interleave, take, take_record_batch};
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::RowConverter;
 use distinct::fresh_in_frames;
 use frame::{FrameRow, Sequence};
+use traced::{Traced, rows_at_once};
 use weir_state::{KeyedStateBackend, Namespace, PinBuffer, Slots, StateId};
 use weir_types::{
     AggregateFunction, ChangelogBatch, JobSettings, OperatorId, OverFrame, OverSpec, Watermark,
 };
 
 const VOID: Namespace = Namespace::Void;
+
+/// Rows that are given at once before it is known how long their results are, if these become longer with each row.
+const FEW: usize = 128;
 
 /// Fields of a row in the state: its time, 1 once it was emitted, its columns.
 const TIME: usize = 0;
@@ -48,6 +53,9 @@ pub(crate) struct Over {
     /// columns that are kept with a row: all but those of the partition
     kept: Vec<usize>,
     set: AccumulatorSet,
+    /// Accumulators are kept. False for frames of so many rows whose functions forget exactly: these are counted anew each time.
+    /// What others leave behind is Flink's, so it must not depend on when the frame was counted.
+    keeps_accumulators: bool,
     order: Option<RowConverter>,
     ttl_ms: Option<u64>,
     states: Option<States>,
@@ -55,6 +63,8 @@ pub(crate) struct Over {
     distincts: Option<DistinctMaps>,
     /// the watermark, or the last millisecond that the clock has left
     progress: i64,
+    /// rows that are given at once: fewer where results are long
+    rows_at_once: usize,
     scratch: Scratch,
 }
 
@@ -82,6 +92,8 @@ struct Due {
     groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)>,
     /// the slot of each of `rows`, if it is in the state
     slots: Vec<u32>,
+    /// for each partition how many rows were emitted before that are not among these
+    others: Vec<usize>,
     /// group, time and number of the timers that said so, ascending: rows of one time come in their order
     timers: Vec<(u32, i64, u32)>,
 }
@@ -109,6 +121,8 @@ impl Over {
             false => Some(order_converter(&spec.order, &input)?),
         };
         let rows = set.new_rows();
+        let set_grows = set.members().iter().any(|member| member.accumulator.grows());
+        let leaves_traces = set.members().iter().any(|member| member.accumulator.anew().is_some());
         Ok(Over {
             name: id.to_string(),
             spec: spec.clone(),
@@ -116,11 +130,13 @@ impl Over {
             schema,
             kept,
             set,
+            keeps_accumulators: leaves_traces || !matches!(spec.frame, OverFrame::Rows(_)),
             order,
             ttl_ms: (settings.state_ttl_ms > 0).then_some(settings.state_ttl_ms),
             states: None,
             distincts: None,
             progress: Watermark::NONE.0,
+            rows_at_once: if set_grows { FEW } else { usize::MAX },
             scratch: Scratch { found: Slots::default(), rows, pins: PinBuffer::default() },
         })
     }
@@ -131,11 +147,6 @@ impl Over {
 
     fn is_bounded(&self) -> bool {
         !matches!(self.spec.frame, OverFrame::Unbounded { .. })
-    }
-
-    /// False for frames of so many rows: these are counted anew each time.
-    fn keeps_accumulators(&self) -> bool {
-        !matches!(self.spec.frame, OverFrame::Rows(_))
     }
 
     /// The partition of each row of `batch`.
@@ -198,23 +209,24 @@ impl Over {
         let mut grouping = Grouping::default();
         grouping.group(&self.scratch.found.slots);
         let mut groups: Vec<(Vec<FrameRow>, Vec<FrameRow>)> = vec![Default::default(); grouping.slots.len()];
-        let (before, slots) = self.load(&grouping.slots, |_, _| true, &mut groups, keyed)?;
+        let (before, slots, others) = self.load(&grouping.slots, |_, _| true, &mut groups, keyed)?;
         let first = slots.len() as u32;
         for (row, group) in grouping.groups.iter().enumerate() {
             groups[*group as usize].1.push(FrameRow { place: first + row as u32, time: now });
         }
         let rows = arrow::compute::concat_batches(&self.input, [&before, batch])?;
-        Ok(Due { partitions: grouping.slots, rows, groups, slots, timers: Vec::new() })
+        Ok(Due { partitions: grouping.slots, rows, groups, slots, others, timers: Vec::new() })
     }
 
-    /// The rows of `partitions` that `wanted` picks by their time and whether they were emitted, sorted into `groups`.
+    /// The rows of `partitions` that `wanted` picks by their time and whether they were emitted, sorted into `groups`; and how
+    /// many of each it leaves that were emitted.
     fn load(
         &self,
         partitions: &[u32],
         wanted: impl Fn(i64, bool) -> bool,
         groups: &mut [(Vec<FrameRow>, Vec<FrameRow>)],
         keyed: &mut KeyedStateBackend,
-    ) -> Result<(RecordBatch, Vec<u32>), OperatorError> {
+    ) -> Result<(RecordBatch, Vec<u32>, Vec<usize>), OperatorError> {
         let states = self.states()?;
         let (mut all, mut ends) = (Vec::new(), Vec::new());
         keyed.prefetch_under(states.rows, VOID, partitions);
@@ -225,6 +237,7 @@ impl Over {
         let rows = keyed.rows(states.rows, VOID);
         let (times, done) = (rows.column::<i64>(TIME), rows.column::<u8>(DONE));
         let (mut slots, mut owners) = (Vec::new(), Vec::new());
+        let mut others = vec![0; partitions.len()];
         let mut start = 0;
         for (group, end) in ends.into_iter().enumerate() {
             for slot in &all[start..end] {
@@ -239,6 +252,8 @@ impl Over {
                     }
                     slots.push(*slot);
                     owners.push(partitions[group]);
+                } else {
+                    others[group] += usize::from(was_emitted);
                 }
             }
             start = end;
@@ -248,7 +263,7 @@ impl Over {
         let state = keyed.rows(states.rows, VOID);
         let rows =
             kept_rows(&self.input, (&self.kept, FIRST), (&self.spec.partition, &keys), &state, &slots)?;
-        Ok((rows, slots))
+        Ok((rows, slots, others))
     }
 
     /// The rows that timers name, in order of time, then of the other keys of ORDER BY, then of arrival
@@ -265,7 +280,7 @@ impl Over {
             OverFrame::Range(before_ms) if was_emitted => time.saturating_add(before_ms) <= until,
             _ => was_emitted || time <= until,
         };
-        let (rows, slots) = self.load(&partitions, wanted, &mut groups, keyed)?;
+        let (rows, slots, others) = self.load(&partitions, wanted, &mut groups, keyed)?;
         let keys = match &self.order {
             Some(order) => {
                 let columns: Vec<ArrayRef> =
@@ -284,7 +299,7 @@ impl Over {
                 a.time.cmp(&b.time).then_with(|| key(a).cmp(&key(b)))
             });
         }
-        Ok(Due { partitions, rows, groups, slots, timers })
+        Ok(Due { partitions, rows, groups, slots, others, timers })
     }
 
     /// Emits rows that are due, in order of time; rows to come are later than `until`.
@@ -303,7 +318,8 @@ impl Over {
         let mut emitted: Vec<u32> = Vec::new();
         let mut lasts: (Vec<u32>, Vec<i64>) = Default::default();
         for (group, (before, rows)) in due.groups.iter().enumerate() {
-            let stays = sequence.push(self.spec.frame, before, rows, group as u32, until);
+            let counted = self.keeps_accumulators.then_some(before.len() + due.others[group]);
+            let stays = sequence.push(self.spec.frame, before, rows, group as u32, until, counted);
             let in_state = |row: &&FrameRow| (row.place as usize) < due.slots.len();
             let slot = |row: &FrameRow| due.slots[row.place as usize];
             gone.extend(before.iter().chain(rows).take(stays).filter(in_state).map(slot));
@@ -320,7 +336,7 @@ impl Over {
             }
         }
         self.forget_later(&lasts, &mut context.keyed)?;
-        let columns = self.results(due, &sequence, &mut context.keyed)?;
+        let results = self.results(due, &sequence, &mut context.keyed)?;
         // Rows of all partitions in order of time, as they would come out one after the other.
         let mut places: Vec<usize> = (0..order.len()).collect();
         places.sort_by_key(|place| (order[*place].0, order[*place].1));
@@ -329,22 +345,22 @@ impl Over {
             places.iter().filter_map(|place| steps.get(*place).copied()).collect()
         };
         let steps = Steps { results: of(&sequence.results), own: of(&sequence.own) };
-        self.emit(due, &columns, &rows, &steps, context.batch_rows, output)?;
+        self.emit(due, &results, &rows, &steps, context.batch_rows, output)?;
         self.tidy(due, &gone, &emitted, &mut context.keyed)
     }
 
-    /// One column an aggregate, with the result after each step.
+    /// The results after each step.
     fn results(
         &mut self,
         due: &Due,
         sequence: &Sequence,
         keyed: &mut KeyedStateBackend,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
+    ) -> Result<Traced, OperatorError> {
         if self.set.members().is_empty() || sequence.rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Traced::default());
         }
         let states = self.states()?;
-        let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators());
+        let (bounded, kept) = (self.is_bounded(), self.keeps_accumulators);
         let Scratch { rows, pins, .. } = &mut self.scratch;
         match kept {
             // What is in frames of some rows is counted anew.
@@ -353,56 +369,55 @@ impl Over {
         }
         let steps = UInt32Array::from(sequence.rows.clone());
         let stepped = take_record_batch(&due.rows, &steps)?;
-        let resets = vec![false; sequence.rows.len()];
-        let retractions = bounded.then_some(Retractions { retracts: &sequence.retracts, resets: &resets });
+        let retractions =
+            bounded.then_some(Retractions { retracts: &sequence.retracts, resets: &sequence.resets });
         let fresh = match &mut self.distincts {
             Some(maps) => {
                 let parents: Vec<u32> =
                     sequence.groups.iter().map(|group| due.partitions[*group as usize]).collect();
                 maps.note(keyed, VOID, &parents, &stepped, None, retractions)?
             }
-            None => fresh_in_frames(self.set.distincts(), sequence, &[], &stepped)?,
+            None => fresh_in_frames(self.set.distincts(), sequence, &stepped)?,
         };
-        let mut changed = vec![false; sequence.rows.len()];
-        let mut columns = Vec::with_capacity(self.set.members().len());
-        for member in self.set.members() {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let Member { accumulator, place, .. } = member;
-            columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
+        let steps = traced::Steps {
+            rows: &stepped,
+            groups: &sequence.groups,
+            fresh: Some(&fresh),
+            retractions,
+            ordinals: None,
+        };
+        let traced = steps.trace(&self.set, |_| true, rows)?;
+        if self.rows_at_once < usize::MAX {
+            self.rows_at_once = self.set.results_at_once(rows).min(2 * self.rows_at_once);
         }
         if kept {
             self.set.store(rows, &due.partitions, pins, &mut keyed.rows(states.partitions, VOID));
         }
-        Ok(columns)
+        Ok(traced)
     }
 
     fn emit(
         &self,
         due: &Due,
-        results: &[ArrayRef],
+        results: &Traced,
         rows: &UInt32Array,
         steps: &Steps,
         batch_rows: usize,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        for start in (0..rows.len()).step_by(batch_rows.max(1)) {
-            let len = batch_rows.max(1).min(rows.len() - start);
+        let calls = 0..self.spec.aggregates.len();
+        let step = rows_at_once(calls.flat_map(|call| results.columns(call)), batch_rows);
+        for start in (0..rows.len()).step_by(step) {
+            let len = step.min(rows.len() - start);
             let part = rows.slice(start, len);
             let given = self.spec.columns.iter().map(|column| take(due.rows.column(*column), &part, None));
             let mut columns = given.collect::<Result<Vec<_>, _>>()?;
-            for (result, call) in results.iter().zip(&self.spec.aggregates) {
+            for (number, call) in self.spec.aggregates.iter().enumerate() {
                 let steps = match call.function {
                     AggregateFunction::Lag { .. } => &steps.own,
                     _ => &steps.results,
                 };
-                let after: Vec<(usize, usize)> =
-                    steps[start..start + len].iter().map(|step| (0, 2 * *step as usize + 1)).collect();
-                columns.push(interleave(&[result.as_ref()], &after)?);
+                columns.push(results.gather(number, steps[start..start + len].iter().copied())?);
             }
             output.batch(ChangelogBatch::insert_only(batch_of(self.schema.clone(), columns, len)?));
         }

@@ -20,10 +20,11 @@ impl Over {
     ) -> Result<Progress, OperatorError> {
         let States { partitions, timers, .. } = self.states()?;
         let Some(timers) = timers else { return Ok(Progress::Done) };
-        let Some(due) = context.keyed.pop_timers(timers, self.progress, context.batch_rows.max(1)) else {
+        let limit = context.batch_rows.clamp(1, self.rows_at_once);
+        let Some(due) = context.keyed.pop_timers(timers, self.progress, limit) else {
             return Ok(Progress::Done);
         };
-        let until = match due.times_ms.len() < context.batch_rows.max(1) {
+        let until = match due.times_ms.len() < limit {
             true => self.progress,
             false => due.times_ms.iter().copied().max().unwrap_or(self.progress),
         };
@@ -48,7 +49,7 @@ impl Over {
 impl Operator for Over {
     fn open(&mut self, context: &mut OperatorContext) -> Result<(), OperatorError> {
         let keys = state_fields(Vec::new(), &self.spec.partition, &self.input)?;
-        let accumulators = match self.keeps_accumulators() {
+        let accumulators = match self.keeps_accumulators {
             true => self.set.fields().to_vec(),
             false => Vec::new(),
         };
@@ -60,7 +61,7 @@ impl Operator for Over {
         let columns = state_fields(leading, &self.kept, &self.input)?;
         let rows = StateDescriptor::list(format!("{}/rows", self.name), columns);
         let rows = context.keyed.register_under(partitions, rows)?;
-        if self.keeps_accumulators() && !self.set.distincts().is_empty() {
+        if self.keeps_accumulators && !self.set.distincts().is_empty() {
             let name = format!("{}/distinct", self.name);
             let keyed = &mut context.keyed;
             let maps =
@@ -98,10 +99,15 @@ impl Operator for Over {
             let times = vec![now; batch.num_rows()];
             return self.wait(batch.rows(), &times, &mut context.keyed);
         }
-        let due = self.at_once(batch.rows(), now, &mut context.keyed)?;
-        self.fire(&due, now, context, output)?;
-        if self.is_bounded() {
-            self.keep_frames(batch.rows(), &due, now, &mut context.keyed)?;
+        let (mut start, all) = (0, batch.num_rows());
+        while start < all {
+            let rows = batch.rows().slice(start, self.rows_at_once.min(all - start));
+            let due = self.at_once(&rows, now, &mut context.keyed)?;
+            if self.is_bounded() {
+                self.keep_frames(&rows, &due, now, &mut context.keyed)?;
+            }
+            self.fire(&due, now, context, output)?;
+            start += rows.num_rows();
         }
         Ok(())
     }

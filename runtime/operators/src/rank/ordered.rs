@@ -74,15 +74,34 @@ impl<'a> Ordered<'a> {
         }
     }
 
-    /// A row that is not there is passed over: its state has expired.
-    pub(super) fn remove(&mut self, item: &Item<'a>, spec: &RankSpec, emission: &mut Emission) {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// What the last of the rows is ordered by.
+    pub(super) fn last_key(&self) -> Option<Row<'a>> {
+        self.items.last().map(|item| item.key)
+    }
+
+    /// Takes the rows from `place` on out, in their order.
+    pub(super) fn cut(&mut self, place: usize) -> Vec<Source> {
+        let sources: Vec<Source> = self.items.drain(place..).map(|item| item.source).collect();
+        self.gone.extend(sources.iter().filter_map(|source| match source {
+            Source::Kept(slot) => Some(*slot),
+            Source::Batch(_) => None,
+        }));
+        sources
+    }
+
+    /// A row that is not there is passed over: its state has expired, or it is not in order. Tells whether it was there.
+    pub(super) fn remove(&mut self, item: &Item<'a>, spec: &RankSpec, emission: &mut Emission) -> bool {
         let end = usize::try_from(spec.end).unwrap_or(usize::MAX);
         let start = self.items.partition_point(|known| known.key < item.key);
         let equal = self.items[start..].iter().take_while(|known| known.key == item.key);
         let Some(place) =
             equal.into_iter().position(|known| known.whole == item.whole).map(|found| start + found)
         else {
-            return;
+            return false;
         };
         let before = self.items.len();
         if spec.shows_ranks() {
@@ -99,6 +118,7 @@ impl<'a> Ordered<'a> {
             }
         }
         self.take_out(place);
+        true
     }
 
     /// A row that may be here already, under another sort key: it takes its new place. Those between give way.

@@ -289,3 +289,81 @@ proptest! {
         }
     }
 }
+
+/// AVG and SUM of doubles over the row before and the row: the last bits do not depend on when the frame was counted.
+#[test]
+fn rounded_sums_do_not_depend_on_watermarks() {
+    let input = schema("k STRING, ts TIMESTAMP(3), v DOUBLE");
+    let values = ["0.1", "0.2", "0.7", "0.3", "1e17", "0.9", "NULL", "0.4"];
+    for frame in [OverFrame::Rows(0), OverFrame::Rows(1), OverFrame::Rows(2), OverFrame::Range(1_500)] {
+        let lines = |cut: usize, rowtime: bool| {
+            let mut distinct = call(Sum, &[2], SqlType::Double);
+            distinct.distinct = true;
+            let aggregates =
+                vec![call(Sum, &[2], SqlType::Double), call(Avg, &[2], SqlType::Double), distinct];
+            let spec = OverSpec { aggregates, columns: vec![1], ..spec(frame, rowtime) };
+            let for_harness = input.clone();
+            let mut harness = Harness::new(100, move || create(&for_harness, spec.clone()));
+            let mut lines = Vec::new();
+            for part in (0..values.len()).collect::<Vec<_>>().chunks(cut) {
+                let texts: Vec<String> = part.iter().map(|row| (row * 1_000).to_string()).collect();
+                let row = |(row, time): (&usize, &String)| {
+                    (RowKind::Insert, ["k".into(), time.clone(), values[*row].to_string()])
+                };
+                let rows: Vec<_> = part.iter().zip(&texts).map(row).collect();
+                let rows: Vec<(RowKind, Vec<&str>)> = rows
+                    .iter()
+                    .map(|(kind, row)| (*kind, row.iter().map(String::as_str).collect()))
+                    .collect();
+                harness.batch(batch(&input, &rows));
+                harness.watermark(Watermark(part[part.len() - 1] as i64 * 1_000));
+                lines.extend(harness.lines());
+                harness.recover();
+            }
+            lines
+        };
+        for rowtime in [true, false] {
+            if !rowtime && matches!(frame, OverFrame::Range(_)) {
+                continue;
+            }
+            let at_once = lines(values.len(), rowtime);
+            assert_eq!(at_once.len(), values.len());
+            for cut in 1..4 {
+                assert_eq!(
+                    lines(cut, rowtime),
+                    at_once,
+                    "{frame:?}, {cut} rows at a time, by event time: {rowtime}"
+                );
+            }
+        }
+    }
+}
+
+/// ARRAY_AGG of all rows up to one: results come in parts, as each is longer than the one before.
+#[test]
+fn long_results_come_in_parts() {
+    let input = schema("k STRING, ts TIMESTAMP(3), v INT");
+    let ints = SqlType::Array(Box::new(weir_types::SqlField::new("item", SqlType::Int, true)));
+    for rowtime in [true, false] {
+        let aggregates = vec![call(Count, &[], SqlType::BigInt), call(ArrayAgg, &[2], ints.clone())];
+        let frame = OverFrame::Unbounded { peers: false };
+        let spec = OverSpec { aggregates, columns: vec![0, 2], ..spec(frame, rowtime) };
+        let for_harness = input.clone();
+        let mut harness = Harness::new(100, move || create(&for_harness, spec.clone()));
+        let (mut expected, mut values) = (Vec::new(), vec![Vec::new(); 2]);
+        let rows: Vec<[String; 3]> =
+            (0..150).map(|row| [format!("k{}", row % 2), row.to_string(), row.to_string()]).collect();
+        for (row, [key, _, value]) in rows.iter().enumerate() {
+            let values: &mut Vec<String> = &mut values[row % 2];
+            values.push(value.clone());
+            expected.push(format!("+I {key} {value} {} [{}]", values.len(), values.join(", ")));
+        }
+        for part in rows.chunks(60) {
+            let rows: Vec<(RowKind, Vec<&str>)> =
+                part.iter().map(|row| (RowKind::Insert, row.iter().map(String::as_str).collect())).collect();
+            harness.batch(batch(&input, &rows));
+        }
+        harness.watermark(Watermark(1_000));
+        assert_eq!(harness.lines(), expected);
+    }
+}

@@ -109,9 +109,18 @@ fn moving() -> Vec<FramedCall> {
 }
 
 fn to_the_end() -> Vec<FramedCall> {
+    let mut distinct = call(Count, &[2], SqlType::BigInt);
+    distinct.distinct = true;
+    let mut filtered = call(Sum, &[0], SqlType::Int);
+    filtered.filter = Some(3);
     vec![
         framed(call(Min, &[0], SqlType::Int), ROWS, Some(0), None),
         framed(call(ArrayAgg, &[0], ints()), RANGE, Some(-1), None),
+        framed(call(Max, &[2], SqlType::Int), RANGE, Some(-1), None),
+        framed(call(Count, &[], SqlType::BigInt), ROWS, Some(2), None),
+        framed(filtered, RANGE, Some(1), None),
+        framed(distinct, ROWS, Some(-1), None),
+        framed(call(LastValue, &[0], SqlType::Int), ROWS, Some(0), None),
     ]
 }
 
@@ -450,5 +459,142 @@ proptest! {
         let saved = part(&before, &[], from);
         part(&after, &saved, to);
         prop_assert_eq!(lines_of(&there), model(&calls, false, &rows), "from {} to {} subtasks", from, to);
+    }
+}
+
+/// `CUME_DIST() OVER (PARTITION BY cat ORDER BY cat)`: nothing is kept of a row but that it is there.
+#[test]
+fn rows_of_which_the_partition_alone_is_read() {
+    let input = schema("cat STRING");
+    let spec = OverPartitionSpec {
+        partition: vec![0],
+        order: vec![SortKey { column: 0, descending: false, nulls_first: true }],
+        calls: vec![
+            framed(call(Ntile { parts: 2 }, &[], SqlType::BigInt), RANGE, None, Some(0)),
+            framed(call(CumeDist, &[], SqlType::Double), RANGE, None, Some(0)),
+        ],
+        columns: vec![0],
+        input_retracts: true,
+        emit_update_before: true,
+    };
+    let for_harness = input.clone();
+    let mut harness = Harness::new(100, move || Box::new(create(&for_harness, &spec, 2)));
+    let mut send = |kinds: &[RowKind]| {
+        let rows: Vec<(RowKind, Vec<&str>)> = kinds.iter().map(|kind| (*kind, vec!["a"])).collect();
+        harness.batch(batch(&input, &rows));
+        harness.recover();
+        harness.lines()
+    };
+    assert_eq!(send(&[RowKind::Insert; 3]), ["+I a 1 1.0", "+I a 1 1.0", "+I a 2 1.0"]);
+    assert_eq!(send(&[RowKind::Delete]), ["-D a 1 1.0"]);
+    let moved = ["-D a 1 1.0", "-U a 2 1.0", "+U a 1 1.0", "+I a 2 1.0"];
+    assert_eq!(send(&[RowKind::UpdateBefore, RowKind::UpdateAfter]), moved);
+    assert_eq!(send(&[RowKind::Delete; 3]), ["-D a 1 1.0", "-D a 2 1.0"]);
+}
+
+/// Over `id INT, d DOUBLE`, all rows one partition in the order of id.
+fn rounded(
+    function: weir_types::AggregateFunction,
+    units: FrameUnits,
+    start: i128,
+    end: Option<i128>,
+) -> OverPartitionSpec {
+    OverPartitionSpec {
+        partition: vec![],
+        order: vec![SortKey { column: 0, descending: false, nulls_first: true }],
+        calls: vec![framed(call(function, &[1], SqlType::Double), units, Some(start), end)],
+        columns: vec![0],
+        input_retracts: true,
+        emit_update_before: true,
+    }
+}
+
+fn doubles(rows: &[(RowKind, i32, &str)]) -> weir_types::ChangelogBatch {
+    let ids: Vec<String> = rows.iter().map(|(_, id, _)| id.to_string()).collect();
+    let rows: Vec<(RowKind, Vec<&str>)> =
+        rows.iter().zip(&ids).map(|((kind, _, d), id)| (*kind, vec![id.as_str(), *d])).collect();
+    batch(&schema("id INT, d DOUBLE"), &rows)
+}
+
+fn results_of(spec: &OverPartitionSpec, batches: &[Vec<(RowKind, i32, &str)>]) -> Vec<String> {
+    let spec = spec.clone();
+    let mut harness = Harness::new(100, move || Box::new(create(&schema("id INT, d DOUBLE"), &spec, 2)));
+    let mut there = BTreeMap::new();
+    for rows in batches {
+        harness.batch(doubles(rows));
+        fold(harness.lines(), &mut there);
+    }
+    lines_of(&there)
+}
+
+#[test]
+fn rounded_sums_are_those_of_the_rows_of_the_frame() {
+    let add = |id: i32, d: &'static str| (RowKind::Insert, id, d);
+    let sums = rounded(Sum, ROWS, -1, Some(0));
+    let batches = [vec![add(10, "0.1"), add(20, "0.2"), add(30, "0.5")], vec![add(25, "1.0")]];
+    assert_eq!(results_of(&sums, &batches), ["10 0.1", "20 0.30000000000000004", "25 1.2", "30 1.5"]);
+    let large = [vec![add(1, "1e20"), add(2, "1"), add(3, "2")]];
+    assert_eq!(results_of(&sums, &large), ["1 1e20", "2 1e20", "3 3.0"]);
+    let endless = [vec![add(1, "inf"), add(2, "1"), add(3, "2"), add(4, "NULL")]];
+    assert_eq!(results_of(&sums, &endless), ["1 inf", "2 inf", "3 3.0", "4 2.0"]);
+}
+
+#[test]
+fn a_decimal_sum_that_was_out_of_range_is_right_again_once_the_values_have_left() {
+    let input = schema("id INT, d DECIMAL(38,0)");
+    let sum = call(Sum, &[1], SqlType::Decimal { precision: 38, scale: 0 });
+    let mut of_decimals = rounded(Sum, ROWS, -1, Some(0));
+    of_decimals.calls = vec![framed(sum, ROWS, Some(-1), Some(0))];
+    let for_harness = input.clone();
+    let mut harness = Harness::new(100, move || Box::new(create(&for_harness, &of_decimals, 2)));
+    let large = "9".repeat(38);
+    let rows = [["1", &large], ["2", "1"], ["3", "2"], ["4", "3"]];
+    harness.batch(batch(&input, &rows.map(|row| (RowKind::Insert, row.to_vec()))));
+    let expected = [format!("+I 1 {large}"), "+I 2 NULL".into(), "+I 3 3".into(), "+I 4 5".into()];
+    assert_eq!(harness.lines(), expected);
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 24, failure_persistence: None, ..Config::default() })]
+
+    /// However rows came and went, what stands is what it would be had they come at once; and what is taken back was given.
+    #[test]
+    fn rounded_results_depend_on_rows_alone(
+        steps in vec(vec((proptest::bool::weighted(0.4), 0_i32..12, 0_usize..6), 1..6), 1..8),
+        start in -3_i128..2,
+        length in 0_i128..4,
+        units in proptest::sample::select(vec![ROWS, RANGE]),
+        distinct: bool,
+        to_the_end: bool,
+    ) {
+        const VALUES: [&str; 6] = ["0.1", "0.2", "0.7", "1e20", "-1e20", "NULL"];
+        for function in [Sum, Avg, VarPop] {
+            let mut spec = rounded(function, units, start, (!to_the_end).then_some(start + length));
+            spec.calls[0].call.distinct = distinct;
+            let mut there: Vec<(i32, &str)> = Vec::new();
+            let mut batches = Vec::new();
+            for step in &steps {
+                let mut rows = Vec::new();
+                for (takes_back, id, value) in step {
+                    match there.iter().position(|(known, _)| known == id) {
+                        Some(place) if *takes_back => {
+                            let (id, value) = there.remove(place);
+                            rows.push((RowKind::Delete, id, value));
+                        }
+                        Some(_) => {}
+                        None => {
+                            there.push((*id, VALUES[*value]));
+                            rows.push((RowKind::Insert, *id, VALUES[*value]));
+                        }
+                    }
+                }
+                if !rows.is_empty() {
+                    batches.push(rows);
+                }
+            }
+            let at_once: Vec<_> = there.iter().map(|(id, d)| (RowKind::Insert, *id, *d)).collect();
+            let at_once = if at_once.is_empty() { vec![] } else { vec![at_once] };
+            prop_assert_eq!(results_of(&spec, &batches), results_of(&spec, &at_once));
+        }
     }
 }

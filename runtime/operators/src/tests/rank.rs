@@ -1,6 +1,6 @@
 //! Top-N and deduplication: exact changelogs of small cases, and random changelogs against the order of all rows.
 
-use crate::event_script::{Harness, batch, run_script, schema};
+use crate::event_script::{Backing, Harness, batch, run_script, schema};
 use crate::{Operator, create_operator};
 use arrow::datatypes::{Schema, SchemaRef};
 use proptest::collection::vec;
@@ -210,6 +210,62 @@ fn rows_beyond_the_first_ones_of_a_checkpoint_are_dropped() {
     }
 }
 
+/// Rows with their places instead of their names.
+fn places(rows: &[(Row, usize)]) -> Vec<(Row, usize)> {
+    rows.iter().enumerate().map(|(at, (row, _))| (*row, at)).collect()
+}
+
+/// Lines of a model of [`places`] with the names of the rows.
+fn named(lines: BTreeMap<String, i64>, rows: &[(Row, usize)]) -> BTreeMap<String, i64> {
+    let mut all = BTreeMap::new();
+    for (line, count) in lines {
+        let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
+        words[2] = rows[words[2].parse::<usize>().unwrap()].1.to_string();
+        *all.entry(words.join(" ")).or_default() += count;
+    }
+    all
+}
+
+/// All rows were in one list, in the order of their arrival; those that are far behind the first ones leave it.
+#[test]
+fn a_checkpoint_that_has_all_rows_in_one_list_is_taken_over() {
+    let input = schema("k STRING, v INT, n INT");
+    let row = |v: i32, n: usize| ["k0".to_string(), v.to_string(), n.to_string()];
+    for outputs_rank in [false, true] {
+        let (all, some) = (spec(1, 100, outputs_rank, false), spec(1, 2, outputs_rank, true));
+        let (for_all, for_some) = (input.clone(), input.clone());
+        let mut before = Harness::new(8, move || rank(&for_all, all.clone()));
+        // Of each value two rows.
+        let mut there: Vec<(Row, usize)> = (0..40).map(|n| ((0, Some((n * 7 % 20) as i32)), n)).collect();
+        let rows: Vec<_> = there.iter().map(|((_, v), n)| (RowKind::Insert, row(v.unwrap(), *n))).collect();
+        send(&mut before, &input, &rows, &mut BTreeMap::new());
+        let mut folded = model(1, 2, outputs_rank, &there);
+        let make = move || rank(&for_some, some.clone());
+        let mut after = Harness::restored(8, make, &[before.snapshot()], (0, 1));
+        send(&mut after, &input, &[(RowKind::Insert, row(3, 100))], &mut folded);
+        there.push(((0, Some(3)), 100));
+        while !there.is_empty() {
+            // From far behind, and from among the first.
+            let places: Vec<usize> = vec![there.len() / 3, there.len() / 2, 0];
+            let mut changes = Vec::new();
+            for place in places {
+                if place < there.len() {
+                    let ((_, v), n) = there.remove(place);
+                    changes.push((RowKind::Delete, row(v.unwrap(), n)));
+                }
+            }
+            let best = there.iter().copied().max_by_key(|((_, v), n)| (*v, std::cmp::Reverse(*n)));
+            if let Some(((_, v), n)) = best {
+                there.retain(|(_, known)| *known != n);
+                changes.push((RowKind::Delete, row(v.unwrap(), n)));
+            }
+            after.recover();
+            send(&mut after, &input, &changes, &mut folded);
+            assert_eq!(folded, model(1, 2, outputs_rank, &there), "rank {outputs_rank}, {changes:?}");
+        }
+    }
+}
+
 /// Rows that come again under their key, n, with a value that only rises; `with_before`: with the row before.
 fn check_updates(
     (start, end): (u64, u64),
@@ -245,16 +301,7 @@ fn check_updates(
         }
         send(&mut harness, &input, &changes, &mut folded);
         // Of equal values the one that has had it longer is ahead.
-        let places: Vec<(Row, usize)> = rows.iter().enumerate().map(|(at, (row, _))| (*row, at)).collect();
-        let named = model(start as usize, end as usize, outputs_rank, &places);
-        let expected: BTreeMap<String, i64> = named
-            .into_iter()
-            .map(|(line, count)| {
-                let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
-                words[2] = rows[words[2].parse::<usize>().unwrap()].1.to_string();
-                (words.join(" "), count)
-            })
-            .collect();
+        let expected = named(model(start as usize, end as usize, outputs_rank, &places(&rows)), &rows);
         assert_eq!(folded, expected, "ranks {start} to {end}, rank {outputs_rank}, after {index}");
     }
 }
@@ -285,6 +332,57 @@ proptest! {
             for (outputs_rank, retracts) in [(false, false), (true, false), (false, true), (true, true)] {
                 check(start, end, outputs_rank, retracts, batch_rows, &steps);
             }
+        }
+    }
+
+    /// Rows far behind the first ones, which come ahead as those go; several equal each other.
+    #[test]
+    fn rows_far_behind_come_ahead_again(
+        rows in vec(0_i32..12, 1..60),
+        order in vec(any::<proptest::sample::Index>(), 60),
+        batch_rows in 1_usize..20,
+        outputs_rank: bool,
+        on_disk: bool,
+    ) {
+        let run = || {
+            let input = schema("k STRING, v INT, n INT");
+            let (for_harness, spec) = (input.clone(), spec(1, 3, outputs_rank, true));
+            let mut harness = Harness::new(100, move || rank(&for_harness, spec.clone()));
+            // Of each value rows 0 and 1, so that some are equal throughout.
+            let mut there: Vec<(Row, usize)> =
+                rows.iter().enumerate().map(|(place, v)| ((0, Some(*v)), place % 2)).collect();
+            let line = |kind: RowKind, row: &(Row, usize)| {
+                (kind, ["k0".to_string(), value(row.0.1), row.1.to_string()])
+            };
+            let mut folded = BTreeMap::new();
+            let all: Vec<_> = there.iter().map(|row| line(RowKind::Insert, row)).collect();
+            for some in all.chunks(batch_rows) {
+                send(&mut harness, &input, some, &mut folded);
+            }
+            for order in order.chunks(batch_rows) {
+                let mut changes = Vec::new();
+                for index in order {
+                    if there.is_empty() {
+                        break;
+                    }
+                    // The first of those that are equal goes.
+                    let row = there[index.index(there.len())];
+                    there.remove(there.iter().position(|known| *known == row).unwrap());
+                    changes.push(line(RowKind::Delete, &row));
+                    if changes.len() % 4 == 3 {
+                        let back = ((0, row.0.1.map(|v| (v * 5) % 12)), row.1);
+                        there.push(back);
+                        changes.push(line(RowKind::Insert, &back));
+                    }
+                }
+                harness.recover();
+                send(&mut harness, &input, &changes, &mut folded);
+                assert_eq!(folded, named(model(1, 3, outputs_rank, &places(&there)), &there), "{changes:?}");
+            }
+        };
+        match on_disk {
+            true => Backing::Disk(0).with(run),
+            false => run(),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::partition::{Change, Partition};
 use super::steps::{Place, Sources};
 use crate::calc::batch_of;
 use crate::over::changed::note_unlike;
+use crate::over::traced::rows_at_once;
 use crate::{OperatorError, Output};
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{interleave, take};
@@ -98,8 +99,9 @@ impl Emission {
         batch_rows: usize,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        for start in (0..self.len()).step_by(batch_rows) {
-            let range = start..(start + batch_rows).min(self.len());
+        let step = rows_at_once(sources.all_columns(spec.aggregates.len()), batch_rows);
+        for start in (0..self.len()).step_by(step) {
+            let range = start..(start + step).min(self.len());
             let items = UInt32Array::from(self.items[range.clone()].to_vec());
             let given = spec.columns.iter().map(|column| take(table.rows.column(*column), &items, None));
             let mut columns = given.collect::<Result<Vec<_>, _>>()?;
@@ -124,15 +126,17 @@ fn gather(
     sources: &Sources,
     aggregate: usize,
 ) -> Result<ArrayRef, OperatorError> {
+    // Of each source the number of its first array.
     let mut known: BTreeMap<u32, usize> = BTreeMap::new();
     let mut arrays: Vec<&dyn Array> = Vec::new();
     let mut indices = Vec::new();
     for place in places {
-        let array = *known.entry(place.source).or_insert_with(|| {
-            arrays.push(sources.column(place.source, aggregate).as_ref());
-            arrays.len() - 1
+        let first = *known.entry(place.source).or_insert_with(|| {
+            arrays.extend(sources.columns(place.source, aggregate).iter().map(AsRef::as_ref));
+            arrays.len() - sources.columns(place.source, aggregate).len()
         });
-        indices.push((array, 2 * place.step as usize + 1));
+        let (part, after) = sources.find(place);
+        indices.push((first + part, after));
     }
     Ok(interleave(&arrays, &indices)?)
 }

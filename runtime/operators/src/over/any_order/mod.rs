@@ -98,6 +98,14 @@ impl OverAnyOrder {
         })
     }
 
+    /// Finds the partitions of rows, and the accumulators after the last row of each.
+    fn resolve(&mut self, rows: &RecordBatch, keyed: &mut KeyedStateBackend) -> Result<(), OperatorError> {
+        self.lists.resolve(rows, keyed)?;
+        let state = keyed.rows(self.lists.states()?.0, VOID);
+        self.set.load(&state, &self.lists.grouping.slots, &mut self.pins, &mut self.tails);
+        Ok(())
+    }
+
     /// The partitions of `batch` in their order, as far as its rows need them, and the table of their rows.
     fn load(
         &mut self,
@@ -290,12 +298,19 @@ impl Operator for OverAnyOrder {
         context: &mut OperatorContext,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        let keyed = &mut context.keyed;
-        self.lists.resolve(batch.rows(), keyed)?;
-        let state = keyed.rows(self.lists.states()?.0, VOID);
-        self.set.load(&state, &self.lists.grouping.slots, &mut self.pins, &mut self.tails);
-        let (table, mut partitions) = self.load(&batch, keyed)?;
-        self.process(&batch, &table, &mut partitions, (context.batch_rows.max(1), output))?;
-        self.store(&table, partitions, &batch, &mut context.keyed)
+        let mut rest = batch;
+        while rest.num_rows() > 0 {
+            self.resolve(rest.rows(), &mut context.keyed)?;
+            let len = self.set.steps_at_once(&self.tails, rest.rows());
+            let part = rest.slice(0, len);
+            if len < rest.num_rows() {
+                self.resolve(part.rows(), &mut context.keyed)?;
+            }
+            let (table, mut partitions) = self.load(&part, &mut context.keyed)?;
+            self.process(&part, &table, &mut partitions, (context.batch_rows.max(1), output))?;
+            self.store(&table, partitions, &part, &mut context.keyed)?;
+            rest = rest.slice(len, rest.num_rows() - len);
+        }
+        Ok(())
     }
 }

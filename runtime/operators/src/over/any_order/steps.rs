@@ -3,11 +3,12 @@
 use super::Table;
 use super::partition::{Change, Partition};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows};
+use crate::accumulators::{AccumulatorSet, GroupRows};
+use crate::over::traced::{self, Traced};
 use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::compute::take_record_batch;
 use std::sync::Arc;
-use weir_types::{AggregateFunction, OverAnyOrderSpec, RowKind};
+use weir_types::{OverAnyOrderSpec, RowKind};
 
 /// Results that are looked at at once, at most: more are let go first.
 const LARGE: usize = 1 << 20;
@@ -29,16 +30,27 @@ pub(super) struct Sources {
 
 #[derive(Default)]
 struct Source {
-    /// one column an aggregate; the result after step `i` is at `2 * i + 1`
-    columns: Vec<ArrayRef>,
+    traced: Traced,
     steps: usize,
     /// rows whose result stands here
     users: usize,
 }
 
 impl Sources {
-    pub(super) fn column(&self, source: u32, aggregate: usize) -> &ArrayRef {
-        &self.all[source as usize].columns[aggregate]
+    /// The columns of an aggregate, and where in them a result stands.
+    pub(super) fn columns(&self, source: u32, aggregate: usize) -> &[ArrayRef] {
+        self.all[source as usize].traced.columns(aggregate)
+    }
+
+    pub(super) fn find(&self, place: Place) -> (usize, usize) {
+        self.all[place.source as usize].traced.after(place.step as usize)
+    }
+
+    /// All columns with results.
+    pub(super) fn all_columns(&self, aggregates: usize) -> impl Iterator<Item = &ArrayRef> {
+        self.all
+            .iter()
+            .flat_map(move |source| (0..aggregates).flat_map(|aggregate| source.traced.columns(aggregate)))
     }
 
     pub(super) fn is_large(&self) -> bool {
@@ -58,9 +70,9 @@ impl Sources {
         }
     }
 
-    fn push(&mut self, columns: Vec<ArrayRef>, steps: usize, users: usize) {
+    fn push(&mut self, traced: Traced, steps: usize, users: usize) {
         self.held += steps;
-        self.all.push(Source { columns, steps, users });
+        self.all.push(Source { traced, steps, users });
     }
 }
 
@@ -124,23 +136,14 @@ impl Steps {
         let count = self.rows.len();
         let rows = take_record_batch(&table.rows, &UInt32Array::from(self.rows))?;
         let ordinals: ArrayRef = Arc::new(Int64Array::from(self.ordinals));
-        let mut changed = vec![false; count];
-        let mut columns = Vec::with_capacity(set.members().len());
-        for member in set.members() {
-            let selected = AccumulatorSet::selection(member, &rows)?;
-            let arguments = match member.call.function {
-                AggregateFunction::Rank | AggregateFunction::DenseRank => vec![ordinals.clone()],
-                _ => AccumulatorSet::arguments(member, &rows),
-            };
-            let changes = Changes { groups: &self.groups, selected, retractions: None };
-            columns.push(member.accumulator.trace(
-                member.place,
-                tails,
-                &arguments,
-                &changes,
-                &mut changed,
-            )?);
-        }
+        let steps = traced::Steps {
+            rows: &rows,
+            groups: &self.groups,
+            fresh: None,
+            retractions: None,
+            ordinals: Some(&ordinals),
+        };
+        let traced = steps.trace(set, |_| true, tails)?;
         let mut users = 0;
         for (group, results) in self.anew {
             users += results.len();
@@ -150,7 +153,7 @@ impl Steps {
             users += 1;
             partitions[group].results.push(Place { source, step });
         }
-        sources.push(columns, count, users);
+        sources.push(traced, count, users);
         Ok(())
     }
 }

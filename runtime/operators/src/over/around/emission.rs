@@ -6,6 +6,7 @@ use super::evaluate::Results;
 use super::island::Island;
 use crate::calc::batch_of;
 use crate::over::changed::note_unlike;
+use crate::over::traced::rows_at_once;
 use crate::{OperatorError, Output};
 use arrow::array::UInt32Array;
 use arrow::compute::take;
@@ -73,7 +74,8 @@ pub(super) fn emit(
         rows.push((RowKind::UpdateAfter, *item, *after));
     }
     rows.extend(changes.new.iter().map(|(item, result)| (RowKind::Insert, *item, *result)));
-    for part in rows.chunks(batch_rows.max(1)) {
+    let step = rows_at_once(results.iter().flat_map(|results| &results.arrays), batch_rows);
+    for part in rows.chunks(step) {
         let items = UInt32Array::from_iter_values(part.iter().map(|(_, item, _)| *item));
         let given = spec.columns.iter().map(|column| take(table.rows.column(*column), &items, None));
         let mut columns = given.collect::<Result<Vec<_>, _>>()?;

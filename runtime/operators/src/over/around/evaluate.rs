@@ -1,18 +1,19 @@
 //! The results of rows: of all partitions of a batch at once, function by function.
 
 use super::Table;
+use super::from_end::{FromEnd, takes_any_order};
+use super::moving::Moving;
 use super::ordered::Ordered;
 use super::running::{Running, Start};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions};
-use crate::over::distinct::fresh_in_frames;
-use crate::over::frame::Sequence;
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take_record_batch};
+use crate::accumulators::GroupRows;
+use crate::over::traced::Traced;
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, new_null_array};
+use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
-use weir_types::{AggregateFunction, Frame, FramedCall};
+use weir_types::{AggregateCall, AggregateFunction, Frame, FramedCall};
 
 /// Rows that follow each other in a partition, and those of them whose results are asked for.
 pub(super) struct View<'a> {
@@ -37,6 +38,16 @@ pub(super) struct Results {
 }
 
 impl Results {
+    /// The results of call `number` after steps; `None`: what it has over no rows.
+    pub(super) fn after(traced: &Traced, number: usize, none: &ArrayRef, after: &[Option<u32>]) -> Results {
+        let place = |after: &Option<u32>| match after.map(|step| traced.after(step as usize)) {
+            Some((part, place)) => (part + 1, place),
+            None => (0, 0),
+        };
+        let arrays = std::iter::once(none).chain(traced.columns(number)).cloned().collect();
+        Results { arrays, places: after.iter().map(place).collect() }
+    }
+
     /// The results number `wanted`.
     pub(super) fn gather(&self, wanted: &[u32]) -> Result<ArrayRef, OperatorError> {
         let arrays: Vec<&dyn Array> = self.arrays.iter().map(AsRef::as_ref).collect();
@@ -64,12 +75,8 @@ enum Kind {
     Running(usize),
     /// the next one of the functions of a frame that rows leave
     Moving(usize),
-}
-
-/// Functions of one frame that rows leave.
-struct Moving {
-    frame: Frame,
-    set: AccumulatorSet,
+    /// the next one of the functions of a frame that ends with the partition
+    FromEnd(usize),
 }
 
 pub(super) struct Evaluator {
@@ -77,13 +84,28 @@ pub(super) struct Evaluator {
     kinds: Vec<Kind>,
     pub(super) running: Running,
     moving: Vec<Moving>,
+    from_end: Vec<FromEnd>,
+}
+
+/// Calls by their frames.
+type Framed = Vec<(Frame, Vec<AggregateCall>)>;
+
+/// Puts `call` with the others of its frame, and tells with which.
+fn with_frame(all: &mut Framed, frame: &Frame, call: &AggregateCall) -> usize {
+    let known = all.iter().position(|(known, _)| known == frame);
+    let set = known.unwrap_or_else(|| {
+        all.push((*frame, Vec::new()));
+        all.len() - 1
+    });
+    all[set].1.push(call.clone());
+    set
 }
 
 impl Evaluator {
     pub(super) fn new(calls: &[FramedCall], input: &SchemaRef) -> Result<Self, OperatorError> {
         let mut kinds = Vec::new();
         let mut running = Vec::new();
-        let mut moving: Vec<(Frame, Vec<_>)> = Vec::new();
+        let (mut moving, mut from_end) = (Framed::new(), Framed::new());
         for FramedCall { call, frame } in calls {
             kinds.push(match (call.function, frame.start) {
                 (AggregateFunction::Lag { rows }, _) => Kind::Neighbour { away: -i64::from(rows) },
@@ -96,22 +118,18 @@ impl Evaluator {
                     running.push(call.clone());
                     Kind::Running(running.len() - 1)
                 }
-                (_, Some(_)) => {
-                    let known = moving.iter().position(|(known, _)| known == frame);
-                    let set = known.unwrap_or_else(|| {
-                        moving.push((*frame, Vec::new()));
-                        moving.len() - 1
-                    });
-                    moving[set].1.push(call.clone());
-                    Kind::Moving(set)
+                (function, Some(_)) if frame.end.is_none() && takes_any_order(function) => {
+                    Kind::FromEnd(with_frame(&mut from_end, frame, call))
                 }
+                (_, Some(_)) => Kind::Moving(with_frame(&mut moving, frame, call)),
             });
         }
-        let moving = moving.into_iter().map(|(frame, calls)| {
-            Ok(Moving { frame, set: AccumulatorSet::new(&calls, input, true, Vec::new())? })
-        });
+        let moving = moving.iter().map(|(frame, calls)| Moving::new(*frame, calls, input));
         let moving = moving.collect::<Result<_, OperatorError>>()?;
-        Ok(Evaluator { calls: calls.to_vec(), kinds, running: Running::new(&running, input)?, moving })
+        let from_end = from_end.iter().map(|(frame, calls)| FromEnd::new(*frame, calls, input));
+        let from_end = from_end.collect::<Result<_, OperatorError>>()?;
+        let running = Running::new(&running, input)?;
+        Ok(Evaluator { calls: calls.to_vec(), kinds, running, moving, from_end })
     }
 
     /// The results of all calls, and the accumulators before the stops of `views`, view after view.
@@ -122,9 +140,8 @@ impl Evaluator {
     ) -> Result<(Vec<Results>, GroupRows), OperatorError> {
         let frames: Vec<Frame> = self.calls.iter().map(|call| call.frame).collect();
         let (running, kept) = self.running.run(views, table)?;
-        let moving: Vec<Vec<Results>> =
-            self.moving.iter().map(|moving| moving.run(views, table)).collect::<Result<_, _>>()?;
-        let mut moving: Vec<std::vec::IntoIter<Results>> = moving.into_iter().map(Vec::into_iter).collect();
+        let mut moving = in_turn(self.moving.iter().map(|moving| moving.run(views, table)))?;
+        let mut from_end = in_turn(self.from_end.iter().map(|from_end| from_end.run(views, table)))?;
         let mut all = Vec::with_capacity(self.calls.len());
         for ((call, kind), frame) in self.calls.iter().zip(&self.kinds).zip(&frames) {
             all.push(match kind {
@@ -141,13 +158,23 @@ impl Evaluator {
                 }),
                 Kind::Running(number) => running.results(*number, frame, views, table),
                 // The functions of a frame come in the order of the calls.
-                Kind::Moving(set) => moving[*set]
-                    .next()
-                    .ok_or_else(|| OperatorError::internal("a function of OVER has no results"))?,
+                Kind::Moving(set) => next(&mut moving[*set])?,
+                Kind::FromEnd(set) => next(&mut from_end[*set])?,
             });
         }
         Ok((all, kept))
     }
+}
+
+/// The results of sets of functions, to be taken one after the other.
+fn in_turn(
+    all: impl Iterator<Item = Result<Vec<Results>, OperatorError>>,
+) -> Result<Vec<std::vec::IntoIter<Results>>, OperatorError> {
+    all.map(|results| Ok(results?.into_iter())).collect()
+}
+
+fn next(results: &mut std::vec::IntoIter<Results>) -> Result<Results, OperatorError> {
+    results.next().ok_or_else(|| OperatorError::internal("a function of OVER has no results"))
 }
 
 pub(super) fn ordered<'a>(view: &View<'a>, table: &'a Table) -> Ordered<'a> {
@@ -212,66 +239,4 @@ fn shares(views: &[View<'_>], share: impl Fn(&View<'_>, usize) -> f64) -> Result
 fn computed(array: ArrayRef) -> Results {
     let places = (0..array.len()).map(|place| (0, place)).collect();
     Results { arrays: vec![array], places }
-}
-
-impl Moving {
-    /// Rows are counted in and out as the frame moves along rows that follow each other.
-    fn run(&self, views: &[View<'_>], table: &Table) -> Result<Vec<Results>, OperatorError> {
-        let mut sequence = Sequence::default();
-        let mut resets: Vec<bool> = Vec::new();
-        // After which step a result stands; `None`: the frame has no rows.
-        let mut after: Vec<Option<u32>> = Vec::new();
-        let mut group = 0;
-        for view in views {
-            let rows = ordered(view, table);
-            for part in view.wanted.chunk_by(|left, right| left + 1 == *right) {
-                let mut held = 0..0;
-                for place in part {
-                    let frame = rows.frame(&self.frame, *place);
-                    if frame.start >= held.end {
-                        // Nothing stays: what is counted is forgotten.
-                        if let Some(last) = resets.last_mut().filter(|_| !held.is_empty()) {
-                            *last = true;
-                        }
-                        held = frame.start..frame.start;
-                    }
-                    while held.start < frame.start {
-                        sequence.count(view.items[held.start], true, group);
-                        resets.push(false);
-                        held.start += 1;
-                    }
-                    while held.end < frame.end {
-                        sequence.count(view.items[held.end], false, group);
-                        resets.push(false);
-                        held.end += 1;
-                    }
-                    after.push((!held.is_empty()).then(|| sequence.rows.len() as u32 - 1));
-                }
-                group += 1;
-            }
-        }
-        let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
-        let mut rows = self.set.new_rows();
-        rows.reset(1);
-        let none = self.set.emit(&rows)?;
-        rows.reset(group as usize);
-        let fresh = fresh_in_frames(self.set.distincts(), &sequence, &resets, &stepped)?;
-        let retractions = Some(Retractions { retracts: &sequence.retracts, resets: &resets });
-        let mut changed = vec![false; sequence.rows.len()];
-        let place = |after: &Option<u32>| after.map_or((0, 0), |step| (1, 2 * step as usize + 1));
-        let places: Vec<(usize, usize)> = after.iter().map(place).collect();
-        let mut all = Vec::with_capacity(self.set.members().len());
-        for (member, none) in self.set.members().iter().zip(none) {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions };
-            let arguments = AccumulatorSet::arguments(member, &stepped);
-            let traced =
-                member.accumulator.trace(member.place, &mut rows, &arguments, &changes, &mut changed)?;
-            all.push(Results { arrays: vec![none, traced], places: places.clone() });
-        }
-        Ok(all)
-    }
 }

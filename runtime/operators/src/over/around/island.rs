@@ -64,10 +64,8 @@ impl Island {
 
     /// Takes a row out that equals `item`: the first of them. A row that is not there is passed over: its state has expired.
     pub(super) fn remove(&mut self, item: u32, table: &Table) {
-        let Some(wholes) = &table.wholes else { return };
         let key = table.keys.key(item as usize);
-        let whole = wholes.row(item as usize);
-        let same = |known: u32| wholes.row(known as usize) == whole;
+        let same = |known: u32| table.are_same(known, item);
         let former = Ordered { items: &self.former, keys: &table.keys };
         let mut equal = former.start_of(key, 0)..former.end_of(key, 0);
         if let Some(place) = equal.find(|place| !self.removed[*place] && same(self.former[*place])) {

@@ -7,8 +7,10 @@
 mod directory;
 mod emission;
 mod evaluate;
+mod from_end;
 mod island;
 mod keys;
+mod moving;
 mod ordered;
 mod reach;
 mod running;
@@ -49,7 +51,7 @@ pub(crate) struct OverPartition {
     /// columns that are kept with a row: all but those of the partition
     kept: Vec<usize>,
     order: KeyOrder,
-    /// of whole rows, where they are taken back
+    /// of whole rows, where they are taken back and tell themselves apart
     whole: Option<RowConverter>,
     evaluator: Evaluator,
     reach: Reach,
@@ -70,6 +72,14 @@ struct Table {
     wholes: Option<Rows>,
 }
 
+impl Table {
+    /// True if the rows equal each other, of one partition and ordered alike as they are.
+    fn are_same(&self, left: u32, right: u32) -> bool {
+        let row = |item: u32| self.wholes.as_ref().map(|wholes| wholes.row(item as usize));
+        row(left) == row(right)
+    }
+}
+
 impl OverPartition {
     pub(crate) fn new(
         id: &OperatorId,
@@ -81,11 +91,12 @@ impl OverPartition {
         let kept: Vec<usize> =
             (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
         let whole = match spec.input_retracts {
-            true => {
+            // Where only columns of the partition are read its rows are told apart by nothing.
+            true if !kept.is_empty() => {
                 let field = |column: &usize| SortField::new(input.field(*column).data_type().clone());
                 Some(RowConverter::new(kept.iter().map(field).collect())?)
             }
-            false => None,
+            _ => None,
         };
         let counts = spec.calls.iter().any(|framed| {
             let far = |bound: Option<i128>| bound.is_some_and(|bound| bound != 0);

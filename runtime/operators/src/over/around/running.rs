@@ -4,9 +4,10 @@
 use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, Changes, GroupRows};
+use crate::accumulators::{AccumulatorSet, GroupRows};
 use crate::over::distinct::fresh_in_frames;
 use crate::over::frame::Sequence;
+use crate::over::traced::{self, Traced};
 use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -25,9 +26,8 @@ pub(super) struct Running {
 
 /// The results after each row of views: of parts of these, one after the other.
 pub(super) struct Prefixes {
-    /// of each call, part after part
-    arrays: Vec<Vec<ArrayRef>>,
-    /// of each view: where its parts begin, and at which step of which array
+    rounds: Vec<Traced>,
+    /// of each view: where its parts begin, and at which step of which round
     parts: Vec<Vec<(usize, usize, usize)>>,
 }
 
@@ -64,8 +64,7 @@ impl Running {
         table: &Table,
     ) -> Result<(Prefixes, GroupRows), OperatorError> {
         let members = self.set.members();
-        let mut prefixes =
-            Prefixes { arrays: vec![Vec::new(); members.len()], parts: vec![Vec::new(); views.len()] };
+        let mut prefixes = Prefixes { rounds: Vec::new(), parts: vec![Vec::new(); views.len()] };
         let mut kept = self.set.new_rows();
         kept.reset(views.iter().map(|view| view.stops.len()).sum());
         if members.is_empty() {
@@ -94,7 +93,7 @@ impl Running {
                 }
                 self.ordinals(view, table, from..until, (&rows, number), &mut ordinals);
             }
-            self.trace(&sequence, ordinals, table, &mut rows, &mut prefixes.arrays)?;
+            prefixes.rounds.push(self.trace(&sequence, ordinals, table, &mut rows)?);
             let mut first = 0;
             for (number, view) in views.iter().enumerate() {
                 if round < view.stops.len() {
@@ -137,31 +136,30 @@ impl Running {
         ordinals: Vec<i64>,
         table: &Table,
         rows: &mut GroupRows,
-        arrays: &mut [Vec<ArrayRef>],
-    ) -> Result<(), OperatorError> {
+    ) -> Result<Traced, OperatorError> {
         let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
         let ordinals: ArrayRef = Arc::new(Int64Array::from(ordinals));
-        let fresh = fresh_in_frames(self.set.distincts(), sequence, &[], &stepped)?;
-        let mut changed = vec![false; sequence.rows.len()];
-        for (member, arrays) in self.set.members().iter().zip(arrays) {
-            let selected = match member.distinct {
-                Some((map, bit)) => Some(fresh[map][bit].clone()),
-                None => AccumulatorSet::selection(member, &stepped)?,
-            };
-            let changes = Changes { groups: &sequence.groups, selected, retractions: None };
-            let arguments = match is_rank(member.call.function) {
-                true => vec![ordinals.clone()],
-                false => AccumulatorSet::arguments(member, &stepped),
-            };
-            arrays.push(member.accumulator.trace(member.place, rows, &arguments, &changes, &mut changed)?);
-        }
-        Ok(())
+        let fresh = fresh_in_frames(self.set.distincts(), sequence, &stepped)?;
+        let steps = traced::Steps {
+            rows: &stepped,
+            groups: &sequence.groups,
+            fresh: Some(&fresh),
+            retractions: None,
+            ordinals: Some(&ordinals),
+        };
+        steps.trace(&self.set, |_| true, rows)
     }
 }
 
 impl Prefixes {
     /// The results of a call whose frames begin with the first row.
     pub(super) fn results(&self, call: usize, frame: &Frame, views: &[View<'_>], table: &Table) -> Results {
+        let mut firsts = vec![0];
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for round in &self.rounds {
+            arrays.extend_from_slice(round.columns(call));
+            firsts.push(arrays.len());
+        }
         let mut places = Vec::new();
         for (view, parts) in views.iter().zip(&self.parts) {
             let rows = ordered(view, table);
@@ -170,11 +168,11 @@ impl Prefixes {
                 // The last part that has a row of the frame, or the first one.
                 let row = end.saturating_sub(1).max(view.skip);
                 let part = parts.partition_point(|(from, _, _)| *from <= row).saturating_sub(1);
-                let (from, array, first) = parts[part];
-                let step = 2 * (first + row - from);
-                places.push((array, if end <= view.skip { step } else { step + 1 }));
+                let (from, round, first) = parts[part];
+                let (part, after) = self.rounds[round].after(first + row - from);
+                places.push((firsts[round] + part, if end <= view.skip { after - 1 } else { after }));
             }
         }
-        Results { arrays: self.arrays[call].clone(), places }
+        Results { arrays, places }
     }
 }

@@ -183,6 +183,13 @@ impl Lowering<'_> {
         if let (LogicalPlan::Sort(sort), Some(fetch)) = (limit.input.as_ref(), spec.fetch) {
             return self.sort_limit(sort, (spec.offset + 1, spec.offset.saturating_add(fetch)));
         }
+        // The optimiser may have put a projection between the order and its limit.
+        if spec.fetch.is_some() && orders(&limit.input) {
+            let plan = limit.input.as_ref();
+            let below = Limit { input: Arc::new(plan.inputs()[0].clone()), ..limit.clone() };
+            let below = vec![LogicalPlan::Limit(below)];
+            return self.plan(&plan.with_new_exprs(plan.expressions(), below).map_err(plan_error)?);
+        }
         let input = self.plan(&limit.input)?;
         let input = self.conform(input, limit.input.schema().columns()).map_err(plan_error)?;
         if !is_insert_only(&self.builder.nodes, &self.builder.facts, input.base()) {
@@ -354,5 +361,15 @@ fn shortened(text: &str) -> String {
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}..", &text[..end]),
         None => text.to_string(),
+    }
+}
+
+/// True if rows are in an order, below projections of them.
+fn orders(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => orders(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => orders(&alias.input),
+        _ => false,
     }
 }

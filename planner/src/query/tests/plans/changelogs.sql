@@ -45,6 +45,10 @@ EXPLAIN CHANGELOG_MODE INSERT INTO retracts_by_name SELECT name, price FROM keye
 EXPLAIN CHANGELOG_MODE INSERT INTO by_name SELECT 'x', price FROM keyed_changes;
 -- A rank that is not shown moves from row to row.
 EXPLAIN CHANGELOG_MODE INSERT INTO by_key SELECT a, COUNT(*) AS n FROM t GROUP BY a ORDER BY n DESC LIMIT 2 OFFSET 1;
+-- The condition that leaves NULL out has a projection put between the order and its limit.
+SET 'table.exec.sink.not-null-enforcer' = 'DROP';
+EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT price, CAST(COUNT(*) AS INT) FROM (SELECT id, name, price FROM keyed_changes ORDER BY name, id LIMIT 5 OFFSET 3) AS t GROUP BY price;
+RESET 'table.exec.sink.not-null-enforcer';
 -- The row of an id may leave one subtask and come to another.
 EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT id, price FROM (SELECT id, price, ROW_NUMBER() OVER (PARTITION BY price ORDER BY name) AS place FROM keyed_changes) AS t WHERE place <= 2;
 EXPLAIN CHANGELOG_MODE INSERT INTO by_id SELECT a.id, a.price FROM keyed_changes AS a LEFT JOIN keyed_changes AS b ON a.price = b.id;

@@ -58,7 +58,8 @@ fn without_timers(mut states: BTreeMap<String, (u64, u64)>) -> BTreeMap<String, 
     states
 }
 
-/// Runs the job until its newest checkpoint holds what `wanted` says, and kills it. The newest of them.
+/// Runs the job until its two newest checkpoints hold what `wanted` says, and kills it. The newest of them: the one before
+/// has all that it could share.
 fn run_until(
     wanted: &BTreeMap<String, (u64, u64)>,
     settings: &[&str],
@@ -77,11 +78,12 @@ fn run_until(
     let started = Instant::now();
     let found = loop {
         std::thread::sleep(Duration::from_millis(100));
-        if let Some(newest) = newest(&checkpoints)
-            && let Some(report) = show(text(&newest))
-            && without_timers(contents(&report)) == *wanted
+        if let [.., before, newest] = completed(&checkpoints).as_slice()
+            && [before, newest].into_iter().all(|path| {
+                show(text(path)).is_some_and(|report| without_timers(contents(&report)) == *wanted)
+            })
         {
-            break newest;
+            break newest.clone();
         }
         let ended = child.try_wait().expect("a child");
         if ended.is_some() || started.elapsed() > PATIENCE {
@@ -100,16 +102,22 @@ fn run_until(
     found
 }
 
-/// The newest checkpoint below a directory of jobs.
-fn newest(checkpoints: &Path) -> Option<PathBuf> {
-    let job = fs::read_dir(checkpoints).ok()?.flatten().next()?.path();
+/// The completed checkpoints of the job below a directory of jobs, in their order.
+fn completed(checkpoints: &Path) -> Vec<PathBuf> {
+    let entries = |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten();
+    let Some(job) = entries(checkpoints).next() else { return Vec::new() };
     let number = |entry: &fs::DirEntry| {
         let complete = entry.path().join("_metadata").exists();
         entry.file_name().to_str()?.strip_prefix("chk-")?.parse::<u64>().ok().filter(|_| complete)
     };
-    let entries = fs::read_dir(&job).ok()?.flatten();
-    let numbered = entries.filter_map(|entry| Some((number(&entry)?, entry.path())));
-    numbered.max().map(|(_, path)| path)
+    let mut found: Vec<(u64, PathBuf)> =
+        entries(&job.path()).filter_map(|entry| Some((number(&entry)?, entry.path()))).collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+fn newest(checkpoints: &Path) -> Option<PathBuf> {
+    completed(checkpoints).pop()
 }
 
 fn wanted() -> BTreeMap<String, (u64, u64)> {

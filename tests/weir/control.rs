@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// Rows of a run, and how many come a second.
+/// Rows of a run, and how many come a second: few where commands are given meanwhile, which take as long as the machine
+/// likes; all of them where nobody waits for anything but the end.
 const ROWS: u64 = 18_000;
-const RATE: u64 = 3_000;
+const SLOWLY: u64 = 300;
+const AT_ONCE: u64 = 10_000_000;
 
 /// What a test has for itself: nobody else's sockets are there.
 struct World {
@@ -79,9 +81,9 @@ impl World {
     }
 
     /// Numbers rows: each is numbered once, and no number is left out, if state and sources go on together.
-    fn script(&self, name: &str) -> String {
+    fn script(&self, name: &str, rate: u64) -> String {
         let sql = format!(
-            "CREATE TABLE src (id BIGINT, p AS PROCTIME()) WITH ('connector' = 'datagen', 'rows-per-second' = '{RATE}',
+            "CREATE TABLE src (id BIGINT, p AS PROCTIME()) WITH ('connector' = 'datagen', 'rows-per-second' = '{rate}',
                'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '{ROWS}');
              CREATE TABLE snk (id BIGINT, n BIGINT)
                WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
@@ -106,6 +108,15 @@ impl World {
         Running { child, stderr, directory: PathBuf::from(directory) }
     }
 
+    /// Stops a job with a savepoint and has another process do what is left of it: each row is numbered once.
+    fn finish(&self, running: Running, name: &str) {
+        let stopped = self.weir(&["stop", running.id(), "--savepoint", &self.show("finish")]).succeeded();
+        assert!(running.ended().0.success());
+        let rest = self.start(&self.script(name, AT_ONCE), &["--from", stopped.stdout.trim()]);
+        assert!(rest.ended().0.success());
+        self.assert_numbered(name);
+    }
+
     /// The numbers that the rows have got, those of all runs together.
     fn assert_numbered(&self, name: &str) {
         let number = |line: String| -> (u64, u64) {
@@ -124,6 +135,12 @@ impl World {
     }
 }
 
+/// Sends a signal, such as `-TERM`.
+fn signal(child: &Child, signal: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+}
+
 impl Running {
     fn ended(mut self) -> (ExitStatus, String) {
         let mut said = String::new();
@@ -131,14 +148,18 @@ impl Running {
         (self.child.wait().expect("it ends"), said)
     }
 
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+    /// Of its job.
+    fn id(&self) -> &str {
+        self.directory.file_name().and_then(|name| name.to_str()).expect("an id")
     }
 
-    fn has_checkpoint(&self) -> bool {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return false };
-        entries.flatten().any(|entry| entry.path().join("_metadata").is_file())
+    /// Where its checkpoints are, once there is one.
+    fn checkpointed(&self) -> String {
+        until("a checkpoint", || {
+            let mut entries = fs::read_dir(&self.directory).ok()?.flatten();
+            entries.any(|entry| entry.path().join("_metadata").is_file()).then_some(())
+        });
+        self.directory.display().to_string()
     }
 }
 
@@ -153,12 +174,12 @@ impl Drop for Running {
 fn a_job_is_saved_and_stopped_by_command_and_goes_on() {
     for canonical in [false, true] {
         let world = World::new();
-        let script = world.script("out");
+        let script = world.script("out", SLOWLY);
         let first = world.start(&script, &[]);
         let job = &world.jobs(1)[0];
         let (id, name) = (job["id"].as_str().expect("an id"), job["name"].as_str().expect("a name"));
         assert_eq!(job["pid"], first.child.id());
-        assert_eq!(first.directory.file_name().and_then(|name| name.to_str()), Some(id));
+        assert_eq!(first.id(), id);
 
         let format: &[&str] = if canonical { &["--canonical"] } else { &[] };
         let kept = world.weir(&[&["savepoint", "create", &id[..5], &world.show("kept")], format].concat());
@@ -178,7 +199,7 @@ fn a_job_is_saved_and_stopped_by_command_and_goes_on() {
         let so_far = lines_below(&world.path("out")).len() as u64;
         assert!(so_far > 0 && so_far < ROWS, "it was stopped on its way: {so_far}");
 
-        let second = world.start(&script, &["--from", &stopped]);
+        let second = world.start(&world.script("out", AT_ONCE), &["--from", &stopped]);
         let (status, said) = second.ended();
         assert!(status.success(), "{said}");
         assert!(said.contains(&format!("restored from {stopped}, checkpoint ")), "{said}");
@@ -191,7 +212,7 @@ fn a_job_is_saved_and_stopped_by_command_and_goes_on() {
 fn a_job_that_drains_is_over() {
     let world = World::new();
     let first = world.start(
-        &world.script("out"),
+        &world.script("out", SLOWLY),
         &["--set", &format!("execution.checkpointing.savepoint-dir={}", world.show("s"))],
     );
     world.jobs(1);
@@ -205,7 +226,7 @@ fn a_job_that_drains_is_over() {
 #[test]
 fn a_savepoint_that_cannot_be_written_leaves_the_job_alone() {
     let world = World::new();
-    let script = world.script("out");
+    let script = world.script("out", SLOWLY);
     let first = world.start(&script, &[]);
     world.jobs(1);
     let run = world.weir(&["stop"]);
@@ -217,8 +238,7 @@ fn a_savepoint_that_cannot_be_written_leaves_the_job_alone() {
     let run = world.weir(&["stop", "nonsense"]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("no such job") && run.stderr.contains("insert-into"), "{}", run.stderr);
-    assert!(first.ended().0.success());
-    world.assert_numbered("out");
+    world.finish(first, "out");
     let run = world.weir(&["stop"]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("no job of this user is running"), "{}", run.stderr);
@@ -227,7 +247,7 @@ fn a_savepoint_that_cannot_be_written_leaves_the_job_alone() {
 #[test]
 fn checkpoints_by_command_and_what_is_told_of_them() {
     let world = World::new();
-    let first = world.start(&world.script("out"), &["--set", "execution.checkpointing.interval=1 h"]);
+    let first = world.start(&world.script("out", SLOWLY), &["--set", "execution.checkpointing.interval=1 h"]);
     let job = world.jobs(1).remove(0);
     assert!(job["checkpoint"].is_null());
     let path = world.weir(&["checkpoint", "trigger"]).succeeded().stdout;
@@ -262,7 +282,7 @@ fn checkpoints_by_command_and_what_is_told_of_them() {
 #[test]
 fn two_jobs_are_told_apart() {
     let world = World::new();
-    let running = ["one", "two"].map(|name| world.start(&world.script(name), &[]));
+    let running = ["one", "two"].map(|name| world.start(&world.script(name, SLOWLY), &[]));
     let jobs = world.jobs(2);
     let ids = jobs.iter().map(|job| job["id"].as_str().expect("an id")).collect::<Vec<_>>();
     let name = jobs[0]["name"].as_str().expect("a name");
@@ -272,50 +292,42 @@ fn two_jobs_are_told_apart() {
         assert!(run.stderr.contains(ids[0]) && run.stderr.contains(ids[1]), "{}", run.stderr);
     }
     let [one, two] = running;
-    let of_one = one.directory.file_name().and_then(|name| name.to_str()).expect("an id").to_string();
-    world.weir(&["cancel", &of_one[..12]]).succeeded();
+    world.weir(&["cancel", &one.id()[..12]]).succeeded();
     assert_eq!(one.ended().0.code(), Some(2));
-    assert_eq!(
-        world.jobs(1)[0]["id"],
-        two.directory.file_name().and_then(|name| name.to_str()).expect("an id")
-    );
-    assert!(two.ended().0.success());
-    world.assert_numbered("two");
+    assert_eq!(world.jobs(1)[0]["id"], two.id());
+    world.finish(two, "two");
 }
 
 #[test]
 fn what_a_killed_process_leaves_is_in_nobodys_way() {
     let world = World::new();
-    let script = world.script("out");
+    let script = world.script("out", SLOWLY);
     let mut first = world.start(&script, &[]);
     world.jobs(1);
-    until("a checkpoint", || first.has_checkpoint().then_some(()));
+    let from = first.checkpointed();
     first.child.kill().expect("it can be killed");
     first.child.wait().expect("it ends");
     assert_eq!(world.sockets().len(), 1, "it could not take it along");
-    let from = first.directory.display().to_string();
     let second = world.start(&script, &["--from", &from]);
     assert_eq!(world.jobs(1)[0]["pid"], second.child.id());
     let sockets = world.sockets();
     assert!(sockets.len() == 1 && sockets[0].ends_with(format!("{}.sock", second.child.id())), "{sockets:?}");
-    assert!(second.ended().0.success());
-    world.assert_numbered("out");
+    world.finish(second, "out");
 }
 
 /// Who ends the process means the process: it can go on, whatever the settings say of cancelled jobs.
 #[test]
 fn a_terminated_run_goes_on_where_it_was() {
     let world = World::new();
-    let script = world.script("out");
+    let script = world.script("out", SLOWLY);
     let first = world.start(&script, &[]);
-    until("a checkpoint", || first.has_checkpoint().then_some(()));
-    let from = first.directory.display().to_string();
-    first.signal("-TERM");
+    let from = first.checkpointed();
+    signal(&first.child, "-TERM");
     let (status, said) = first.ended();
     assert_eq!(status.signal(), Some(15), "{said}");
     assert!(said.contains("error: terminated"), "{said}");
     assert!(world.sockets().is_empty());
-    let (status, said) = world.start(&script, &["--from", &from]).ended();
+    let (status, said) = world.start(&world.script("out", AT_ONCE), &["--from", &from]).ended();
     assert!(status.success(), "{said}");
     world.assert_numbered("out");
 }
@@ -326,10 +338,9 @@ fn an_interrupted_run_is_cancelled() {
     for retention in ["NO_EXTERNALIZED_CHECKPOINTS", "RETAIN_ON_CANCELLATION"] {
         let world = World::new();
         let setting = format!("execution.checkpointing.externalized-checkpoint-retention={retention}");
-        let first = world.start(&world.script("out"), &["--set", &setting]);
-        until("a checkpoint", || first.has_checkpoint().then_some(()));
-        let directory = first.directory.clone();
-        first.signal("-INT");
+        let first = world.start(&world.script("out", SLOWLY), &["--set", &setting]);
+        let directory = PathBuf::from(first.checkpointed());
+        signal(&first.child, "-INT");
         let (status, said) = first.ended();
         assert_eq!(status.code(), Some(130), "{said}");
         assert_eq!(directory.exists(), retention.starts_with("RETAIN"), "{said}");
@@ -363,8 +374,7 @@ fn signals_reach_jobs_in_the_background() {
             (!shown["job"]["checkpoint"].is_null()).then_some(())
         });
     }
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    signal(&child, "-TERM");
     let status = child.wait().expect("it ends, though its input does not");
     assert_eq!(status.signal(), Some(15));
     drop(stdin);
@@ -375,7 +385,7 @@ fn signals_reach_jobs_in_the_background() {
 #[test]
 fn an_unset_variable_is_no_checkpoint() {
     let world = World::new();
-    let script = world.script("out");
+    let script = world.script("out", SLOWLY);
     let run = world.weir(&["run", &script, "--from", ""]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("--from") && run.stderr.contains("is empty"), "{}", run.stderr);

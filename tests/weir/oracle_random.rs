@@ -58,16 +58,15 @@ fn partition(random: &mut Random, width: usize, ordered: usize) -> Vec<usize> {
 
 fn condition(random: &mut Random, width: usize, depth: u32) -> Condition {
     let column = random.below(width as u64) as usize;
-    let inner = |random: &mut Random| Box::new(condition(random, width, depth.saturating_sub(1)));
-    let (choice, subqueries) = (random.below(if depth > 0 { 9 } else { 4 }), depth > 0);
-    match choice {
+    let inner = |random: &mut Random| Box::new(condition(random, width, depth - 1));
+    match random.below(if depth > 0 { 9 } else { 4 }) {
         0 | 1 => Condition::Value(column, random.below(6) as usize, random.below(8) as i64 - 2),
         2 => Condition::Columns(column, random.below(6) as usize, random.below(width as u64) as usize),
         3 => Condition::IsNull(column),
         4 => Condition::Not(inner(random)),
         5 => Condition::And(inner(random), inner(random)),
         6 => Condition::Or(inner(random), inner(random)),
-        _ if subqueries && choice == 7 => {
+        7 => {
             let query = Box::new(query(random, depth - 1));
             let of = random.below(query.width() as u64) as usize;
             Condition::In { column, query, of, negated: random.often(50) }

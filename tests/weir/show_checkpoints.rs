@@ -94,6 +94,13 @@ impl Prompt {
         panic!("the prompt has ended");
     }
 
+    /// What is printed from the line that begins like this, to the next answer.
+    fn told(&mut self, beginning: &str) -> Vec<String> {
+        self.type_in("SHOW CATALOGS;");
+        let lines = self.stdout.iter().skip_while(|line| !line.starts_with(beginning));
+        lines.take_while(|line| !line.contains("catalog name")).collect()
+    }
+
     /// Asks until the counts are as they should be. What is in between adds up at any time.
     fn until(&mut self, job: &str, what: &str, wanted: impl Fn(&Counts) -> bool) -> Counts {
         for _ in 0..2000 {
@@ -197,8 +204,20 @@ fn counts_are_of_what_happened() {
     let reasons = counts.rows.iter().filter(|row| row[3] == "FAILED");
     let reasons: Vec<_> = reasons.filter_map(|row| row.last()).collect();
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason.len() > 2), "{:?}", counts.rows);
+    let failed = counts.latest("failed").expect("a number");
+    prompt.type_in(&format!("EXPLAIN CHECKPOINT FOR JOB '{job}' {failed};"));
+    let told = prompt.told(&format!("checkpoint {failed} of job {job}: FAILED after "));
+    assert!(told.iter().any(|line| line.contains("source:src .. sink[snk]")), "a row for its task: {told:?}");
     fs::remove_file(&directory).expect("removed");
-    fs::rename(aside, &directory).expect("put back");
+    // a checkpoint may make the directory again in between
+    let put_back = (0..1000).any(|attempt| {
+        let back = fs::rename(&aside, &directory).is_ok();
+        if !back {
+            let _ = fs::rename(&directory, directory.with_extension(format!("between{attempt}")));
+        }
+        back
+    });
+    assert!(put_back, "{aside:?} goes back");
     let failed = counts.latest("failed");
     prompt.until(&job, "one that completes behind it", |counts| counts.latest("completed") > failed);
     prompt.type_in(&format!("STOP JOB '{job}';"));

@@ -99,8 +99,10 @@ fn a_lost_server_is_found_again() {
 #[test]
 fn a_refused_connection_says_what_to_do() {
     block_on(async {
-        let (listener, port) = listen().await;
-        drop(listener);
+        // A port that is taken, and on which nobody listens.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = taken.local_addr().unwrap().port();
         for options in [&[][..], &[("max-retries", "2"), ("retry-delay", "1 ms")]] {
             let error = open(socket(port, options)).await.next().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -108,6 +110,7 @@ fn a_refused_connection_says_what_to_do() {
             assert!(message.contains(&format!("table s: cannot connect to 127.0.0.1:{port}")), "{message}");
             assert!(message.ends_with(&format!("start one with: nc -lk {port}")), "{message}");
         }
+        drop(taken);
     });
 }
 

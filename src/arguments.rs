@@ -59,7 +59,16 @@ pub struct JobsArguments {
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
     /// Show one job with its checkpoints, as SHOW CHECKPOINTS does
-    Show(JobArgument),
+    Show(ShowJobArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowJobArguments {
+    #[command(flatten)]
+    pub job: JobArgument,
+    /// Show one of its checkpoints, complete or not, with what each subtask has answered
+    #[arg(long, value_name = "NUMBER")]
+    pub checkpoint: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 mod report;
 
-pub use report::{CheckpointLine, CheckpointsReport, JobReport, RestoreLine};
+pub use report::{CheckpointDetails, CheckpointLine, CheckpointsReport, JobReport, PartLine, RestoreLine};
 
 use crate::progress::Progress;
 use crate::signals::Signal;
@@ -166,6 +166,15 @@ impl Jobs {
         let mut jobs = self.all();
         jobs.retain(|job| job.handle.outcome().is_none());
         jobs
+    }
+
+    /// Ends all that run, as a signal asks for, and waits until they have ended.
+    pub async fn interrupt(&self, signal: Signal) {
+        self.running().iter().for_each(|job| job.interrupt(signal));
+        for job in self.running() {
+            // how it ended does not matter any more
+            let _ = job.handle.wait().await;
+        }
     }
 
     pub fn get(&self, id: &str) -> Option<Arc<Job>> {

@@ -1,11 +1,14 @@
 //! `weir jobs`, `weir savepoint create`, `weir stop`, `weir cancel` and `weir checkpoint trigger`: jobs of other processes.
 
-use crate::arguments::{JobArgument, JobsArguments, JobsCommand, SavepointArguments, StopArguments};
+use crate::arguments::{
+    JobArgument, JobsArguments, JobsCommand, SavepointArguments, ShowJobArguments, StopArguments,
+};
 use crate::control::{Answer, Process, Question, Silence, processes};
 use crate::failure::Failure;
 use crate::jobs::JobReport;
 use crate::render::{
-    CHECKPOINT_COLUMNS, JOB_COLUMNS, checkpoint_counts, checkpoint_row, job_row, print_table,
+    CHECKPOINT_COLUMNS, JOB_COLUMNS, checkpoint_counts, checkpoint_details, checkpoint_row, job_row,
+    print_table,
 };
 use serde_json::json;
 use std::io::Write;
@@ -28,8 +31,18 @@ pub fn jobs(arguments: &JobsArguments) -> Result<(), Failure> {
 }
 
 /// The checkpoints of a job.
-fn show(argument: &JobArgument) -> Result<(), Failure> {
+fn show(arguments: &ShowJobArguments) -> Result<(), Failure> {
+    let ShowJobArguments { job: argument, checkpoint } = arguments;
     let (process, report) = find("show job", argument.job.as_deref())?;
+    if let Some(checkpoint) = *checkpoint {
+        let question = Question::CheckpointDetails { job: report.id.clone(), checkpoint };
+        let answer = ask("show job", &process, &report, question)?;
+        let Answer::CheckpointDetails(details) = answer else { return Err(unexpected(&process)) };
+        return match argument.json {
+            true => print_json(&details),
+            false => print_line(checkpoint_details(&details).trim_end()),
+        };
+    }
     let answer = ask("show job", &process, &report, Question::Checkpoints { job: report.id.clone() })?;
     let Answer::Checkpoints(checkpoints) = answer else { return Err(unexpected(&process)) };
     if argument.json {
@@ -44,11 +57,15 @@ fn show(argument: &JobArgument) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn create_savepoint(arguments: &SavepointArguments) -> Result<(), Failure> {
-    let action = "take a savepoint";
-    let SavepointArguments { job, path, canonical, json } = arguments;
-    let (process, report, directory) = find_with_path(action, job.as_deref(), path.as_deref())?;
-    let question = Question::Savepoint { job: report.id.clone(), directory, canonical: *canonical };
+/// Has a job write a savepoint, as the question to it says, and prints where it is.
+fn savepoint(
+    action: &str,
+    (job, path): (Option<&str>, Option<&str>),
+    json: bool,
+    question: impl FnOnce(String, Option<String>) -> Question,
+) -> Result<(), Failure> {
+    let (process, report, directory) = find_with_path(action, job, path)?;
+    let question = question(report.id.clone(), directory);
     let Answer::Savepoint { path } = ask(action, &process, &report, question)? else {
         return Err(unexpected(&process));
     };
@@ -58,20 +75,19 @@ pub fn create_savepoint(arguments: &SavepointArguments) -> Result<(), Failure> {
     }
 }
 
+pub fn create_savepoint(arguments: &SavepointArguments) -> Result<(), Failure> {
+    let SavepointArguments { job, path, canonical, json } = arguments;
+    let question = |job, directory| Question::Savepoint { job, directory, canonical: *canonical };
+    savepoint("take a savepoint", (job.as_deref(), path.as_deref()), *json, question)
+}
+
 pub fn stop(arguments: &StopArguments) -> Result<(), Failure> {
-    let StopArguments { job, savepoint, drain, canonical, json } = arguments;
+    let StopArguments { job, savepoint: path, drain, canonical, json } = arguments;
     // `--savepoint` by itself stands for the directory of the job's settings
-    let path = savepoint.as_deref().filter(|path| !path.is_empty());
-    let (process, report, directory) = find_with_path("stop", job.as_deref(), path)?;
+    let path = path.as_deref().filter(|path| !path.is_empty());
     let (drain, canonical) = (*drain, *canonical);
-    let question = Question::Stop { job: report.id.clone(), directory, canonical, drain };
-    let Answer::Savepoint { path } = ask("stop", &process, &report, question)? else {
-        return Err(unexpected(&process));
-    };
-    match json {
-        true => print_json(&json!({ "job": report.id, "path": path })),
-        false => print_line(&path),
-    }
+    let question = |job, directory| Question::Stop { job, directory, canonical, drain };
+    savepoint("stop", (job.as_deref(), path), *json, question)
 }
 
 pub fn cancel(argument: &JobArgument) -> Result<(), Failure> {
@@ -162,35 +178,22 @@ fn pick(
     word: Option<&str>,
     mut running: Vec<(Process, JobReport)>,
 ) -> Result<(Process, JobReport), Failure> {
-    let found = match word {
-        Some(word) => matching(word, &running),
-        None => (0..running.len()).collect(),
-    };
-    let list = |places: &[usize]| -> String {
-        let jobs = places.iter().filter_map(|place| running.get(*place));
-        jobs.map(|(_, job)| format!("\n  {}  {}  process {}", job.id, job.name, job.pid)).collect()
-    };
     let all: Vec<usize> = (0..running.len()).collect();
-    match (found.as_slice(), word) {
-        ([place], _) => Ok(running.swap_remove(*place)),
-        (_, Some(word)) if running.is_empty() => {
-            Err(Failure::User(format!("{action} '{word}': no job of this user is running")))
-        }
-        (_, None) if running.is_empty() => {
-            Err(Failure::User(format!("{action}: no job of this user is running")))
-        }
-        ([], Some(word)) => Err(Failure::User(format!(
-            "{action} '{word}': there is no such job; these are running:{}",
-            list(&all)
-        ))),
-        ([], None) | ([_, ..], None) => {
-            Err(Failure::User(format!("{action}: name the job, as several are running:{}", list(&all))))
-        }
-        (several, Some(word)) => Err(Failure::User(format!(
-            "{action} '{word}': it means several jobs, name one by more of its id:{}",
-            list(several)
-        ))),
+    let found = word.map_or_else(|| all.clone(), |word| matching(word, &running));
+    if let [place] = found[..] {
+        return Ok(running.swap_remove(place));
     }
+    let asked = word.map_or_else(|| action.to_string(), |word| format!("{action} '{word}'"));
+    let (problem, listed) = match (found.is_empty(), word) {
+        _ if running.is_empty() => ("no job of this user is running", vec![]),
+        (true, Some(_)) => ("there is no such job; these are running:", all),
+        (false, Some(_)) => ("it means several jobs, name one by more of its id:", found),
+        (_, None) => ("name the job, as several are running:", all),
+    };
+    let listed = listed.into_iter().map(|place| &running[place].1);
+    let listed: String =
+        listed.map(|job| format!("\n  {}  {}  process {}", job.id, job.name, job.pid)).collect();
+    Err(Failure::User(format!("{asked}: {problem}{listed}")))
 }
 
 fn ask(action: &str, process: &Process, job: &JobReport, question: Question) -> Result<Answer, Failure> {

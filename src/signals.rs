@@ -61,13 +61,7 @@ impl Signals {
                 end_at_once(second);
             };
             spawner.spawn("second signal", Box::pin(second));
-            for job in jobs.running() {
-                job.interrupt(first);
-            }
-            for job in jobs.running() {
-                // how it ended does not matter any more
-                let _ = job.handle.wait().await;
-            }
+            jobs.interrupt(first).await;
             if reading.load(Ordering::Acquire) {
                 remove(socket);
                 say!("error: {}", first.message());

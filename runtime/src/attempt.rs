@@ -124,6 +124,7 @@ impl Attempt {
         let _stop = StopOnDrop(self.links.stop.clone());
         self.state.running = tasks.len();
         self.state.opening = tasks.len();
+        self.history.begin(tasks.iter().map(|task| (task.snapshots.chain.clone(), task.snapshots.subtask)));
         for task in tasks {
             let name = format!("task {}", task.task.0);
             let (stop, start) = (self.links.stop.clone(), self.links.start.clone());
@@ -231,6 +232,7 @@ impl Attempt {
                 self.decide(Event::Prepared { covered_by, committables }, requests);
             }
             JobEvent::Acknowledged { task, checkpoint, handle } if !ending => {
+                self.history.acknowledged(checkpoint, task, handle.times);
                 self.decide(Event::Acknowledged { task, checkpoint, handle: *handle }, requests);
             }
             JobEvent::Declined { task, checkpoint, reason } if !ending => {
@@ -266,6 +268,7 @@ impl Attempt {
                     None => (None, None),
                 };
                 self.decide(Event::TaskFinished { task, last, passed }, requests);
+                self.history.task_finished(task);
             }
             TaskOutcome::Cancelled if self.state.ending.is_none() => self.stop(Ending::Cancelled),
             TaskOutcome::Finished | TaskOutcome::Cancelled => {}

@@ -78,8 +78,10 @@ pub use inspect::{
 pub use env::ProductionEnv;
 pub use error::RuntimeError;
 
-pub use checkpoints::{CheckpointEntry, CheckpointOverview, CheckpointStatus, RestoreEntry};
-pub use weir_checkpoint::manifest::{ManifestKind, TaskStatistics};
+pub use checkpoints::{
+    CheckpointEntry, CheckpointOverview, CheckpointPart, CheckpointStatus, PartAnswer, RestoreEntry,
+};
+pub use weir_checkpoint::manifest::{ManifestKind, SnapshotStatistics, TaskStatistics};
 pub use weir_checkpoint::{CheckpointError, Environment, Manifest, Stop, StoredCheckpoint, manifest};
 pub use weir_checkpoint::{Directory, SavepointFormat, convert as convert_savepoint};
 pub use weir_connectors::{Connectors, JsonRows};

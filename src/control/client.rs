@@ -45,7 +45,10 @@ impl Process {
     ///
     /// Errors: [`Silence`].
     pub fn ask(&self, question: &Question) -> Result<Answer, Silence> {
-        let at_once = matches!(question, Question::Jobs | Question::Checkpoints { .. });
+        let at_once = matches!(
+            question,
+            Question::Jobs | Question::Checkpoints { .. } | Question::CheckpointDetails { .. }
+        );
         let mut stream = match UnixStream::connect(&self.socket) {
             Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -2,7 +2,7 @@
 //! new [`VERSION`].
 
 use crate::failure::Failure;
-use crate::jobs::{CheckpointsReport, JobReport};
+use crate::jobs::{CheckpointDetails, CheckpointsReport, JobReport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,10 @@ pub enum Question {
     Jobs,
     Checkpoints {
         job: String,
+    },
+    CheckpointDetails {
+        job: String,
+        checkpoint: u64,
     },
     Savepoint {
         job: String,
@@ -47,6 +51,7 @@ pub enum Answer {
     /// those that run
     Jobs(Vec<JobReport>),
     Checkpoints(Box<CheckpointsReport>),
+    CheckpointDetails(Box<CheckpointDetails>),
     /// of `Savepoint` and `Stop`
     Savepoint {
         path: String,

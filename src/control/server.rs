@@ -3,7 +3,7 @@
 use super::place;
 use super::protocol::{self, Answer, QUESTION_BYTES, Question, Refusal};
 use crate::failure::Failure;
-use crate::jobs::{CheckpointsReport, Job, JobReport, Jobs};
+use crate::jobs::{CheckpointDetails, CheckpointsReport, Job, JobReport, Jobs};
 use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
@@ -158,6 +158,11 @@ async fn answer(question: Question, jobs: &Jobs) -> Result<Answer, Failure> {
     Ok(match question {
         Question::Jobs => Answer::Jobs(jobs.running().iter().map(|job| JobReport::of(job)).collect()),
         Question::Checkpoints { job } => Answer::Checkpoints(Box::new(CheckpointsReport::of(&*find(&job)?))),
+        Question::CheckpointDetails { job, checkpoint } => {
+            let details = CheckpointDetails::of(&*find(&job)?, checkpoint);
+            let unknown = || Failure::User(format!("job '{job}' remembers no checkpoint {checkpoint}"));
+            Answer::CheckpointDetails(Box::new(details.ok_or_else(unknown)?))
+        }
         Question::Savepoint { job, directory, canonical } => {
             let path = find(&job)?.savepoint(&SavepointWish { directory, canonical }).await?;
             Answer::Savepoint { path }

@@ -4,7 +4,10 @@
 use super::Job;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use weir_runtime::{CheckpointEntry, CheckpointOverview, CheckpointStatus, RestoreEntry};
+use weir_runtime::{
+    CheckpointEntry, CheckpointOverview, CheckpointPart, CheckpointStatus, PartAnswer, RestoreEntry,
+    SnapshotStatistics,
+};
 
 /// A job as of now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +65,26 @@ pub struct CheckpointLine {
     pub reason: Option<String>,
 }
 
+/// A checkpoint, and what each subtask has to do with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointDetails {
+    pub job: String,
+    pub checkpoint: CheckpointLine,
+    pub subtasks: Vec<PartLine>,
+}
+
+/// One subtask of a chain of operators.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartLine {
+    /// the chain, its root first
+    pub operators: Vec<String>,
+    pub subtask: u32,
+    /// it had nothing more to do
+    pub finished: bool,
+    /// how it took its snapshot; `None`: it has not, or has nothing to
+    pub times: Option<SnapshotStatistics>,
+}
+
 /// In bytes, of a checkpoint that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointSizes {
@@ -117,6 +140,29 @@ impl CheckpointsReport {
             latest_restore: overview.latest_restore.as_ref().map(RestoreLine::of),
             history: overview.history.iter().map(CheckpointLine::of).collect(),
         }
+    }
+}
+
+impl CheckpointDetails {
+    /// `None`: the job does not remember such a checkpoint.
+    pub fn of(job: &Job, id: u64) -> Option<CheckpointDetails> {
+        let overview = job.handle.checkpoints();
+        let entry = overview.history.iter().find(|entry| entry.id.0 == id)?;
+        Some(CheckpointDetails::of_entry(job.id(), entry))
+    }
+
+    pub fn of_entry(job: &str, entry: &CheckpointEntry) -> CheckpointDetails {
+        let line = |part: CheckpointPart| PartLine {
+            operators: part.operators.iter().map(ToString::to_string).collect(),
+            subtask: part.subtask.0,
+            finished: part.answer == PartAnswer::Finished,
+            times: match part.answer {
+                PartAnswer::Snapshot(times) => Some(times),
+                PartAnswer::None | PartAnswer::Finished => None,
+            },
+        };
+        let subtasks = entry.parts().into_iter().map(line).collect();
+        CheckpointDetails { job: job.to_string(), checkpoint: CheckpointLine::of(entry), subtasks }
     }
 }
 

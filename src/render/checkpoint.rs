@@ -1,13 +1,14 @@
 //! A checkpoint as a person reads it: the operators of its job, and under each what it holds.
 
+use super::durations::{durations, parts};
 use super::state::operator_head;
 use super::text::{INDENT, WIDTH, grid, indented};
 use super::{entry, state};
+use crate::progress::grouped;
 use std::fmt::Write;
 use weir_runtime::types::text::{LocalDateTime, datetime};
 use weir_runtime::{
     CheckpointReport, EntryCount, ManifestKind, OperatorDescription, OperatorMeasure, StateReport,
-    TaskStatistics,
 };
 
 /// All that a report says, at most [`WIDTH`] columns wide.
@@ -17,7 +18,7 @@ pub fn checkpoint_report(report: &CheckpointReport) -> String {
         operator_head(&mut text, &report.job, place, operator);
         operator_measure(&mut text, operator, measure);
     }
-    durations(&mut text, report);
+    durations(&mut text, &parts(report));
     text
 }
 
@@ -68,7 +69,7 @@ fn operator_measure(text: &mut String, operator: &OperatorDescription, measure: 
                 many => {
                     format!(
                         "{} windows, ending {} to {}",
-                        count(many),
+                        grouped(many),
                         windows.oldest_end,
                         windows.newest_end
                     )
@@ -123,7 +124,7 @@ fn subtasks(text: &mut String, measure: &OperatorMeasure) {
         vec![
             subtask.subtask.to_string(),
             subtask.key_groups.to_string(),
-            count(subtask.entries),
+            grouped(subtask.entries),
             bytes(subtask.bytes),
             bytes(subtask.new_bytes),
         ]
@@ -146,78 +147,16 @@ fn positions(text: &mut String, measure: &OperatorMeasure) {
     grid(text, &["subtask", "split", "position"], &rows.collect::<Vec<_>>());
 }
 
-/// How each subtask of each chain took its part.
-fn durations(text: &mut String, report: &CheckpointReport) {
-    if report.tasks.is_empty() {
-        return;
-    }
-    text.push_str("\ndurations\n");
-    let place = |task: &TaskStatistics| {
-        let places = task
-            .operators
-            .iter()
-            .filter_map(|id| report.job.operators.iter().position(|operator| operator.id == id.to_string()));
-        let places: Vec<usize> = places.map(|place| place + 1).collect();
-        match (places.first(), places.last()) {
-            (Some(first), Some(last)) if first != last => format!("({first})..({last})"),
-            (Some(first), _) => format!("({first})"),
-            _ => String::new(),
-        }
-    };
-    let rows = report.tasks.iter().map(|task| {
-        let times = &task.times;
-        let mut row = vec![place(task), task.subtask.0.to_string()];
-        if task.finished {
-            row.push("finished".to_string());
-            row.resize(9, String::new());
-            return row;
-        }
-        row.push(millis(times.start_delay_ms));
-        row.push(match times.alignment_bytes {
-            0 => millis(times.alignment_ms),
-            held => format!("{} {}", millis(times.alignment_ms), bytes(held)),
-        });
-        row.extend([times.sync_ms, times.async_ms, times.duration_ms].map(millis));
-        row.extend([times.state_bytes, times.new_bytes].map(bytes));
-        row
-    });
-    let mut rows: Vec<Vec<String>> = rows.collect();
-    let mut titles =
-        vec!["operators", "subtask", "start delay", "alignment", "sync", "async", "total", "state", "new"];
-    // Only where a barrier overtook something is there anything to say of it.
-    let overtook = |task: &TaskStatistics| task.times.unaligned || task.times.in_flight_bytes > 0;
-    if report.tasks.iter().any(overtook) {
-        titles.push("in flight");
-        for (row, task) in rows.iter_mut().zip(&report.tasks) {
-            row.push(if overtook(task) { bytes(task.times.in_flight_bytes) } else { String::new() });
-        }
-    }
-    grid(text, &titles, &rows);
-}
-
 fn entries(found: &EntryCount) -> String {
     format!("{}, {}", plural(found.entries, "entry"), bytes(found.bytes))
-}
-
-/// `1,234,567`
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 entry`, `1,234 entries`
 fn plural(number: u64, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{} {stem}ies", count(number)),
-        (_, None) => format!("{} {noun}s", count(number)),
+        (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),
+        (_, None) => format!("{} {noun}s", grouped(number)),
     }
 }
 
@@ -253,10 +192,6 @@ mod tests {
 
     #[test]
     fn numbers_are_for_people() {
-        assert_eq!(
-            (count(7), count(1234), count(1_234_567)),
-            ("7".into(), "1,234".into(), "1,234,567".into())
-        );
         assert_eq!(
             (plural(1, "entry"), plural(0, "entry"), plural(2, "file")),
             ("1 entry".into(), "0 entries".into(), "2 files".into())

@@ -1,6 +1,7 @@
 //! How results look.
 
 mod checkpoint;
+mod durations;
 mod entry;
 mod jobs;
 mod live;
@@ -10,6 +11,7 @@ mod tableau;
 mod text;
 
 pub use checkpoint::{bytes, checkpoint_report, millis, timestamp};
+pub use durations::checkpoint_details;
 pub use jobs::{CHECKPOINT_COLUMNS, JOB_COLUMNS, checkpoint_counts, checkpoint_row, job_row};
 pub use live::LiveTable;
 pub use results::{ResultMode, ResultPrinter, print_table};

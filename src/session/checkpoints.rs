@@ -2,12 +2,16 @@
 
 use super::Session;
 use crate::failure::Failure;
-use crate::jobs::{CheckpointsReport, Job};
-use crate::render::{CHECKPOINT_COLUMNS, checkpoint_counts, checkpoint_report, checkpoint_row};
+use crate::jobs::{CheckpointDetails, CheckpointsReport, Job};
+use crate::render::{
+    CHECKPOINT_COLUMNS, checkpoint_counts, checkpoint_details, checkpoint_report, checkpoint_row,
+};
 use std::io::Write;
 use std::sync::Arc;
 use weir_planner::TextTable;
-use weir_runtime::{CheckpointReport, CheckpointStatus, StoredCheckpoint, remove_checkpoint};
+use weir_runtime::{
+    CheckpointEntry, CheckpointReport, CheckpointStatus, StoredCheckpoint, remove_checkpoint,
+};
 
 /// Entries of each state that are shown.
 const SAMPLES: usize = 3;
@@ -30,25 +34,35 @@ impl Session {
 
     /// `EXPLAIN CHECKPOINT FOR JOB 'id' [number]`
     pub(super) fn explain_checkpoint_of_job(&self, id: &str, number: Option<u64>) -> Result<(), Failure> {
-        let overview = self.job("explain checkpoint for job", id)?.handle.checkpoints();
-        let completed = overview.history.iter().rev().filter_map(|entry| match &entry.status {
-            CheckpointStatus::Completed { path, .. } => Some((entry.id.0, path.clone())),
-            _ => None,
-        });
-        let found = completed.into_iter().find(|(found, _)| number.is_none_or(|number| number == *found));
-        let Some((found, path)) = found else {
-            let which = number.map_or("a checkpoint".to_string(), |number| format!("checkpoint {number}"));
+        let job = self.job("explain checkpoint for job", id)?;
+        let overview = job.handle.checkpoints();
+        let is_wanted = |entry: &&CheckpointEntry| match number {
+            Some(number) => entry.id.0 == number,
+            None => matches!(entry.status, CheckpointStatus::Completed { .. }),
+        };
+        let Some(entry) = overview.history.iter().rev().find(is_wanted) else {
+            let problem = match number {
+                Some(number) => format!("it remembers no checkpoint {number}"),
+                None => "no checkpoint has completed".to_string(),
+            };
             return Err(Failure::User(format!(
-                "explain checkpoint for job '{id}': {which} has not completed; SHOW CHECKPOINTS FOR JOB '{id}' lists them"
+                "explain checkpoint for job '{id}': {problem}; SHOW CHECKPOINTS FOR JOB '{id}' lists them"
             )));
         };
-        match path {
-            Some(path) => self.explain_checkpoint(&path),
-            None => Err(Failure::User(format!(
-                "explain checkpoint {found} of job '{id}': it is kept in memory, where only the job reads it; set \
-                 'execution.checkpointing.dir' before the job starts"
-            ))),
+        match &entry.status {
+            CheckpointStatus::Completed { path: Some(path), .. } => self.explain_checkpoint(path),
+            // What it holds is nobody's to read: how it came about is all there is to tell.
+            _ => self.print_details(&CheckpointDetails::of_entry(job.id(), entry)),
         }
+    }
+
+    fn print_details(&self, details: &CheckpointDetails) -> Result<(), Failure> {
+        let text = match self.json {
+            true => serde_json::to_string_pretty(details).map_err(|error| Failure::Job(error.to_string()))?,
+            false => checkpoint_details(details),
+        };
+        writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
+        Ok(())
     }
 
     /// `SHOW CHECKPOINTS [FOR JOB 'id']`

@@ -174,18 +174,9 @@ impl Session {
         let production = self.production.clone();
         let result = result.and_then(|()| production.block_on(self.watch_all()));
         if let Err(Failure::Interrupted(signal)) = &result {
-            production.block_on(self.interrupt_all(*signal));
+            production.block_on(self.jobs.interrupt(*signal));
         }
         result
-    }
-
-    async fn interrupt_all(&self, signal: Signal) {
-        let jobs = self.jobs.running();
-        jobs.iter().for_each(|job| job.interrupt(signal));
-        for job in jobs {
-            // what a cancelled job says of itself does not matter any more
-            let _ = job.handle.wait().await;
-        }
     }
 
     /// Waits for the jobs in the background; the first failure counts, and is told when it happens.

@@ -312,10 +312,7 @@ fn version_key(plan: &LogicalPlan) -> Option<Vec<Column>> {
         }
         LogicalPlan::Filter(filter) => version_key(&filter.input),
         LogicalPlan::Window(window) => {
-            row_number(window)?;
-            let Expr::WindowFunction(call) = window.window_expr[0].clone().unalias_nested().data else {
-                return None;
-            };
+            let (call, _) = row_number(window)?;
             call.params.partition_by.iter().map(|key| key.try_as_col().cloned()).collect()
         }
         _ => None,

@@ -119,10 +119,10 @@ fn produced(
         }
         // What a version was before is known: only changes of the left come out. Of an update the row before may find a version,
         // and the row after none.
-        OperatorSpec::TimedJoin(_) if !left_mode.is_insert_only() => {
-            Ok(left_mode.union(ChangelogMode::of(&[RowKind::Delete])))
-        }
-        OperatorSpec::TimedJoin(_) => Ok(left_mode),
+        OperatorSpec::TimedJoin(_) => Ok(match left_mode.is_insert_only() {
+            true => left_mode,
+            false => left_mode.union(ChangelogMode::of(&[RowKind::Delete])),
+        }),
         OperatorSpec::Join(spec) => match spec.kind {
             JoinKind::Inner | JoinKind::LeftSemi => Ok(input),
             // What stands beside NULLs is taken back by a match.

@@ -197,51 +197,64 @@ fn insert(
         true => "the row of each primary key, and what has changed since the last watermark",
         false => "the rows of each primary key in the order of their arrival",
     };
-    let node = OperatorNode {
-        id: OperatorId::new(""),
+    let new = Before {
+        kind: "sink-materialize",
         label: format!(
             "SinkUpsertMaterializer(primaryKey=[{}], {action}reason=[{reason}])",
             names.join(", ")
         ),
-        inputs: vec![],
-        schema: nodes[place].schema.clone(),
         changelog: ChangelogMode::UPSERT,
-        parallelism: nodes[place].parallelism,
         state: Some(StateNote {
             keeps: keeps.into(),
             bound: format!("never dropped: {clause} bounds no time"),
             unbounded_clause: Some(clause),
         }),
-        spec: OperatorSpec::SinkMaterialize(spec.clone()),
+        upsert_key: Some(spec.keys.clone()),
+        exchange,
+        spec: OperatorSpec::SinkMaterialize(spec),
     };
-    let known = Facts {
-        kind: "sink-materialize",
-        upsert_key: Some(spec.keys),
-        connector: None,
-        keyed_sink: false,
-        conflict: None,
-        ..facts[place].clone()
-    };
-    put_before(nodes, facts, place, (node, known, exchange));
+    put_before(nodes, facts, place, new);
 }
 
-/// Puts `node` between the sink at `place` and its input, which reaches it by the exchange; nodes from there on move by one.
-fn put_before(
-    nodes: &mut Vec<OperatorNode>,
-    facts: &mut Vec<Facts>,
-    place: usize,
-    (mut node, known, exchange): (OperatorNode, Facts, Exchange),
-) {
+/// What is put in front of a sink.
+struct Before {
+    kind: &'static str,
+    label: String,
+    spec: OperatorSpec,
+    changelog: ChangelogMode,
+    state: Option<StateNote>,
+    upsert_key: Option<Vec<usize>>,
+    /// by which its input reaches it
+    exchange: Exchange,
+}
+
+/// Puts it between the sink at `place` and its input; nodes from there on move by one.
+fn put_before(nodes: &mut Vec<OperatorNode>, facts: &mut Vec<Facts>, place: usize, new: Before) {
     for input in nodes.iter_mut().flat_map(|node| &mut node.inputs) {
         if input.node.0 >= place {
             input.node.0 += 1;
         }
     }
-    let sink = &mut nodes[place];
-    let from = NodeIndex(sink.inputs[0].node.0);
-    sink.inputs[0] = Input { node: NodeIndex(place), exchange: Exchange::Forward };
-    node.schema = nodes[from.0].schema.clone();
-    node.inputs = vec![Input { node: from, exchange }];
+    let new_input = Input { node: NodeIndex(place), exchange: Exchange::Forward };
+    let from = std::mem::replace(&mut nodes[place].inputs[0], new_input).node;
+    let node = OperatorNode {
+        id: OperatorId::new(""),
+        label: new.label,
+        inputs: vec![Input { node: from, exchange: new.exchange }],
+        schema: nodes[from.0].schema.clone(),
+        changelog: new.changelog,
+        parallelism: nodes[place].parallelism,
+        state: new.state,
+        spec: new.spec,
+    };
+    let known = Facts {
+        kind: new.kind,
+        upsert_key: new.upsert_key,
+        connector: None,
+        keyed_sink: false,
+        conflict: None,
+        ..facts[place].clone()
+    };
     nodes.insert(place, node);
     facts.insert(place, known);
 }
@@ -264,24 +277,16 @@ pub(super) fn drop_update_before(nodes: &mut Vec<OperatorNode>, facts: &mut Vec<
             let is_kept = |kind: &RowKind| input.contains(*kind) || (as_deletes && *kind == RowKind::Delete);
             let kept: Vec<RowKind> = kept.into_iter().filter(is_kept).collect();
             let exchange = nodes[place].inputs[0].exchange.clone();
-            let node = OperatorNode {
-                id: OperatorId::new(""),
-                label: if as_deletes { "UpdateBeforeAsDelete" } else { "DropUpdateBefore" }.to_string(),
-                inputs: vec![],
-                schema: nodes[place].schema.clone(),
-                changelog: ChangelogMode::of(&kept),
-                parallelism: nodes[place].parallelism,
-                state: None,
-                spec: OperatorSpec::DropUpdateBefore { as_deletes },
-            };
-            let known = Facts {
+            let new = Before {
                 kind: "drop-update-before",
+                label: if as_deletes { "UpdateBeforeAsDelete" } else { "DropUpdateBefore" }.to_string(),
+                spec: OperatorSpec::DropUpdateBefore { as_deletes },
+                changelog: ChangelogMode::of(&kept),
+                state: None,
                 upsert_key: facts[from].upsert_key.clone(),
-                connector: None,
-                keyed_sink: false,
-                ..facts[place].clone()
+                exchange,
             };
-            put_before(nodes, facts, place, (node, known, exchange));
+            put_before(nodes, facts, place, new);
             place += 1;
         }
         place += 1;

@@ -61,46 +61,47 @@ fn arranged(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         chain.push(below);
         input = &below.input;
     }
-    // A group: expressions with their calls.
-    let mut groups: Vec<Vec<(Expr, WindowFunction)>> = vec![];
-    for expr in chain.iter().rev().flat_map(|window| &window.window_expr) {
+    let exprs: Vec<&Expr> = chain.iter().rev().flat_map(|window| &window.window_expr).collect();
+    if exprs.len() < 2 {
+        return Ok(Transformed::no(plan));
+    }
+    // What one operator gives: expressions with their calls.
+    let mut groups: Vec<(Way, Vec<(Expr, WindowFunction)>)> = vec![];
+    for expr in exprs {
         let Some(call) = call_of(expr) else { return Ok(Transformed::no(plan)) };
         let mut found = None;
-        for (place, group) in groups.iter().enumerate() {
+        for (place, (_, group)) in groups.iter().enumerate() {
             let calls: Vec<&WindowFunction> = group.iter().map(|(_, call)| call).chain([&call]).collect();
-            if common_way(&calls, input)?.is_some() {
-                found = Some(place);
+            if let Some(way) = common_way(&calls, input)? {
+                found = Some((place, way));
                 break;
             }
         }
         match found {
-            Some(place) => groups[place].push((expr.clone(), call)),
-            None => groups.push(vec![(expr.clone(), call)]),
+            Some((place, way)) => {
+                groups[place].0 = way;
+                groups[place].1.push((expr.clone(), call));
+            }
+            None => groups.push((way_of(&call, input)?, vec![(expr.clone(), call)])),
         }
     }
     if let ([_], [_]) = (&chain[..], &groups[..]) {
         return Ok(Transformed::no(plan));
     }
-    let mut ranked = vec![];
-    for group in groups {
-        let calls: Vec<&WindowFunction> = group.iter().map(|(_, call)| call).collect();
-        let rank = match common_way(&calls, input)? {
-            Some(Way::ByTime(_)) => 0,
-            Some(Way::Running { .. }) => 1,
-            _ => 2,
-        };
-        ranked.push((rank, group));
-    }
-    ranked.sort_by_key(|(rank, _)| *rank);
+    groups.sort_by_key(|(way, _)| match way {
+        Way::ByTime(_) => 0,
+        Way::Running { .. } => 1,
+        Way::Partition => 2,
+    });
     let mut arranged = input.as_ref().clone();
-    for (_, group) in ranked {
+    for (_, group) in groups {
         let exprs = group.into_iter().map(|(expr, _)| expr).collect();
         arranged = LogicalPlan::Window(Window::try_new(exprs, Arc::new(arranged))?);
     }
     Ok(Transformed::yes(arranged))
 }
 
-/// How one operator gives the results of all of `calls`; `None` where that takes several. A single call always has one.
+/// How one operator gives the results of all of `calls`; `None` where that takes several.
 pub(super) fn common_way(calls: &[&WindowFunction], input: &LogicalPlan) -> Result<Option<Way>> {
     let Some((first, others)) = calls.split_first() else { return Ok(None) };
     let same = |call: &&WindowFunction| {

@@ -1,6 +1,6 @@
 //! The functions that only OVER has, and the conditions that make a Top-N of ROW_NUMBER.
 
-use crate::query::over_windows::{is_aggregate, is_neighbour};
+use crate::query::over_windows::{call_of, is_aggregate, is_neighbour};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Column, DFSchema, Result, ScalarValue, not_impl_err, plan_err};
 use datafusion_expr::expr::WindowFunction;
@@ -163,17 +163,12 @@ pub(super) fn is_row_number(call: &WindowFunction) -> bool {
     call.fun.name() == ROW_NUMBER
 }
 
-/// The function of `window` and its column, if there is but one.
-fn only_function(window: &Window) -> Option<(WindowFunction, Column)> {
+/// The ROW_NUMBER of `window` with its column, if it is all that there is.
+pub(super) fn row_number(window: &Window) -> Option<(WindowFunction, Column)> {
     let [expr] = &window.window_expr[..] else { return None };
-    let Expr::WindowFunction(function) = expr.clone().unalias_nested().data else { return None };
+    let call = call_of(expr).filter(is_row_number)?;
     let place = window.schema.fields().len() - 1;
-    Some((*function, Column::from(window.schema.qualified_field(place))))
-}
-
-/// The ROW_NUMBER of `window` as a column, if it is all that there is.
-pub(super) fn row_number(window: &Window) -> Option<Column> {
-    only_function(window).filter(|(function, _)| is_row_number(function)).map(|(_, number)| number)
+    Some((call, Column::from(window.schema.qualified_field(place))))
 }
 
 /// The ranks of `number` that `condition` lets through; `None` if it sets no end.

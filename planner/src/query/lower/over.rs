@@ -3,7 +3,7 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::join::Side;
-use super::over_calls::{OverCalls, sort_keys};
+use super::over_calls::{OverCalls, some_sort_keys, sort_key};
 use super::over_state::{any_order_state, over_state, partition_state};
 use super::rank::time_order;
 use crate::PlanError;
@@ -19,8 +19,16 @@ use datafusion_expr::{Expr, Sort, SortExpr, Window, lit};
 use std::sync::Arc;
 use weir_types::{
     AggregateCall, AggregateFunction, Exchange, Frame, FrameUnits, FramedCall, OperatorSpec,
-    OverAnyOrderSpec, OverFrame, OverPartitionSpec, OverSpec, SortKey, TimeAttribute, column_text,
+    OverAnyOrderSpec, OverFrame, OverPartitionSpec, OverSpec, SortKey, StateNote, TimeAttribute, column_text,
 };
+
+/// How an operator of OVER is named and shown.
+struct About {
+    kind: &'static str,
+    clause: String,
+    label: String,
+    state: StateNote,
+}
 
 impl Lowering<'_> {
     pub fn over(&mut self, window: &Window) -> Result<Stream, PlanError> {
@@ -57,7 +65,7 @@ impl Lowering<'_> {
             .map(|place| qualified(&window.schema, place))
             .collect();
         let partition = side.keys[..params.partition_by.len()].to_vec();
-        let order = sort_keys(&partition, &side.keys[params.partition_by.len()..], order_by);
+        let order = some_sort_keys(&partition, &side.keys[params.partition_by.len()..], order_by);
         let columns = (0..window.input.schema().fields().len()).collect();
         match way {
             Way::ByTime(frame) => {
@@ -125,24 +133,16 @@ impl Lowering<'_> {
     ) -> Stream {
         let schema = output_schema(&spec.columns, side, results);
         let partition = names(&spec.partition, side);
-        let order = order_text(&spec.order, side);
-        let frame = OverFrame::Unbounded { peers: spec.peers };
-        let label =
-            over_label("OverAggregate", &partition, &order, Some(frame_text(&running(frame))), &schema);
-        self.builder.add(NewNode {
+        let (order, clause) = (order_text(&spec.order, side), clause_of(&spec.order, side));
+        let frame = frame_text(&running(OverFrame::Unbounded { peers: spec.peers }));
+        let about = About {
             kind: "over",
-            clause: format!("{partition}|{}|{}", clause_of(&spec.order, side), frame_text(&running(frame))),
-            meaning: format!("{spec:?}"),
-            shareable: true,
-            label,
-            inputs: vec![(side.node, Exchange::Hash(spec.partition.clone()))],
-            single: spec.partition.is_empty(),
-            state: Some(any_order_state(&partition, &clause_of(&spec.order, side))),
-            spec: OperatorSpec::OverAnyOrder(spec),
-            schema: Arc::new(schema),
-            table: None,
-            connector: None,
-        })
+            clause: format!("{partition}|{clause}|{frame}"),
+            label: over_label("OverAggregate", &partition, &order, Some(frame), &schema),
+            state: any_order_state(&partition, &clause),
+        };
+        let by = spec.partition.clone();
+        self.add_partitioned(about, OperatorSpec::OverAnyOrder(spec), by, side, schema)
     }
 
     fn add_over_partition(
@@ -154,24 +154,19 @@ impl Lowering<'_> {
     ) -> Stream {
         let schema = output_schema(&spec.columns, side, results);
         let partition = names(&spec.partition, side);
-        let order = if ordered { order_text(&spec.order, side) } else { String::new() };
+        let (order, clause) = match ordered {
+            true => (order_text(&spec.order, side), clause_of(&spec.order, side)),
+            false => (String::new(), String::new()),
+        };
         let functions: Vec<String> = spec.calls.iter().map(|call| framed_text(call, side)).collect();
-        let label = over_label("OverPartition", &partition, &order, Some(functions.join(", ")), &schema);
-        let clause = if ordered { clause_of(&spec.order, side) } else { String::new() };
-        self.builder.add(NewNode {
+        let about = About {
             kind: "over",
             clause: format!("{partition}|{clause}|partition"),
-            meaning: format!("{spec:?}"),
-            shareable: true,
-            label,
-            inputs: vec![(side.node, Exchange::Hash(spec.partition.clone()))],
-            single: spec.partition.is_empty(),
-            state: Some(partition_state(&spec, &partition, &clause)),
-            spec: OperatorSpec::OverPartition(spec),
-            schema: Arc::new(schema),
-            table: None,
-            connector: None,
-        })
+            label: over_label("OverPartition", &partition, &order, Some(functions.join(", ")), &schema),
+            state: partition_state(&spec, &partition, &clause),
+        };
+        let by = spec.partition.clone();
+        self.add_partitioned(about, OperatorSpec::OverPartition(spec), by, side, schema)
     }
 
     /// ORDER BY a time attribute: rows as the watermark reaches them.
@@ -201,11 +196,7 @@ impl Lowering<'_> {
         if !is_insert_only(&self.builder.nodes, &self.builder.facts, side.node) {
             return not_impl_err!("not supported yet: ORDER BY over updates");
         }
-        let order = side.keys.iter().zip(&sort.expr).skip(1).map(|(column, key)| SortKey {
-            column: *column,
-            descending: !key.asc,
-            nulls_first: key.nulls_first,
-        });
+        let order = side.keys.iter().zip(&sort.expr).skip(1).map(|(column, key)| sort_key(*column, key));
         let spec = OverSpec {
             partition: vec![],
             rowtime: Some(side.keys[0]),
@@ -229,34 +220,47 @@ impl Lowering<'_> {
         let schema = output_schema(&spec.columns, side, results);
         let partition = names(&spec.partition, side);
         let time = spec.rowtime.map_or_else(|| "proctime".to_string(), |column| names(&[column], side));
-        let mut order = format!("{time} ASC");
-        for key in &spec.order {
-            order.push_str(&format!(", {}", order_text(std::slice::from_ref(key), side)));
-        }
+        let keys = order_text(&spec.order, side);
+        let order = if keys.is_empty() { format!("{time} ASC") } else { format!("{time} ASC, {keys}") };
         let frame = frame_text(&running(spec.frame));
         let window = (!spec.aggregates.is_empty()).then(|| frame.clone());
-        let label = over_label(name, &partition, &order, window, &schema);
-        let state = over_state(&spec, &partition);
-        let single = spec.partition.is_empty();
-        let exchange = Exchange::Hash(spec.partition.clone());
-        self.builder.add(NewNode {
+        let about = About {
             kind: if spec.aggregates.is_empty() { "temporal-sort" } else { "over" },
             clause: format!("{partition}|{order}|{frame}"),
+            label: over_label(name, &partition, &order, window, &schema),
+            state: over_state(&spec, &partition),
+        };
+        let by = spec.partition.clone();
+        self.add_partitioned(about, OperatorSpec::Over(spec), by, side, schema)
+    }
+
+    /// Adds an operator over `side` that has all rows of a partition.
+    fn add_partitioned(
+        &mut self,
+        about: About,
+        spec: OperatorSpec,
+        partition: Vec<usize>,
+        side: &Side,
+        schema: DFSchema,
+    ) -> Stream {
+        self.builder.add(NewNode {
+            kind: about.kind,
+            clause: about.clause,
+            label: about.label,
+            state: Some(about.state),
             meaning: format!("{spec:?}"),
             shareable: true,
-            label,
-            spec: OperatorSpec::Over(spec),
-            inputs: vec![(side.node, exchange)],
+            single: partition.is_empty(),
+            inputs: vec![(side.node, Exchange::Hash(partition))],
+            spec,
             schema: Arc::new(schema),
-            state: Some(state),
             table: None,
             connector: None,
-            single,
         })
     }
 }
 
-fn qualified(schema: &DFSchema, place: usize) -> (Option<TableReference>, FieldRef) {
+pub(super) fn qualified(schema: &DFSchema, place: usize) -> (Option<TableReference>, FieldRef) {
     let (table, field) = schema.qualified_field(place);
     (table.cloned(), field.clone())
 }
@@ -267,11 +271,9 @@ fn place_of<'a>(mut exprs: impl Iterator<Item = &'a Expr>) -> Option<crate::Posi
 
 /// Where the functions of `window` are ordered or partitioned.
 pub(in crate::query) fn window_position(window: &Window) -> Option<crate::Position> {
-    window.window_expr.iter().find_map(|expr| match expr.clone().unalias_nested().data {
-        Expr::WindowFunction(call) => {
-            place_of(call.params.order_by.iter().map(|key| &key.expr).chain(&call.params.partition_by))
-        }
-        _ => None,
+    window.window_expr.iter().find_map(|expr| {
+        let call = call_of(expr)?;
+        place_of(call.params.order_by.iter().map(|key| &key.expr).chain(&call.params.partition_by))
     })
 }
 
@@ -370,10 +372,9 @@ fn framed_text(framed: &FramedCall, side: &Side) -> String {
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let filter =
         call.filter.map_or_else(String::new, |column| format!(" FILTER (WHERE {})", names(&[column], side)));
-    let frame = match call.function {
-        AggregateFunction::Rank | AggregateFunction::DenseRank => String::new(),
-        function if !has_frame(function.name()) => String::new(),
-        _ => format!(" {}", frame_text(frame)),
+    let frame = match has_frame(call.function.name()) {
+        true => format!(" {}", frame_text(frame)),
+        false => String::new(),
     };
     format!("{}({distinct}{}){filter}{frame}", call.function.name(), arguments.join(", "))
 }

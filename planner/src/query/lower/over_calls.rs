@@ -68,16 +68,27 @@ impl OverCalls<'_> {
     }
 }
 
+/// How a key of ORDER BY orders the values of `column`.
+pub(super) fn sort_key(column: usize, key: &SortExpr) -> SortKey {
+    SortKey { column, descending: !key.asc, nulls_first: key.nulls_first }
+}
+
 /// The keys that order rows of one partition: what is the same in all of them, or decided before, decides nothing.
 pub(super) fn sort_keys(partition: &[usize], columns: &[usize], order_by: &[SortExpr]) -> Vec<SortKey> {
     let mut order: Vec<SortKey> = vec![];
     for (column, key) in columns.iter().zip(order_by) {
         if !partition.contains(column) && order.iter().all(|known| known.column != *column) {
-            order.push(SortKey { column: *column, descending: !key.asc, nulls_first: key.nulls_first });
+            order.push(sort_key(*column, key));
         }
     }
+    order
+}
+
+/// The same, at least one: where all rows of a partition are equal any key says so.
+pub(super) fn some_sort_keys(partition: &[usize], columns: &[usize], order_by: &[SortExpr]) -> Vec<SortKey> {
+    let mut order = sort_keys(partition, columns, order_by);
     if let (true, [column, ..], [key, ..]) = (order.is_empty(), columns, order_by) {
-        order.push(SortKey { column: *column, descending: !key.asc, nulls_first: key.nulls_first });
+        order.push(sort_key(*column, key));
     }
     order
 }

@@ -3,6 +3,8 @@
 use super::Lowering;
 use super::builder::{NewNode, Stream};
 use super::calc::{Output, unaliased};
+use super::over::qualified;
+use super::over_calls::{sort_key, sort_keys};
 use crate::PlanError;
 use crate::query::changelog::is_insert_only;
 use crate::query::error::plan_error;
@@ -13,7 +15,7 @@ use arrow::datatypes::FieldRef;
 use datafusion_common::{
     Column, DFSchema, Result, ScalarValue, TableReference, internal_datafusion_err, internal_err, plan_err,
 };
-use datafusion_expr::expr::Sort as SortExpr;
+use datafusion_expr::expr::{Sort as SortExpr, WindowFunction};
 use datafusion_expr::{Expr, Filter, LogicalPlan, Sort, Window, lit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,28 +50,26 @@ impl Lowering<'_> {
     ) -> Result<Option<(Stream, Option<Expr>)>, PlanError> {
         let Some((window, passed)) = window_below(filter) else { return Ok(None) };
         let wanted = wanted.or(passed.as_ref());
-        let Some(number) = row_number(window) else { return Ok(None) };
+        let Some((function, number)) = row_number(window) else { return Ok(None) };
         let Some(Ranks { start, end, rest }) = ranks(&number, &filter.predicate) else { return Ok(None) };
         let read = |column: &Column| {
             let by_rest = rest.iter().any(|rest| rest.column_refs().contains(column));
             by_rest || wanted.is_none_or(|wanted| wanted.contains(column))
         };
         let input = self.plan(&window.input)?;
-        let stream = self.ranked(window, input, &number, (start, end), &read).map_err(plan_error)?;
+        let stream =
+            self.ranked((window, &function), input, &number, (start, end), &read).map_err(plan_error)?;
         Ok(Some((stream, rest)))
     }
 
     fn ranked(
         &mut self,
-        window: &Window,
+        (window, function): (&Window, &WindowFunction),
         input: Stream,
         number: &Column,
         (start, end): (u64, u64),
         read: &dyn Fn(&Column) -> bool,
     ) -> Result<Stream> {
-        let Expr::WindowFunction(function) = window.window_expr[0].clone().unalias_nested().data else {
-            return internal_err!("{} is no window function", window.window_expr[0]);
-        };
         let (partition_by, order_by) = (&function.params.partition_by, &function.params.order_by);
         if order_by.is_empty() {
             return plan_err!("ROW_NUMBER needs an ORDER BY in OVER");
@@ -82,12 +82,17 @@ impl Lowering<'_> {
         if let Some(end_of_window) = self.window_end(&window.input, partition_by) {
             let (settled, node) = self.settle(input.clone())?;
             if is_insert_only(&self.builder.nodes, &self.builder.facts, node) {
-                return self.window_rank(window, settled, end_of_window, (start, end), outputs_rank);
+                return self.window_rank(
+                    (window, function),
+                    settled,
+                    end_of_window,
+                    (start, end),
+                    outputs_rank,
+                );
             }
         }
         let ranked = self.prepare(&window.input, input, (partition_by, order_by), (start, end), read)?;
-        let place = window.schema.fields().len() - 1;
-        let (table, field) = window.schema.qualified_field(place);
+        let (table, field) = qualified(&window.schema, window.schema.fields().len() - 1);
         let insert_only = is_insert_only(&self.builder.nodes, &self.builder.facts, ranked.node);
         if let Some(attribute) = time.filter(|_| insert_only) {
             let rows = self.deduplicate(ranked, attribute)?;
@@ -97,13 +102,13 @@ impl Lowering<'_> {
             // The number of the only row is no rank.
             let mut outputs: Vec<Output> = rows.schema.columns().into_iter().map(Output::column).collect();
             let mut number = Output::named(field.name().clone(), lit(1_i64));
-            number.table = table.cloned();
+            number.table = table;
             outputs.push(number);
             return self.calc(&rows, None, Some(outputs));
         }
         let mut ranked = Ranked { outputs_rank, ..ranked };
         if outputs_rank {
-            ranked.fields.push((table.cloned(), field.clone()));
+            ranked.fields.push((table, field));
         }
         self.rank(ranked)
     }
@@ -128,15 +133,12 @@ impl Lowering<'_> {
     /// Top-N within windows: once a window has passed its rows are numbered, and those that are asked for are given.
     fn window_rank(
         &mut self,
-        window: &Window,
+        (window, function): (&Window, &WindowFunction),
         input: Stream,
         window_end: Column,
         (start, end): (u64, u64),
         outputs_rank: bool,
     ) -> Result<Stream> {
-        let Expr::WindowFunction(function) = window.window_expr[0].clone().unalias_nested().data else {
-            return internal_err!("{} is no window function", window.window_expr[0]);
-        };
         let params = &function.params;
         // The newest row of a window: of those of one time the one that came last.
         let newest = |key: &SortExpr| !key.asc && time_order(&window.input, key).is_some();
@@ -153,13 +155,9 @@ impl Lowering<'_> {
         let side = self.keyed_input(input, &window.input, &keys)?;
         let (partition, order) = side.keys.split_at(params.partition_by.len());
         let rowtime = order.last().copied();
-        let order = order.iter().zip(&params.order_by).map(|(column, key)| SortKey {
-            column: *column,
-            descending: !key.asc,
-            nulls_first: key.nulls_first,
-        });
+        let order = order.iter().zip(&params.order_by).map(|(column, key)| sort_key(*column, key));
         let place = window.schema.fields().len() - 1;
-        let (table, field) = window.schema.qualified_field(place);
+        let (table, field) = qualified(&window.schema, place);
         let number = AggregateCall {
             function: AggregateFunction::Count,
             arguments: vec![],
@@ -177,8 +175,8 @@ impl Lowering<'_> {
             ends: true,
             last_first,
         };
-        let numbered = self.add_over(spec, &side, vec![(table.cloned(), field.clone())], "WindowRank");
-        let rank = Expr::Column(Column::new(table.cloned(), field.name()));
+        let numbered = self.add_over(spec, &side, vec![(table.clone(), field.clone())], "WindowRank");
+        let rank = Expr::Column(Column::new(table, field.name()));
         let bounds = |rank: u64| lit(i64::try_from(rank).unwrap_or(i64::MAX));
         let condition = rank.clone().lt_eq(bounds(end));
         let condition = if start > 1 { condition.and(rank.gt_eq(bounds(start))) } else { condition };
@@ -215,17 +213,12 @@ impl Lowering<'_> {
         let keys: Vec<&Expr> = partition_by.iter().chain(order_by.iter().map(|key| &key.expr)).collect();
         let side = self.keyed_input(input, plan, &keys)?;
         let partition: Vec<usize> = side.keys[..partition_by.len()].to_vec();
-        let mut order: Vec<SortKey> = vec![];
-        let mut texts = vec![];
-        for (column, key) in side.keys[partition_by.len()..].iter().zip(order_by) {
-            // What is the same in a partition, or decided before, decides nothing.
-            if partition.contains(column) || order.iter().any(|known| known.column == *column) {
-                continue;
-            }
-            order.push(SortKey { column: *column, descending: !key.asc, nulls_first: key.nulls_first });
-            let direction = if key.asc { "ASC" } else { "DESC" };
-            texts.push(format!("{} {direction}", column_text(side.schema.field(*column))));
-        }
+        let order = sort_keys(&partition, &side.keys[partition_by.len()..], order_by);
+        let text = |key: &SortKey| {
+            let direction = if key.descending { "DESC" } else { "ASC" };
+            format!("{} {direction}", column_text(side.schema.field(key.column)))
+        };
+        let order_text = order.iter().map(text).collect::<Vec<_>>().join(", ");
         let (mut columns, mut fields) = (vec![], vec![]);
         for (place, column) in plan.schema().columns().iter().enumerate() {
             if read(column) {
@@ -234,7 +227,6 @@ impl Lowering<'_> {
                 fields.push((table.cloned(), field.clone()));
             }
         }
-        let order_text = texts.join(", ");
         let input = side.schema;
         let outputs_rank = false;
         Ok(Ranked {

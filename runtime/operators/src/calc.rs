@@ -140,6 +140,12 @@ pub(crate) fn batch_of(
         .map_err(|error| OperatorError::Internal(format!("a batch does not fit its schema: {error}")))
 }
 
+/// Rows with their kinds, which are left out where all are inserts.
+pub(crate) fn changes_of(rows: RecordBatch, kinds: &[RowKind]) -> ChangelogBatch {
+    let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
+    ChangelogBatch::new(rows, (!all_inserts).then(|| RowKinds::from(kinds.to_vec())))
+}
+
 /// One column of the result per expression.
 pub(crate) fn evaluate_all(
     expressions: &[Arc<dyn PhysicalExpr>],

@@ -1,5 +1,6 @@
 //! GROUP BY without windows: a changelog of the groups' rows.
 
+mod behind;
 mod bundle;
 
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, ROWS_FIELD, Retractions, and};
@@ -12,6 +13,7 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
+use behind::{Behind, Call};
 use weir_state::{KeyedStateBackend, Namespace, NamespaceKind, PinBuffer, Slots, StateDescriptor, StateId};
 use weir_types::{
     ChangelogBatch, GroupAggregateSpec, JobSettings, OperatorId, RowKind, RowKinds, SqlField, SqlType,
@@ -39,6 +41,7 @@ pub(crate) struct GroupAggregate {
 struct States {
     groups: StateId,
     distincts: DistinctMaps,
+    behind: Behind,
 }
 
 /// Memory that is kept from batch to batch.
@@ -124,7 +127,7 @@ impl GroupAggregate {
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let part = batch.slice(start, len);
-        let States { groups: state, distincts } =
+        let States { groups: state, distincts, behind } =
             self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
         let Scratch { found, grouping, rows, pins, .. } = &mut self.scratch;
         let slots = &found.slots[start..start + len];
@@ -158,15 +161,18 @@ impl GroupAggregate {
         )?;
         let mut changed = vec![self.ttl_ms.is_some(); len];
         let mut columns = Vec::with_capacity(self.set.members().len());
-        for member in self.set.members() {
+        for (index, member) in self.set.members().iter().enumerate() {
             let selected = match member.distinct {
                 Some((map, bit)) => Some(fresh[map][bit].clone()),
                 None => and(AccumulatorSet::selection(member, part.rows())?, plan.considered.clone()),
             };
-            let changes = Changes { groups: &grouping.groups, selected, retractions };
+            let mut changes = Changes { groups: &grouping.groups, selected, retractions };
             let arguments = AccumulatorSet::arguments(member, part.rows());
+            let call = Call { index, member, slots: &grouping.slots };
+            changes.selected = behind.divide(&call, rows, &arguments, &changes, &mut context.keyed)?;
             let Member { accumulator, place, .. } = member;
             columns.push(accumulator.trace(*place, rows, &arguments, &changes, &mut changed)?);
+            behind.settle(&call, rows, &mut context.keyed)?;
         }
         self.set.store(rows, &grouping.slots, pins, &mut context.keyed.rows(*state, Namespace::Void));
         if self.spec.input_retracts {
@@ -369,7 +375,8 @@ impl Operator for GroupAggregate {
         let (set, retracts) = (&self.set, self.spec.input_retracts);
         let input = self.spec.merges.as_ref().unwrap_or(&self.input);
         let distincts = DistinctMaps::register(&mut context.keyed, groups, &name, set, input, retracts)?;
-        self.states = Some(States { groups, distincts });
+        let behind = Behind::register(&self.name, groups, set, input, &mut context.keyed)?;
+        self.states = Some(States { groups, distincts, behind });
         Ok(())
     }
 

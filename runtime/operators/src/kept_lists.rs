@@ -33,6 +33,17 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// The entries of a List or Map state under each of `parents`.
+    pub(crate) fn under(state: StateId, parents: &[u32], keyed: &mut KeyedStateBackend) -> Loaded {
+        let mut loaded = Loaded { slots: Vec::new(), ends: Vec::with_capacity(parents.len()) };
+        keyed.prefetch_under(state, VOID, parents);
+        for parent in parents {
+            keyed.entries_under(state, VOID, *parent, &mut loaded.slots);
+            loaded.ends.push(loaded.slots.len());
+        }
+        loaded
+    }
+
     /// The places of each list's rows in `slots`.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -102,7 +113,7 @@ impl KeptLists {
 
     /// The rows of the lists of `grouping`, each list in the order of arrival.
     pub(crate) fn load(&self, keyed: &mut KeyedStateBackend) -> Result<Loaded, OperatorError> {
-        self.load_some(&vec![true; self.grouping.slots.len()], keyed)
+        Ok(Loaded::under(self.states()?.1, &self.grouping.slots, keyed))
     }
 
     /// The same, none for lists that are not `wanted`.
@@ -111,18 +122,18 @@ impl KeptLists {
         wanted: &[bool],
         keyed: &mut KeyedStateBackend,
     ) -> Result<Loaded, OperatorError> {
-        let rows = self.states()?.1;
-        let mut loaded = Loaded { slots: Vec::new(), ends: Vec::new() };
         let lists = self.grouping.slots.iter().zip(wanted);
-        let read: Vec<u32> = lists.clone().filter(|(_, wanted)| **wanted).map(|(list, _)| *list).collect();
-        keyed.prefetch_under(rows, VOID, &read);
-        for (list, wanted) in lists {
+        let read: Vec<u32> = lists.filter(|(_, wanted)| **wanted).map(|(list, _)| *list).collect();
+        let Loaded { slots, ends: read } = Loaded::under(self.states()?.1, &read, keyed);
+        let (mut read, mut end) = (read.into_iter(), 0);
+        let mut ends = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
             if *wanted {
-                keyed.entries_under(rows, VOID, *list, &mut loaded.slots);
+                end = read.next().unwrap_or(end);
             }
-            loaded.ends.push(loaded.slots.len());
+            ends.push(end);
         }
-        Ok(loaded)
+        Ok(Loaded { slots, ends })
     }
 
     /// Appends the rows `places` of `batch`, each to the list of the slot in `parents`.
@@ -133,29 +144,21 @@ impl KeptLists {
         parents: &[u32],
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
-        let state = self.states()?.1;
-        let mut slots = Vec::new();
-        keyed.append_under(state, VOID, parents, &mut slots);
         let places = UInt32Array::from(places);
-        let mut rows = keyed.rows(state, VOID);
-        for (field, column) in self.kept.iter().enumerate() {
-            let values: ArrayRef = take(batch.column(*column), &places, None)?;
-            rows.scatter(field, &slots, &values);
-        }
-        Ok(())
+        let columns = self.kept.iter().map(|column| take(batch.column(*column), &places, None));
+        self.append_columns(&columns.collect::<Result<Vec<_>, _>>()?, parents, keyed)
     }
 
-    /// Appends rows to the list at `parent`, given as the columns that are kept.
+    /// The same of rows that are given as the columns that are kept.
     pub(crate) fn append_columns(
         &self,
         columns: &[ArrayRef],
-        parent: u32,
+        parents: &[u32],
         keyed: &mut KeyedStateBackend,
     ) -> Result<(), OperatorError> {
         let state = self.states()?.1;
-        let count = columns.first().map_or(0, |column| column.len());
         let mut slots = Vec::new();
-        keyed.append_under(state, VOID, &vec![parent; count], &mut slots);
+        keyed.append_under(state, VOID, parents, &mut slots);
         let mut rows = keyed.rows(state, VOID);
         for (field, column) in columns.iter().enumerate() {
             rows.scatter(field, &slots, column);

@@ -3,8 +3,8 @@
 use crate::OperatorError;
 use crate::calc::batch_of;
 use crate::event_time::rowtime_millis;
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{SortOptions, take_record_batch};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, interleave, take, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use weir_state::{KeyedStateBackend, Namespace, Rows, Slots, StateId};
@@ -51,6 +51,11 @@ pub(crate) fn in_time(
     Ok(Some((take_record_batch(batch, &UInt32Array::from(kept))?, picked)))
 }
 
+/// Columns that are kept with a key: all that are no keys.
+pub(crate) fn kept_columns(schema: &Schema, keys: &[usize]) -> Vec<usize> {
+    (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect()
+}
+
 /// Compares rows of `input` by `order`.
 pub(crate) fn order_converter(order: &[SortKey], input: &Schema) -> Result<RowConverter, OperatorError> {
     let field = |key: &SortKey| {
@@ -79,4 +84,53 @@ pub(crate) fn kept_rows(
     };
     let columns = (0..input.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
     batch_of(input.clone(), columns, slots.len())
+}
+
+/// Where a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// its slot in the state
+    Kept(u32),
+    /// its place in the batch
+    Batch(u32),
+}
+
+/// Rows of which some are kept and some are in a batch.
+pub(crate) struct Mixed {
+    /// of those that are kept
+    slots: Vec<u32>,
+    /// of each row 0 and its place in the batch, or 1 and its place among the slots
+    places: Vec<(usize, usize)>,
+}
+
+impl Mixed {
+    pub(crate) fn of(sources: impl Iterator<Item = Source>) -> Self {
+        let (mut slots, mut places) = (Vec::new(), Vec::new());
+        for source in sources {
+            places.push(match source {
+                Source::Batch(row) => (0, row as usize),
+                Source::Kept(slot) => {
+                    slots.push(slot);
+                    (1, slots.len() - 1)
+                }
+            });
+        }
+        Mixed { slots, places }
+    }
+
+    /// The column that is `here` in the batch and `field` of `state`.
+    pub(crate) fn column(
+        &self,
+        here: &ArrayRef,
+        state: &Rows<'_>,
+        field: usize,
+    ) -> Result<ArrayRef, OperatorError> {
+        if self.slots.is_empty() {
+            let rows = UInt32Array::from_iter_values(self.places.iter().map(|(_, row)| *row as u32));
+            return Ok(take(here, &rows, None)?);
+        }
+        let there = state.gather(field, &self.slots)?;
+        let both: [&dyn Array; 2] = [here.as_ref(), there.as_ref()];
+        Ok(interleave(&both, &self.places)?)
+    }
 }

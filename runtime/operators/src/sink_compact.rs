@@ -1,10 +1,10 @@
 //! Changes by the key of a query as changes by the primary key of its sink, each as soon as the watermark says that it is whole.
 
 use crate::calc::batch_of;
-use crate::deduplicate::kept_columns;
 use crate::distinct::state_fields;
 use crate::identity::{Identities, Identity};
 use crate::kept_lists::KeptLists;
+use crate::partitions::kept_columns;
 use crate::progress::{load_progress, save_progress};
 use crate::{Operator, OperatorContext, OperatorError, Output, Progress};
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
@@ -41,8 +41,8 @@ pub(crate) struct SinkCompact {
     /// by primary key; a row is kept without the columns of that, with what it is to the key and the time when it counts
     lists: KeptLists,
     timers: Option<StateId>,
-    /// by which the query tells rows of a primary key apart
-    telling: Identity,
+    /// by which the query tells rows of a primary key apart; `None`: by whole rows
+    telling: Option<Identity>,
     whole: Identity,
     ttl_ms: Option<u64>,
     /// the watermark
@@ -122,8 +122,11 @@ impl SinkCompact {
     ) -> Result<Self, OperatorError> {
         let values = kept_columns(&input, &spec.keys);
         let telling = match &spec.unique {
-            Some(unique) => values.iter().copied().filter(|column| unique.contains(column)).collect(),
-            None => values.clone(),
+            Some(unique) => {
+                let columns = values.iter().copied().filter(|column| unique.contains(column)).collect();
+                Some(Identity::new(columns, &input)?)
+            }
+            None => None,
         };
         let columns = input.fields().len();
         let mut fields = input.fields().to_vec();
@@ -132,7 +135,7 @@ impl SinkCompact {
         Ok(SinkCompact {
             name: id.to_string(),
             spec: spec.clone(),
-            telling: Identity::new(telling, &input)?,
+            telling,
             whole: Identity::new(values.clone(), &input)?,
             kept_schema: Arc::new(Schema::new(fields)),
             schema,
@@ -173,15 +176,15 @@ impl SinkCompact {
         slots.retain(|slot| *slot != weir_state::NO_SLOT);
         self.lists.grouping.group(&slots);
         let loaded = self.lists.load(keyed)?;
-        let (whole, telling) = {
-            let rows = self.lists.rows(keyed)?;
-            let column = |column: usize| Ok(rows.gather(self.lists.field(column)?, &loaded.slots)?);
-            let count = loaded.slots.len();
-            (self.whole.of(count, column)?, self.telling.of(count, column)?)
-        };
         let rows = self.lists.rows(keyed)?;
-        let roles = rows.gather(self.lists.field(self.role())?, &loaded.slots)?;
-        let times = rows.gather(self.lists.field(self.due())?, &loaded.slots)?;
+        let column = |column: usize| -> Result<ArrayRef, OperatorError> {
+            Ok(rows.gather(self.lists.field(column)?, &loaded.slots)?)
+        };
+        let count = loaded.slots.len();
+        let whole = self.whole.of(count, column)?;
+        let by_unique = self.telling.as_ref().map(|telling| telling.of(count, column)).transpose()?;
+        let telling = by_unique.as_ref().unwrap_or(&whole);
+        let (roles, times) = (column(self.role())?, column(self.due())?);
         let (roles, times) = (roles.as_primitive::<Int8Type>(), times.as_primitive::<Int64Type>());
         let mut outcome = Outcome::default();
         for (list, range) in loaded.ranges().enumerate() {
@@ -189,7 +192,7 @@ impl SinkCompact {
             let row = |place: usize| Row { slot: loaded.slots[place], place, role: roles.value(place) };
             let counting: Vec<Row> = counts.map(row).collect();
             let written = counting.iter().copied().find(|row| row.role == WRITTEN);
-            let left = self.left(&counting, &whole, &telling);
+            let left = self.left(&counting, &whole, telling);
             let first = left.first().copied();
             if left.len() > 1 && self.spec.on_conflict == OnConflict::Error {
                 return Err(self.conflict(self.lists.grouping.slots[list], context)?);

@@ -1,8 +1,9 @@
 //! Changes by the key of a query as changes by the primary key of its sink.
 
-use crate::deduplicate::{Changes, Shown, kept_columns};
+use crate::deduplicate::{Changes, Shown};
 use crate::identity::{Identities, Identity};
 use crate::kept_lists::KeptLists;
+use crate::partitions::{Source, kept_columns};
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::datatypes::SchemaRef;
 use weir_state::KeyedStateBackend;
@@ -31,14 +32,6 @@ struct Item {
     source: Source,
     /// its place among those that were kept
     known: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    /// its slot in the state
-    Kept(u32),
-    /// its place in the batch
-    Batch(u32),
 }
 
 /// The rows of the primary keys that a batch touches.

@@ -1,5 +1,6 @@
 //! Accumulators that keep bytes per group: strings, nested values, lists and multisets.
 
+use super::ordered::{Layout, Ordered};
 use super::{Accumulator, Changes, GroupRows, Place};
 use crate::OperatorError;
 use arrow::array::{
@@ -65,7 +66,10 @@ impl ValueCodec {
     }
 
     /// A column of the values; `None` is NULL.
-    fn decode<'a>(&self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<ArrayRef, OperatorError> {
+    pub(crate) fn decode<'a>(
+        &self,
+        values: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> Result<ArrayRef, OperatorError> {
         match self {
             ValueCodec::Raw(DataType::Binary) => Ok(Arc::new(values.collect::<BinaryArray>())),
             ValueCodec::Raw(_) => strings(values),
@@ -269,6 +273,11 @@ pub(crate) trait BytesKernel: Send {
         held.len()
     }
 
+    /// Where values are held in order and the first one is the result: how, and whether it is the greatest.
+    fn ordered(&self) -> Option<(Layout, bool)> {
+        None
+    }
+
     /// True if the group breaks the function's rule.
     fn is_broken(&self, _words: &[u64]) -> bool {
         false
@@ -350,6 +359,11 @@ impl<K: BytesKernel> Accumulator for Bytes<K> {
 
     fn grows(&self) -> bool {
         K::GROWS
+    }
+
+    fn ordered(&self) -> Option<Ordered<'_>> {
+        let ((layout, greatest), codec) = (self.kernel.ordered()?, self.arguments.first()?);
+        Some(Ordered { codec, layout, greatest })
     }
 
     fn update(

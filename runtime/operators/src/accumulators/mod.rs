@@ -16,12 +16,14 @@ mod multiset;
 mod names;
 mod nth;
 mod numeric;
+mod ordered;
 mod rows;
 mod set;
 
 use columns::Native;
 use create::create_accumulator;
 pub(crate) use names::{ROWS_FIELD, call_text, unlike, unlike_each_other};
+pub(crate) use ordered::Ordered;
 pub(crate) use rows::GroupRows;
 pub(crate) use set::{AccumulatorSet, DistinctSpec, Member, RESULT_BYTES, and, filter_bits, valid_rows};
 
@@ -112,6 +114,11 @@ pub(crate) trait Accumulator: Send {
 
     /// Where rows that are counted out leave a trace. `None`: the accumulator is then as if they had never come.
     fn anew(&self) -> Option<&dyn CountAnew> {
+        None
+    }
+
+    /// Where values are kept in order and only the first one counts: what reads and writes them.
+    fn ordered(&self) -> Option<Ordered<'_>> {
         None
     }
 

@@ -2,13 +2,14 @@
 
 use super::bytes::{ByteResults, BytesKernel, items};
 use super::numeric::MAX;
+use super::ordered::{Layout, items_start};
 use std::cmp::Ordering;
 
 /// Width of a count behind a value of fixed width.
 const COUNT: usize = 8;
 
 /// MIN or MAX over an input that retracts, of values whose encodings all have `width` bytes and are ordered
-/// as the values are. Held: value, count (8 bytes, little endian), ordered by value; found by bisection.
+/// as the values are. Held: [`Layout::Fixed`]; found by bisection.
 pub(crate) struct FixedExtreme<const KEEP: u8> {
     pub(crate) width: usize,
 }
@@ -75,6 +76,10 @@ impl<const KEEP: u8> BytesKernel for FixedExtreme<KEEP> {
         self.width
     }
 
+    fn ordered(&self) -> Option<(Layout, bool)> {
+        Some((Layout::Fixed { width: self.width }, KEEP == MAX))
+    }
+
     fn result(&self, _words: &[u64], held: &[u8], results: &mut ByteResults) {
         let entry = self.width + COUNT;
         let mut entries = (0..held.len() / entry).map(|index| index * entry);
@@ -97,8 +102,7 @@ impl<const KEEP: u8> BytesKernel for FixedExtreme<KEEP> {
     }
 }
 
-/// Values of any width with their counts. Held: items value, count (4 bytes, little endian), ordered by
-/// value.
+/// Values of any width with their counts. Held: [`Layout::Items`].
 pub(crate) struct Multiset<const FORM: u8>;
 
 /// MIN over an input that retracts
@@ -110,7 +114,7 @@ pub(crate) const WHOLE: u8 = 2;
 
 impl<const FORM: u8> Multiset<FORM> {
     fn change(held: &mut Vec<u8>, value: &[u8], change: i32) {
-        let mut offset = 0;
+        let mut offset = items_start(held);
         while let Some((Some(found), middle)) = items::next(held, offset) {
             match found.cmp(value) {
                 Ordering::Less => offset = items::next(held, middle).map_or(held.len(), |(_, end)| end),
@@ -135,7 +139,7 @@ impl<const FORM: u8> Multiset<FORM> {
 
     /// Values and counts.
     fn entries(held: &[u8]) -> impl Iterator<Item = (&[u8], i32)> {
-        let mut all = items::iter(held).map(|item| item.unwrap_or(&[]));
+        let mut all = items::iter(&held[items_start(held)..]).map(|item| item.unwrap_or(&[]));
         std::iter::from_fn(move || {
             let value = all.next()?;
             Some((value, all.next()?.try_into().map_or(0, i32::from_le_bytes)))
@@ -146,6 +150,17 @@ impl<const FORM: u8> Multiset<FORM> {
 impl<const FORM: u8> BytesKernel for Multiset<FORM> {
     const WORDS: usize = 0;
     const GROWS: bool = FORM == WHOLE;
+
+    fn result_bytes(&self, held: &[u8]) -> usize {
+        match FORM {
+            WHOLE => held.len(),
+            _ => items::iter(&held[items_start(held)..]).flatten().map(<[u8]>::len).max().unwrap_or(0),
+        }
+    }
+
+    fn ordered(&self) -> Option<(Layout, bool)> {
+        (FORM != WHOLE).then_some((Layout::Items, FORM == GREATEST))
+    }
 
     fn add(&self, _words: &mut [u64], held: &mut Vec<u8>, value: Option<&[u8]>, _second: Option<&[u8]>) {
         if let Some(value) = value {

@@ -9,18 +9,14 @@ pub(crate) use first::FirstRow;
 pub(crate) use last::LastRow;
 pub(crate) use normalize::ChangelogNormalize;
 
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
+use crate::partitions::{Mixed, Source, kept_columns};
 use crate::{OperatorError, Output};
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{interleave, take};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
 use weir_state::Rows;
-use weir_types::{ChangelogBatch, RowKind, RowKinds};
-
-/// Columns that are kept with a key: all that are no keys.
-pub(crate) fn kept_columns(schema: &Schema, keys: &[usize]) -> Vec<usize> {
-    (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect()
-}
+use weir_types::RowKind;
 
 fn columns_at(rows: &RecordBatch, columns: &[usize]) -> Vec<ArrayRef> {
     columns.iter().map(|column| rows.column(*column).clone()).collect()
@@ -60,10 +56,8 @@ impl Changes {
         for start in (0..self.shown.len()).step_by(step.max(1)) {
             let end = (start + step.max(1)).min(self.shown.len());
             let columns = shown_columns(&self.shown[start..end], columns, batch, kept)?;
-            let kinds = &self.kinds[start..end];
-            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-            let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-            output.batch(ChangelogBatch::new(batch_of(schema.clone(), columns, end - start)?, kinds));
+            let rows = batch_of(schema.clone(), columns, end - start)?;
+            output.batch(changes_of(rows, &self.kinds[start..end]));
         }
         Ok(())
     }
@@ -76,31 +70,14 @@ fn shown_columns(
     batch: &RecordBatch,
     (state, kept, first): (&Rows<'_>, &[usize], usize),
 ) -> Result<Vec<ArrayRef>, OperatorError> {
-    let mut slots = Vec::new();
-    let mut places = Vec::with_capacity(shown.len());
-    for shown in shown {
-        places.push(match shown.row {
-            Some(row) => (0, row as usize),
-            None => {
-                slots.push(shown.slot);
-                (1, slots.len() - 1)
-            }
-        });
-    }
+    let source = |shown: &Shown| shown.row.map_or(Source::Kept(shown.slot), Source::Batch);
+    let mixed = Mixed::of(shown.iter().map(source));
     let vias = UInt32Array::from_iter_values(shown.iter().map(|shown| shown.via));
     let column = |column: &usize| -> Result<ArrayRef, OperatorError> {
         let here = batch.column(*column);
         match kept.iter().position(|kept| kept == column) {
             None => Ok(take(here, &vias, None)?),
-            Some(_) if slots.is_empty() => {
-                let rows = UInt32Array::from_iter_values(places.iter().map(|(_, row)| *row as u32));
-                Ok(take(here, &rows, None)?)
-            }
-            Some(field) => {
-                let there = state.gather(first + field, &slots)?;
-                let both: [&dyn Array; 2] = [here.as_ref(), there.as_ref()];
-                Ok(interleave(&both, &places)?)
-            }
+            Some(field) => mixed.column(here, state, first + field),
         }
     };
     columns.iter().map(column).collect()

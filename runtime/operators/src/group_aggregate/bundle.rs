@@ -1,14 +1,15 @@
 //! Mini-batches: what becomes of each group with all rows of a batch, and accumulators that come instead of rows.
 
+use super::behind::Call;
 use super::{GroupAggregate, Plan, Scratch, States};
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Retractions, and};
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
 use crate::grouping::Grouping;
 use crate::{OperatorContext, OperatorError, Output};
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{interleave, take};
 use weir_state::{Namespace, StateId};
-use weir_types::{ChangelogBatch, RowKind, RowKinds};
+use weir_types::{ChangelogBatch, RowKind};
 
 const VOID: Namespace = Namespace::Void;
 
@@ -62,7 +63,7 @@ impl GroupAggregate {
         mut exists: Vec<bool>,
         context: &mut OperatorContext,
     ) -> Result<Vec<bool>, OperatorError> {
-        let States { distincts, .. } =
+        let States { distincts, behind, .. } =
             self.states.as_mut().ok_or_else(|| OperatorError::internal("an operator was not opened"))?;
         let Scratch { found, grouping, rows, .. } = &mut self.scratch;
         let plan = match self.spec.input_retracts {
@@ -75,14 +76,17 @@ impl GroupAggregate {
             .then_some(Retractions { retracts: &plan.retracts, resets: &plan.resets });
         let (considered, keyed) = (plan.considered.as_ref(), &mut context.keyed);
         let fresh = distincts.note(keyed, VOID, &found.slots, batch.rows(), considered, retractions)?;
-        for member in self.set.members() {
+        for (index, member) in self.set.members().iter().enumerate() {
             let selected = match member.distinct {
                 Some((map, bit)) => Some(fresh[map][bit].clone()),
                 None => and(AccumulatorSet::selection(member, batch.rows())?, plan.considered.clone()),
             };
-            let changes = Changes { groups: &grouping.groups, selected, retractions };
+            let mut changes = Changes { groups: &grouping.groups, selected, retractions };
             let arguments = AccumulatorSet::arguments(member, batch.rows());
+            let call = Call { index, member, slots: &grouping.slots };
+            changes.selected = behind.divide(&call, rows, &arguments, &changes, keyed)?;
             member.accumulator.update(member.place, rows, &arguments, &changes)?;
+            behind.settle(&call, rows, keyed)?;
         }
         Ok(exists)
     }
@@ -149,10 +153,8 @@ impl GroupAggregate {
                 let both: [&dyn Array; 2] = [before.as_ref(), after.as_ref()];
                 columns.push(interleave(&both, &places[start..end])?);
             }
-            let kinds = &kinds[start..end];
-            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-            let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-            output.batch(ChangelogBatch::new(batch_of(self.schema.clone(), columns, end - start)?, kinds));
+            let rows = batch_of(self.schema.clone(), columns, end - start)?;
+            output.batch(changes_of(rows, &kinds[start..end]));
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use super::side::Side;
 use crate::OperatorError;
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use weir_state::{KeyedStateBackend, NO_SLOT};
-use weir_types::{ChangelogBatch, RowKind, RowKinds};
+use weir_types::{ChangelogBatch, RowKind};
 
 /// Rows to be emitted, in order.
 #[derive(Default)]
@@ -67,10 +67,7 @@ impl Emission {
         let mine = mine.collect::<Result<Vec<_>, _>>()?;
         let theirs = other_columns(rows, others, (other, columns, keys), keyed)?;
         let columns = if is_left { [mine, theirs] } else { [theirs, mine] }.concat();
-        let kinds = &self.kinds[range];
-        let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-        let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-        Ok(ChangelogBatch::new(batch_of(schema.clone(), columns, len)?, kinds))
+        Ok(changes_of(batch_of(schema.clone(), columns, len)?, &self.kinds[range]))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::OperatorError;
 use crate::accumulators::ROWS_FIELD;
 use crate::distinct::state_fields;
+use crate::partitions::kept_columns;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
@@ -68,8 +69,7 @@ struct Scratch {
 
 impl Side {
     pub(super) fn new(spec: SideSpec) -> Self {
-        let others: Vec<usize> =
-            (0..spec.schema.fields().len()).filter(|column| !spec.keys.contains(column)).collect();
+        let others = kept_columns(&spec.schema, &spec.keys);
         let layout = match (&spec.unique, spec.retracts) {
             (_, false) => Layout::Appended,
             (Some(unique), true) => Layout::Unique(unique.clone()),

@@ -1,6 +1,7 @@
 //! What is kept of partitions.
 
 use crate::distinct::{state_fields, time_field};
+use crate::partitions::kept_columns;
 use crate::{OperatorContext, OperatorError};
 use arrow::datatypes::Schema;
 use weir_state::{Namespace, NamespaceKind, StateDescriptor, StateId, TimeDomain};
@@ -48,8 +49,7 @@ impl Store {
         let partitions =
             StateDescriptor::value(format!("{name}/partitions"), keys.clone(), NamespaceKind::Void, next);
         let partitions = context.keyed.register(partitions)?;
-        let kept: Vec<usize> =
-            (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
+        let kept = kept_columns(input, &spec.partition);
         let leading =
             vec![time_field(spec.rowtime.is_none()), SqlField::new("number", SqlType::BigInt, true)];
         let rows = StateDescriptor::list(format!("{name}/rows"), state_fields(leading, &kept, input)?);

@@ -6,7 +6,7 @@ use crate::accumulators::{DistinctSpec, filter_bits, valid_rows};
 use crate::distinct::DistinctRows;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::row::{Row, RowConverter, SortField};
+use arrow::row::{Row, RowConverter, Rows, SortField};
 use std::collections::BTreeMap;
 
 /// The steps of `sequence` with which a value comes into the frame of its group, or leaves it. `rows` has the row of each
@@ -18,10 +18,7 @@ pub(super) fn fresh_in_frames(
 ) -> Result<DistinctRows, OperatorError> {
     let mut all = Vec::with_capacity(specs.len());
     for spec in specs {
-        let columns: Vec<ArrayRef> =
-            spec.arguments.iter().map(|column| rows.column(*column).clone()).collect();
-        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-        let values = RowConverter::new(fields)?.convert_columns(&columns)?;
+        let values = values_of(&spec.arguments, rows)?;
         let valid = if spec.keeps_null { None } else { valid_rows(&spec.arguments, rows) };
         let mut of_filters = Vec::with_capacity(spec.filters.len());
         for filter in &spec.filters {
@@ -47,6 +44,13 @@ pub(super) fn fresh_in_frames(
     Ok(all)
 }
 
+/// The values of rows in some columns, by which they are compared.
+fn values_of(columns: &[usize], rows: &RecordBatch) -> Result<Rows, OperatorError> {
+    let columns: Vec<ArrayRef> = columns.iter().map(|column| rows.column(*column).clone()).collect();
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    Ok(RowConverter::new(fields)?.convert_columns(&columns)?)
+}
+
 /// For each row the place behind the last row before it, of the same group, that has the same values in `columns`; 0 where
 /// there is none. Only rows that are `selected` are looked at.
 pub(super) fn last_before(
@@ -55,9 +59,7 @@ pub(super) fn last_before(
     selected: Option<&BooleanBuffer>,
     rows: &RecordBatch,
 ) -> Result<Vec<usize>, OperatorError> {
-    let columns: Vec<ArrayRef> = columns.iter().map(|column| rows.column(*column).clone()).collect();
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let values = RowConverter::new(fields)?.convert_columns(&columns)?;
+    let values = values_of(columns, rows)?;
     let mut seen: BTreeMap<(u32, Row<'_>), usize> = BTreeMap::new();
     let behind_last = |row: usize| match selected.is_none_or(|selected| selected.value(row)) {
         true => seen.insert((groups[row], values.row(row)), row + 1).unwrap_or(0),

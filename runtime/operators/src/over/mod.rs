@@ -18,7 +18,8 @@ use crate::accumulators::{AccumulatorSet, GroupRows, Retractions};
 use crate::calc::batch_of;
 use crate::distinct::DistinctMaps;
 use crate::grouping::Grouping;
-use crate::partitions::{kept_rows, order_converter, resolve_keys};
+use crate::kept_lists::Loaded;
+use crate::partitions::{kept_columns, kept_rows, order_converter, resolve_keys};
 use crate::{OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{take, take_record_batch};
@@ -115,7 +116,7 @@ impl Over {
     ) -> Result<Self, OperatorError> {
         let bounded = !matches!(spec.frame, OverFrame::Unbounded { .. });
         let set = AccumulatorSet::new(&spec.aggregates, &input, bounded, Vec::new())?;
-        let kept = (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
+        let kept = kept_columns(&input, &spec.partition);
         let order = match spec.order.is_empty() {
             true => None,
             false => Some(order_converter(&spec.order, &input)?),
@@ -228,19 +229,13 @@ impl Over {
         keyed: &mut KeyedStateBackend,
     ) -> Result<(RecordBatch, Vec<u32>, Vec<usize>), OperatorError> {
         let states = self.states()?;
-        let (mut all, mut ends) = (Vec::new(), Vec::new());
-        keyed.prefetch_under(states.rows, VOID, partitions);
-        for partition in partitions {
-            keyed.entries_under(states.rows, VOID, *partition, &mut all);
-            ends.push(all.len());
-        }
+        let loaded = Loaded::under(states.rows, partitions, keyed);
         let rows = keyed.rows(states.rows, VOID);
         let (times, done) = (rows.column::<i64>(TIME), rows.column::<u8>(DONE));
         let (mut slots, mut owners) = (Vec::new(), Vec::new());
         let mut others = vec![0; partitions.len()];
-        let mut start = 0;
-        for (group, end) in ends.into_iter().enumerate() {
-            for slot in &all[start..end] {
+        for (group, range) in loaded.ranges().enumerate() {
+            for slot in &loaded.slots[range] {
                 let (time, was_emitted) = (times.get(*slot), done.get(*slot) != 0);
                 if wanted(time, was_emitted) {
                     let row = FrameRow { place: slots.len() as u32, time };
@@ -256,7 +251,6 @@ impl Over {
                     others[group] += usize::from(was_emitted);
                 }
             }
-            start = end;
         }
         let keys = keyed.keys(states.partitions, VOID, &owners);
         let keys = keyed.encoder(states.partitions).decode(&keys)?;

@@ -1,10 +1,12 @@
 //! Results after each of some steps, in parts that do not become too large: a result may be as long as all rows before it.
 
+use super::distinct::fresh_in_frames;
+use super::frame::Sequence;
 use crate::OperatorError;
 use crate::accumulators::{AccumulatorSet, Changes, GroupRows, Member, RESULT_BYTES, Retractions};
 use crate::distinct::DistinctRows;
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::interleave;
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{interleave, take_record_batch};
 use weir_types::AggregateFunction;
 
 /// Rows that are counted one after the other.
@@ -71,10 +73,8 @@ impl Steps<'_> {
                 (Some((map, bit)), Some(fresh)) => Some(fresh[map][bit].slice(start, len)),
                 _ => AccumulatorSet::selection(member, &steps)?,
             };
-            let is_rank =
-                matches!(member.call.function, AggregateFunction::Rank | AggregateFunction::DenseRank);
             let arguments = match self.ordinals {
-                Some(ordinals) if is_rank => vec![ordinals.slice(start, len)],
+                Some(ordinals) if is_rank(member.call.function) => vec![ordinals.slice(start, len)],
                 _ => AccumulatorSet::arguments(member, &steps),
             };
             let changes = Changes { groups: &self.groups[start..end], selected, retractions };
@@ -107,6 +107,29 @@ impl Traced {
         let places: Vec<(usize, usize)> = steps.map(|step| self.after(step as usize)).collect();
         Ok(interleave(&arrays, &places)?)
     }
+}
+
+/// Counts a sequence of rows of `table` into `rows`, as [`Steps::trace`] does; `retracts`: some of them out. What is DISTINCT is so
+/// among these rows.
+pub(super) fn trace(
+    set: &AccumulatorSet,
+    sequence: &Sequence,
+    table: &RecordBatch,
+    (retracts, ordinals): (bool, Option<&ArrayRef>),
+    wanted: impl Fn(&Member) -> bool,
+    rows: &mut GroupRows,
+) -> Result<Traced, OperatorError> {
+    let stepped = take_record_batch(table, &UInt32Array::from(sequence.rows.clone()))?;
+    let fresh = fresh_in_frames(set.distincts(), sequence, &stepped)?;
+    let retractions =
+        retracts.then_some(Retractions { retracts: &sequence.retracts, resets: &sequence.resets });
+    let (groups, fresh) = (&sequence.groups[..], Some(&fresh));
+    Steps { rows: &stepped, groups, fresh, retractions, ordinals }.trace(set, wanted, rows)
+}
+
+/// True if the argument of the function is the number of a row's first peer.
+pub(super) fn is_rank(function: AggregateFunction) -> bool {
+    matches!(function, AggregateFunction::Rank | AggregateFunction::DenseRank)
 }
 
 /// How many rows with results of these columns go into one batch, at most `batch_rows`.

@@ -1,15 +1,15 @@
 //! What ranks emit.
 
-use super::ordered::Source;
 use crate::OperatorError;
-use crate::calc::batch_of;
-use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array};
-use arrow::compute::{interleave, take};
+use crate::calc::{batch_of, changes_of};
+use crate::partitions::{Mixed, Source};
+use arrow::array::{ArrayRef, Int64Array, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
 use weir_state::Rows;
-use weir_types::{ChangelogBatch, RankSpec, RowKind, RowKinds};
+use weir_types::{ChangelogBatch, RankSpec, RowKind};
 
 /// Rows to be emitted, in order.
 #[derive(Default)]
@@ -63,18 +63,7 @@ impl Emission {
         state: &Rows<'_>,
         schema: &SchemaRef,
     ) -> Result<ChangelogBatch, OperatorError> {
-        let sources = &self.sources[range.clone()];
-        let mut slots = Vec::new();
-        let mut places = Vec::with_capacity(sources.len());
-        for source in sources {
-            places.push(match source {
-                Source::Batch(row) => (0, *row as usize),
-                Source::Kept(slot) => {
-                    slots.push(*slot);
-                    (1, slots.len() - 1)
-                }
-            });
-        }
+        let mixed = Mixed::of(self.sources[range.clone()].iter().copied());
         let vias = UInt32Array::from(self.vias[range.clone()].to_vec());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for column in &spec.columns {
@@ -82,23 +71,12 @@ impl Emission {
             columns.push(match kept.iter().position(|kept| kept == column) {
                 // The partition's key is that of the row that came.
                 None => take(here, &vias, None)?,
-                Some(_) if slots.is_empty() => {
-                    let rows: UInt32Array = places.iter().map(|(_, row)| *row as u32).collect();
-                    take(here, &rows, None)?
-                }
-                Some(field) => {
-                    let there = state.gather(field, &slots)?;
-                    let both: [&dyn Array; 2] = [here.as_ref(), there.as_ref()];
-                    interleave(&both, &places)?
-                }
+                Some(field) => mixed.column(here, state, field)?,
             });
         }
         if spec.outputs_rank {
             columns.push(Arc::new(Int64Array::from(self.ranks[range.clone()].to_vec())));
         }
-        let kinds = &self.kinds[range.clone()];
-        let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-        let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-        Ok(ChangelogBatch::new(batch_of(schema.clone(), columns, range.len())?, kinds))
+        Ok(changes_of(batch_of(schema.clone(), columns, range.len())?, &self.kinds[range]))
     }
 }

@@ -7,14 +7,13 @@ mod ordered;
 mod tail;
 
 use crate::kept_lists::{KeptLists, Loaded};
-use crate::partitions::order_converter;
+use crate::partitions::{Mixed, Source, kept_columns, order_converter};
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{Array, ArrayRef};
-use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use emit::Emission;
-use ordered::{Item, Ordered, Source};
+use ordered::{Item, Ordered};
 use std::ops::Range;
 use tail::{Counts, Move, Moved, Tail};
 use weir_state::KeyedStateBackend;
@@ -64,8 +63,7 @@ impl Rank {
         schema: SchemaRef,
         settings: &JobSettings,
     ) -> Result<Self, OperatorError> {
-        let kept: Vec<usize> =
-            (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
+        let kept = kept_columns(&input, &spec.partition);
         let data_type = |column: usize| input.field(column).data_type().clone();
         let sort = order_converter(&spec.order, &input)?;
         let identity: Vec<usize> = match &spec.update_key {
@@ -136,7 +134,8 @@ impl Rank {
             let parent = self.lists.grouping.slots[group];
             let wanted = self.end().saturating_add(counts.slack(range.len())) - range.len();
             let columns = tail.take_first((parent, counts), wanted, (&self.sort, &order), keyed)?;
-            self.lists.append_columns(&columns, parent, keyed)?;
+            let count = columns.first().map_or(0, |column| column.len());
+            self.lists.append_columns(&columns, &vec![parent; count], keyed)?;
             refilled = true;
         }
         Ok(refilled)
@@ -249,7 +248,9 @@ impl Rank {
                 }
             }
             if !sources.is_empty() {
-                let columns = columns_of(&sources, &columns, &self.lists.rows(keyed)?)?;
+                let (mixed, state) = (Mixed::of(sources.into_iter()), self.lists.rows(keyed)?);
+                let column = |(field, here): (usize, &ArrayRef)| mixed.column(here, &state, field);
+                let columns = columns.iter().enumerate().map(column).collect::<Result<Vec<_>, _>>()?;
                 tail.change(&moves, &columns, (slots, &mut counts), keyed)?;
             }
             tail.write_counts(slots, (&before, &counts), keyed)?;
@@ -264,31 +265,6 @@ impl Rank {
         emission.gone = gone;
         self.lists.append(batch.rows(), new, &parents, keyed)
     }
-}
-
-/// The columns of rows that are kept, or are in a batch with `columns`.
-fn columns_of(
-    sources: &[Source],
-    columns: &[ArrayRef],
-    state: &weir_state::Rows<'_>,
-) -> Result<Vec<ArrayRef>, OperatorError> {
-    let mut slots = Vec::new();
-    let mut places = Vec::with_capacity(sources.len());
-    for source in sources {
-        places.push(match source {
-            Source::Batch(row) => (0, *row as usize),
-            Source::Kept(slot) => {
-                slots.push(*slot);
-                (1, slots.len() - 1)
-            }
-        });
-    }
-    let column = |(field, here): (usize, &ArrayRef)| -> Result<ArrayRef, OperatorError> {
-        let there = state.gather(field, &slots)?;
-        let both: [&dyn Array; 2] = [here.as_ref(), there.as_ref()];
-        Ok(interleave(&both, &places)?)
-    };
-    columns.iter().enumerate().map(column).collect()
 }
 
 impl Operator for Rank {

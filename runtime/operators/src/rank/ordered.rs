@@ -1,17 +1,9 @@
 //! The rows of one partition in their order.
 
 use super::emit::Emission;
+use crate::partitions::Source;
 use arrow::row::Row;
 use weir_types::{RankSpec, RowKind};
-
-/// Where a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// its slot in the state
-    Kept(u32),
-    /// its place in the batch
-    Batch(u32),
-}
 
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {

@@ -1,5 +1,6 @@
 //! Operators against event scripts and models.
 
+mod extremes;
 mod group_aggregate;
 mod join;
 mod mini_batch;

@@ -1,12 +1,12 @@
 //! Rows of two batches side by side.
 
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
 use crate::join_condition::JoinCondition;
 use crate::{OperatorError, Output};
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
-use weir_types::{ChangelogBatch, RowKind, RowKinds};
+use weir_types::RowKind;
 
 /// Places of rows of the left and of the right.
 #[derive(Default)]
@@ -74,11 +74,8 @@ impl Emission {
             let range = start..self.len().min(start + step);
             let mut columns = picked(left, left_columns, &self.left[range.clone()])?;
             columns.extend(picked(right, right_columns, &self.right[range.clone()])?);
-            let kinds = &self.kinds[range];
-            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-            let row_kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-            let rows = batch_of(schema.clone(), columns, kinds.len())?;
-            output.batch(ChangelogBatch::new(rows, row_kinds));
+            let rows = batch_of(schema.clone(), columns, range.len())?;
+            output.batch(changes_of(rows, &self.kinds[range]));
         }
         *self = Emission::default();
         Ok(())

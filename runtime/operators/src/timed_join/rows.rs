@@ -2,7 +2,7 @@
 
 use crate::OperatorError;
 use crate::distinct::{state_fields, time_field};
-use crate::partitions::kept_rows;
+use crate::partitions::{kept_columns, kept_rows};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -45,7 +45,7 @@ impl Loaded {
 
 impl Buffer {
     pub(super) fn new(schema: SchemaRef, keys: Vec<usize>) -> Self {
-        let kept = (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect();
+        let kept = kept_columns(&schema, &keys);
         Buffer { schema, keys, kept, states: None }
     }
 

@@ -3,7 +3,7 @@
 use super::Table;
 use super::partition::{Change, Partition};
 use super::steps::{Place, Sources};
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
 use crate::over::changed::note_unlike;
 use crate::over::traced::rows_at_once;
 use crate::{OperatorError, Output};
@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
-use weir_types::{ChangelogBatch, OverAnyOrderSpec, RowKind, RowKinds};
+use weir_types::{OverAnyOrderSpec, RowKind};
 
 /// Rows to be emitted, in order.
 #[derive(Default)]
@@ -109,10 +109,7 @@ impl Emission {
             for aggregate in 0..spec.aggregates.len() {
                 columns.push(gather(places.iter().copied(), sources, aggregate)?);
             }
-            let kinds = &self.kinds[range.clone()];
-            let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-            let kinds = (!all_inserts).then(|| RowKinds::from(kinds.to_vec()));
-            output.batch(ChangelogBatch::new(batch_of(schema.clone(), columns, range.len())?, kinds));
+            output.batch(changes_of(batch_of(schema.clone(), columns, range.len())?, &self.kinds[range]));
         }
         *self = Emission::default();
         sources.sweep();

@@ -7,6 +7,7 @@ use super::reach::{Extent, Reach, Sides};
 use crate::OperatorError;
 use crate::accumulators::unlike;
 use crate::distinct::{sql_field, state_fields};
+use crate::kept_lists::Loaded;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
@@ -109,13 +110,9 @@ impl Directory {
         order: &KeyOrder,
         keyed: &mut KeyedStateBackend,
     ) -> Result<Directory, OperatorError> {
-        let (mut all, mut ends) = (Vec::new(), Vec::new());
-        keyed.prefetch_under(states.runs, VOID, slots);
-        for slot in slots {
-            keyed.entries_under(states.runs, VOID, *slot, &mut all);
-            ends.push(all.len());
-        }
-        let numbers = keyed.keys(states.runs, VOID, &all);
+        let loaded = Loaded::under(states.runs, slots, keyed);
+        let all = &loaded.slots;
+        let numbers = keyed.keys(states.runs, VOID, all);
         let numbers = keyed.encoder(states.runs).decode(&numbers)?;
         let numbers = numbers
             .first()
@@ -126,23 +123,21 @@ impl Directory {
         let firsts = order
             .columns()
             .enumerate()
-            .map(|(field, _)| state.gather(FIRST + field, &all))
+            .map(|(field, _)| state.gather(FIRST + field, all))
             .collect::<Result<Vec<_>, _>>()?;
         let firsts = order.keys(&firsts)?;
         let mut runs = Vec::with_capacity(slots.len());
-        let mut start = 0;
-        for end in ends {
-            let run = |first: usize| Run {
-                slot: all[first],
-                number: numbers.value(first),
-                place: places.get(all[first]),
-                rows: rows.get(all[first]) as u64,
-                first,
-            };
-            let mut of_partition: Vec<Run> = (start..end).map(run).collect();
+        let run = |first: usize| Run {
+            slot: all[first],
+            number: numbers.value(first),
+            place: places.get(all[first]),
+            rows: rows.get(all[first]) as u64,
+            first,
+        };
+        for range in loaded.ranges() {
+            let mut of_partition: Vec<Run> = range.map(run).collect();
             of_partition.sort_by_key(|run| run.place);
             runs.push(of_partition);
-            start = end;
         }
         Ok(Directory { runs, firsts })
     }

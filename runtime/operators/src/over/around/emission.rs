@@ -4,14 +4,14 @@
 use super::Table;
 use super::evaluate::Results;
 use super::island::Island;
-use crate::calc::batch_of;
+use crate::calc::{batch_of, changes_of};
 use crate::over::changed::note_unlike;
 use crate::over::traced::rows_at_once;
 use crate::{OperatorError, Output};
 use arrow::array::UInt32Array;
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
-use weir_types::{ChangelogBatch, OverPartitionSpec, RowKind, RowKinds};
+use weir_types::{OverPartitionSpec, RowKind};
 
 /// Where the results of an island begin, before its changes and after them.
 pub(super) struct Offsets {
@@ -84,9 +84,7 @@ pub(super) fn emit(
             columns.push(results.gather(&wanted)?);
         }
         let kinds: Vec<RowKind> = part.iter().map(|(kind, _, _)| *kind).collect();
-        let all_inserts = kinds.iter().all(|kind| *kind == RowKind::Insert);
-        let kinds = (!all_inserts).then(|| RowKinds::from(kinds));
-        output.batch(ChangelogBatch::new(batch_of(schema.clone(), columns, part.len())?, kinds));
+        output.batch(changes_of(batch_of(schema.clone(), columns, part.len())?, &kinds));
     }
     Ok(())
 }

@@ -138,15 +138,14 @@ impl Evaluator {
         views: &[View<'_>],
         table: &Table,
     ) -> Result<(Vec<Results>, GroupRows), OperatorError> {
-        let frames: Vec<Frame> = self.calls.iter().map(|call| call.frame).collect();
         let (running, kept) = self.running.run(views, table)?;
         let mut moving = in_turn(self.moving.iter().map(|moving| moving.run(views, table)))?;
         let mut from_end = in_turn(self.from_end.iter().map(|from_end| from_end.run(views, table)))?;
         let mut all = Vec::with_capacity(self.calls.len());
-        for ((call, kind), frame) in self.calls.iter().zip(&self.kinds).zip(&frames) {
+        for (call, kind) in self.calls.iter().zip(&self.kinds) {
             all.push(match kind {
                 Kind::Neighbour { away } => neighbours(call, *away, views, table),
-                Kind::Nth { n } => nth(call, *n, frame, views, table),
+                Kind::Nth { n } => nth(call, *n, views, table),
                 Kind::Ntile { parts } => numbers(views, |view, place| part(view, place, *parts)),
                 Kind::PercentRank => shares(views, |view, place| {
                     let before = view.base + ordered(view, table).peers(place).start as u64;
@@ -156,7 +155,7 @@ impl Evaluator {
                     let end = view.base + ordered(view, table).peers(place).end as u64;
                     end as f64 / view.total as f64
                 }),
-                Kind::Running(number) => running.results(*number, frame, views, table),
+                Kind::Running(number) => running.results(*number, &call.frame, views, table),
                 // The functions of a frame come in the order of the calls.
                 Kind::Moving(set) => next(&mut moving[*set])?,
                 Kind::FromEnd(set) => next(&mut from_end[*set])?,
@@ -204,11 +203,11 @@ fn neighbours(call: &FramedCall, away: i64, views: &[View<'_>], table: &Table) -
     of_table(call, table, places)
 }
 
-fn nth(call: &FramedCall, n: u64, frame: &Frame, views: &[View<'_>], table: &Table) -> Results {
+fn nth(call: &FramedCall, n: u64, views: &[View<'_>], table: &Table) -> Results {
     let mut places = Vec::new();
     for view in views {
         for place in &view.wanted {
-            let Range { start, end } = ordered(view, table).frame(frame, *place);
+            let Range { start, end } = ordered(view, table).frame(&call.frame, *place);
             let row = start.saturating_add(n as usize - 1);
             places.push(if row < end { (1, view.items[row] as usize) } else { (0, 0) });
         }

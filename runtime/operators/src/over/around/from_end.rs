@@ -4,11 +4,9 @@ use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
 use crate::accumulators::AccumulatorSet;
-use crate::over::distinct::fresh_in_frames;
 use crate::over::frame::Sequence;
 use crate::over::traced;
-use arrow::array::UInt32Array;
-use arrow::compute::take_record_batch;
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use weir_types::{AggregateCall, AggregateFunction, Frame};
 
@@ -17,6 +15,8 @@ use weir_types::{AggregateCall, AggregateFunction, Frame};
 pub(super) struct FromEnd {
     frame: Frame,
     set: AccumulatorSet,
+    /// the result of each function over no rows
+    none: Vec<ArrayRef>,
 }
 
 /// True if it does not matter to the function in which order rows come.
@@ -31,7 +31,8 @@ impl FromEnd {
         calls: &[AggregateCall],
         input: &SchemaRef,
     ) -> Result<Self, OperatorError> {
-        Ok(FromEnd { frame, set: AccumulatorSet::new(calls, input, false, Vec::new())? })
+        let set = AccumulatorSet::new(calls, input, false, Vec::new())?;
+        Ok(FromEnd { frame, none: set.over_nothing()?, set })
     }
 
     pub(super) fn run(&self, views: &[View<'_>], table: &Table) -> Result<Vec<Results>, OperatorError> {
@@ -49,21 +50,10 @@ impl FromEnd {
             let step = |start: usize| (start < len).then(|| (first + len - 1 - start) as u32);
             after.extend(starts.into_iter().map(step));
         }
-        let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
         let mut rows = self.set.new_rows();
-        rows.reset(1);
-        let none = self.set.emit(&rows)?;
         rows.reset(views.len());
-        let fresh = fresh_in_frames(self.set.distincts(), &sequence, &stepped)?;
-        let steps = traced::Steps {
-            rows: &stepped,
-            groups: &sequence.groups,
-            fresh: Some(&fresh),
-            retractions: None,
-            ordinals: None,
-        };
-        let traced = steps.trace(&self.set, |_| true, &mut rows)?;
+        let traced = traced::trace(&self.set, &sequence, &table.rows, (false, None), |_| true, &mut rows)?;
         let result = |(number, none)| Results::after(&traced, number, none, &after);
-        Ok(none.iter().enumerate().map(result).collect())
+        Ok(self.none.iter().enumerate().map(result).collect())
     }
 }

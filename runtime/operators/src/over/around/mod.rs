@@ -18,7 +18,7 @@ mod store;
 
 use crate::accumulators::GroupRows;
 use crate::grouping::Grouping;
-use crate::partitions::{kept_rows, resolve_keys};
+use crate::partitions::{kept_columns, kept_rows, resolve_keys};
 use crate::{Operator, OperatorContext, OperatorError, Output};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
@@ -88,8 +88,7 @@ impl OverPartition {
         schema: SchemaRef,
         settings: &JobSettings,
     ) -> Result<Self, OperatorError> {
-        let kept: Vec<usize> =
-            (0..input.fields().len()).filter(|column| !spec.partition.contains(column)).collect();
+        let kept = kept_columns(&input, &spec.partition);
         let whole = match spec.input_retracts {
             // Where only columns of the partition are read its rows are told apart by nothing.
             true if !kept.is_empty() => {

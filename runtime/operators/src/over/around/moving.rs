@@ -3,8 +3,8 @@
 use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
-use crate::accumulators::{AccumulatorSet, CountAnew, Member, Ranges, Retractions};
-use crate::over::distinct::{fresh_in_frames, last_before};
+use crate::accumulators::{AccumulatorSet, CountAnew, Member, Ranges};
+use crate::over::distinct::last_before;
 use crate::over::frame::Sequence;
 use crate::over::traced;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
@@ -19,13 +19,14 @@ use weir_types::{AggregateCall, Frame};
 pub(super) struct Moving {
     frame: Frame,
     set: AccumulatorSet,
+    /// the result of each function over no rows
+    none: Vec<ArrayRef>,
 }
 
 /// Rows that are counted in and out as a frame moves along.
 struct Steps {
     sequence: Sequence,
     groups: usize,
-    rows: RecordBatch,
     /// after which step each result stands; `None`: the frame has no rows
     after: Vec<Option<u32>>,
 }
@@ -44,7 +45,8 @@ impl Moving {
         calls: &[AggregateCall],
         input: &SchemaRef,
     ) -> Result<Self, OperatorError> {
-        Ok(Moving { frame, set: AccumulatorSet::new(calls, input, true, Vec::new())? })
+        let set = AccumulatorSet::new(calls, input, true, Vec::new())?;
+        Ok(Moving { frame, none: set.over_nothing()?, set })
     }
 
     pub(super) fn run(&self, views: &[View<'_>], table: &Table) -> Result<Vec<Results>, OperatorError> {
@@ -52,7 +54,7 @@ impl Moving {
         let some = |anew: bool| members.iter().any(|member| member.accumulator.anew().is_some() == anew);
         let frames = if some(true) { Some(self.frames(views, table)?) } else { None };
         let mut moved = match some(false) {
-            true => self.moved(self.steps(views, table)?)?.into_iter(),
+            true => self.moved(self.steps(views, table), table)?.into_iter(),
             false => Vec::new().into_iter(),
         };
         let result = |member: &Member| match (member.accumulator.anew(), &frames) {
@@ -62,7 +64,7 @@ impl Moving {
         members.iter().map(result).collect()
     }
 
-    fn steps(&self, views: &[View<'_>], table: &Table) -> Result<Steps, OperatorError> {
+    fn steps(&self, views: &[View<'_>], table: &Table) -> Steps {
         let mut sequence = Sequence::default();
         let mut after: Vec<Option<u32>> = Vec::new();
         let mut group = 0;
@@ -92,31 +94,18 @@ impl Moving {
                 group += 1;
             }
         }
-        let rows = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
-        Ok(Steps { sequence, groups: group as usize, rows, after })
+        Steps { sequence, groups: group as usize, after }
     }
 
     /// The results of the functions that forget exactly.
-    fn moved(&self, steps: Steps) -> Result<Vec<Results>, OperatorError> {
-        let Steps { sequence, groups, rows: stepped, after } = steps;
+    fn moved(&self, steps: Steps, table: &Table) -> Result<Vec<Results>, OperatorError> {
+        let Steps { sequence, groups, after } = steps;
         let mut rows = self.set.new_rows();
-        rows.reset(1);
-        let none = self.set.emit(&rows)?;
         rows.reset(groups);
-        let fresh = fresh_in_frames(self.set.distincts(), &sequence, &stepped)?;
-        let retractions = Some(Retractions { retracts: &sequence.retracts, resets: &sequence.resets });
         let forgets = |member: &Member| member.accumulator.anew().is_none();
-        let steps = traced::Steps {
-            rows: &stepped,
-            groups: &sequence.groups,
-            fresh: Some(&fresh),
-            retractions,
-            ordinals: None,
-        };
-        let traced = steps.trace(&self.set, forgets, &mut rows)?;
-        let numbers = (0..none.len()).filter(|number| forgets(&self.set.members()[*number]));
-        let all = numbers.map(|number| Results::after(&traced, number, &none[number], &after)).collect();
-        Ok(all)
+        let traced = traced::trace(&self.set, &sequence, &table.rows, (true, None), forgets, &mut rows)?;
+        let numbers = (0..self.none.len()).filter(|number| forgets(&self.set.members()[*number]));
+        Ok(numbers.map(|number| Results::after(&traced, number, &self.none[number], &after)).collect())
     }
 
     fn frames(&self, views: &[View<'_>], table: &Table) -> Result<Frames, OperatorError> {

@@ -1,5 +1,6 @@
 //! How far around a row that comes or goes results change, and how far around a row its results look.
 
+use crate::over::traced::is_rank;
 use weir_types::{AggregateFunction, Frame, FrameUnits, FramedCall};
 
 /// How far it is to one side of a row.
@@ -50,10 +51,7 @@ pub(super) struct Reach {
 impl Reach {
     /// `keeps_running`: accumulators of all rows before are kept here and there.
     pub(super) fn of(calls: &[FramedCall], keeps_running: bool) -> Reach {
-        let ranks = |function: AggregateFunction| {
-            matches!(function, AggregateFunction::Rank | AggregateFunction::DenseRank)
-        };
-        let looks_back = calls.iter().any(|framed| ranks(framed.call.function));
+        let looks_back = calls.iter().any(|framed| is_rank(framed.call.function));
         let mut reach = Reach { looks_back, ..Reach::default() };
         calls.iter().for_each(|call| reach.add(call, keeps_running));
         reach

@@ -5,15 +5,13 @@ use super::Table;
 use super::evaluate::{Results, View, ordered};
 use crate::OperatorError;
 use crate::accumulators::{AccumulatorSet, GroupRows};
-use crate::over::distinct::fresh_in_frames;
 use crate::over::frame::Sequence;
-use crate::over::traced::{self, Traced};
-use arrow::array::{ArrayRef, Int64Array, UInt32Array};
-use arrow::compute::take_record_batch;
+use crate::over::traced::{self, Traced, is_rank};
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 use std::sync::Arc;
-use weir_types::{AggregateCall, AggregateFunction, Frame};
+use weir_types::{AggregateCall, Frame};
 
 /// What the accumulators of a view begin with: as [`GroupRows::write_row`] has it; empty: nothing.
 pub(super) type Start = Vec<u8>;
@@ -34,22 +32,11 @@ pub(super) struct Prefixes {
 /// The word of an accumulator of ranks that has the number that it was given last.
 const LAST_ORDINAL: usize = 2;
 
-fn is_rank(function: AggregateFunction) -> bool {
-    matches!(function, AggregateFunction::Rank | AggregateFunction::DenseRank)
-}
-
 impl Running {
     pub(super) fn new(calls: &[AggregateCall], input: &SchemaRef) -> Result<Self, OperatorError> {
         let set = AccumulatorSet::new(calls, input, false, Vec::new())?;
-        let grows = |call: &AggregateCall| {
-            use AggregateFunction::*;
-            let lists = matches!(
-                call.function,
-                ArrayAgg | ListAgg | Collect | JsonArrayAgg { .. } | JsonObjectAgg { .. }
-            );
-            call.distinct || lists
-        };
-        Ok(Running { keeps: !calls.is_empty() && !calls.iter().any(grows), set })
+        let grows = set.members().iter().any(|member| member.call.distinct || member.accumulator.grows());
+        Ok(Running { keeps: !calls.is_empty() && !grows, set })
     }
 
     /// True if accumulators before runs are kept.
@@ -137,17 +124,8 @@ impl Running {
         table: &Table,
         rows: &mut GroupRows,
     ) -> Result<Traced, OperatorError> {
-        let stepped = take_record_batch(&table.rows, &UInt32Array::from(sequence.rows.clone()))?;
         let ordinals: ArrayRef = Arc::new(Int64Array::from(ordinals));
-        let fresh = fresh_in_frames(self.set.distincts(), sequence, &stepped)?;
-        let steps = traced::Steps {
-            rows: &stepped,
-            groups: &sequence.groups,
-            fresh: Some(&fresh),
-            retractions: None,
-            ordinals: Some(&ordinals),
-        };
-        steps.trace(&self.set, |_| true, rows)
+        traced::trace(&self.set, sequence, &table.rows, (false, Some(&ordinals)), |_| true, rows)
     }
 }
 

@@ -15,7 +15,7 @@ pub use places::{
 };
 pub use report::{
     CheckpointReport, CommittableReport, KeyGroupReport, KeyReport, NamespaceReport, OperatorMeasure,
-    PositionReport, StateReport, SubtaskReport,
+    OperatorStateReport, PositionReport, StateReport, SubtaskReport,
 };
 
 pub(crate) use catalog::Catalog;

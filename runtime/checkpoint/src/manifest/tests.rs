@@ -20,6 +20,7 @@ fn state(name: &str) -> StateIndex {
         ttl_ms: None,
         namespace: NamespaceKind::Void,
         window_ms: None,
+        slices: false,
         segments: Vec::new(),
     }
 }

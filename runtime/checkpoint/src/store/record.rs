@@ -129,7 +129,8 @@ impl Writer<'_> {
             Some(directory) => file.directory.relative_to(directory, &file.name),
             None => file.path(),
         };
-        self.records.push(FileRecord { path: relative, bytes: file.bytes });
+        let (bytes, checksums) = (file.bytes, file.checksums.clone());
+        self.records.push(FileRecord { path: relative, bytes, checksums });
         self.files.push(file.clone());
         self.places.insert(Arc::as_ptr(file), place);
         place

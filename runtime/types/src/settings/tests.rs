@@ -234,3 +234,21 @@ fn limits_and_former_names_are_told() {
     assert!(error("state.backend.type", "heap").contains("is not one of 'hashmap', 'rocksdb'"));
     assert!(set("execution.checkpointing.unaligned.forced", "true").is_ok());
 }
+
+#[test]
+fn local_copies_may_be_in_several_directories() {
+    let mut settings = set("state.backend.local-recovery", "true").expect("a setting");
+    let mut dirs = |list: &str| {
+        settings.set("taskmanager.state.local.root-dirs", list).expect("a setting");
+        settings.job_settings().checkpointing.local_backup.expect("copies")
+    };
+    assert_eq!(dirs("/a"), ["/a"]);
+    assert_eq!(dirs("/a,/b;/c"), ["/a", "/b", "/c"]);
+    assert_eq!(dirs(" /a , /b/c:/d;"), ["/a", "/b/c", "/d"]);
+    assert_eq!(
+        dirs("file:///a,s3://b"),
+        ["file:///a", "s3://b"],
+        "of which the latter is refused when a job begins"
+    );
+    assert_eq!(dirs(""), Vec::<String>::new(), "which is refused when a job begins");
+}

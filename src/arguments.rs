@@ -127,7 +127,7 @@ pub enum CheckpointCommand {
     },
     /// Read everything that a checkpoint consists of, and say what is wrong with it
     Fsck {
-        /// The directory of a checkpoint
+        /// The directory of a checkpoint, or of a job, or of several: all checkpoints below are read
         path: String,
     },
     /// Have a running job take a checkpoint now, and print where it is
@@ -137,6 +137,10 @@ pub enum CheckpointCommand {
         /// Directories of checkpoints
         #[arg(required = true)]
         paths: Vec<String>,
+        /// Also where it is not known what else belongs to it: of one with a damaged manifest all shared files of the job
+        /// that no checkpoint names, beside a damaged one only what is in its own directory
+        #[arg(long)]
+        force: bool,
     },
 }
 

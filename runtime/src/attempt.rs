@@ -163,7 +163,7 @@ impl Attempt {
                     return;
                 }
             }
-            self.shared.notify(Some(restored));
+            restore.notices(restored).into_iter().for_each(|notice| self.shared.notify(notice));
         }
         self.shared.set_status(JobStatus::Running);
         self.links.start.raise();

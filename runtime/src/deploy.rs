@@ -235,7 +235,20 @@ impl Builder<'_> {
         };
         let restore = None;
         let dealers = chain.nodes.iter().map(|node| self.dealers(*node, chain.parallelism)).collect();
-        Ok(TaskPlan { task, head, nodes, edges, mailbox, env, batch_timeout, snapshots, restore, dealers })
+        let name = chain.name(self.graph, subtask);
+        Ok(TaskPlan {
+            task,
+            name,
+            head,
+            nodes,
+            edges,
+            mailbox,
+            env,
+            batch_timeout,
+            snapshots,
+            restore,
+            dealers,
+        })
     }
 
     /// How rows are dealt out among the subtasks of a node, by its inputs.

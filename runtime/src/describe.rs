@@ -56,6 +56,9 @@ pub struct StateDescription {
     pub namespace: NamespaceKind,
     /// from start to end of each window, where all are of one length
     pub window_ms: Option<u64>,
+    /// the windows are slices, of which several make one
+    #[serde(default)]
+    pub slices: bool,
     pub ttl_ms: Option<u64>,
     /// those of an entry, the key first
     pub columns: Vec<ColumnDescription>,
@@ -89,6 +92,7 @@ impl StateDescription {
                 parent: state.parent.clone(),
                 namespace: state.namespace,
                 window_ms: state.window_ms,
+                slices: state.slices,
                 ttl_ms: state.ttl_ms,
                 columns: columns.collect(),
             })

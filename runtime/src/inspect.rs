@@ -4,18 +4,20 @@
 //! What is told comes from the manifest and from a scan of the entries; nothing is derived from the statement.
 
 mod catalog;
+mod check;
 mod places;
+mod remove;
 mod report;
 mod source;
 mod table;
 mod texts;
 
-pub use places::{
-    CheckSummary, FoundCheckpoint, FoundContents, check_checkpoint, list_checkpoints, remove_checkpoint,
-};
+pub use check::{CheckSummary, check_checkpoints};
+pub use places::{FoundCheckpoint, FoundContents, list_checkpoints};
+pub use remove::{Removed, remove_checkpoint};
 pub use report::{
     CheckpointReport, CommittableReport, KeyGroupReport, KeyReport, NamespaceReport, OperatorMeasure,
-    PositionReport, StateReport, SubtaskReport,
+    OperatorStateReport, PositionReport, StateReport, SubtaskReport,
 };
 
 pub(crate) use catalog::Catalog;

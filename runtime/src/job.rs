@@ -183,9 +183,10 @@ impl Job {
         let restored = restore.map(|restore| restore.notice(&self.graph));
         let config = CoordinatorConfig::of(&self.graph.settings.checkpointing);
         let ids = tasks.iter().map(|task| task.task);
+        let names = tasks.iter().map(|task| (task.task, task.name.clone())).collect();
         let attempt = Attempt {
             env: self.env.clone(),
-            coordinator: CheckpointCoordinator::new(config, ids, first, now_ms(&self.env)),
+            coordinator: CheckpointCoordinator::new(config, ids, first, now_ms(&self.env)).with_names(names),
             store: self.store.clone(),
             history: self.history.clone(),
             shared: self.shared.clone(),

@@ -71,8 +71,8 @@ pub use describe::{
 };
 pub use inspect::{
     CheckSummary, CheckpointReport, CommittableReport, FoundCheckpoint, FoundContents, KeyGroupReport,
-    KeyReport, NamespaceReport, OperatorMeasure, PositionReport, StateReport, SubtaskReport,
-    check_checkpoint, list_checkpoints, remove_checkpoint,
+    KeyReport, NamespaceReport, OperatorMeasure, OperatorStateReport, PositionReport, Removed, StateReport,
+    SubtaskReport, check_checkpoints, list_checkpoints, remove_checkpoint,
 };
 
 pub use env::ProductionEnv;

@@ -2,7 +2,7 @@
 
 use crate::RuntimeError;
 use std::collections::BTreeSet;
-use weir_types::{Exchange, JobGraph, OperatorNode, OperatorSpec, Parallelism};
+use weir_types::{Exchange, JobGraph, OperatorNode, OperatorSpec, Parallelism, SubtaskIndex};
 
 /// What runs where; places of nodes are those of [`JobGraph::nodes`].
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +39,36 @@ pub(crate) enum ExchangeKind {
     RoundRobin,
     Broadcast,
     Hash(Vec<usize>),
+}
+
+impl ChainPlan {
+    /// What errors call a subtask of the chain: its operators as EXPLAIN shows them, those in the middle that keep nothing by
+    /// their kinds alone.
+    pub(crate) fn name(&self, graph: &JobGraph, subtask: SubtaskIndex) -> String {
+        let label = |(place, node): (usize, &usize)| {
+            let node = &graph.nodes[*node];
+            let is_end = place == 0 || place + 1 == self.nodes.len();
+            match is_end || node.state.is_some() {
+                true => shortened(&node.label),
+                false => node.label.split('(').next().unwrap_or(&node.label).to_string(),
+            }
+        };
+        let name = self.nodes.iter().enumerate().map(label).collect::<Vec<_>>().join(" -> ");
+        match self.parallelism {
+            1 => name,
+            parallelism => format!("{name} ({}/{parallelism})", subtask.0 + 1),
+        }
+    }
+}
+
+/// Letters of an operator's label in an error.
+const LABEL: usize = 100;
+
+fn shortened(label: &str) -> String {
+    match label.char_indices().nth(LABEL) {
+        Some((end, _)) => format!("{}...", &label[..end]),
+        None => label.to_string(),
+    }
 }
 
 impl ExecutionPlan {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use weir_checkpoint::manifest::{KeyedManifest, OperatorManifest};
-use weir_checkpoint::{CheckpointError, CommitPermit, StoredCheckpoint};
+use weir_checkpoint::{CheckpointError, CommitPermit, CopiesRead, StoredCheckpoint};
 use weir_connectors::SplitState;
 use weir_operators::OperatorContext;
 use weir_state::OperatorStateBackend;
@@ -134,7 +134,21 @@ impl Restore {
             checkpoint: manifest.checkpoint,
             operators: manifest.operators.iter().filter(known).count(),
             bytes: manifest.statistics.state_bytes,
+            local_files: 0,
         }
+    }
+
+    /// What there is to say once everybody has its state: of second copies that could not be used, and `restored`, as
+    /// [`Restore::notice`] gave it, with those that could.
+    pub(crate) fn notices(&self, restored: Notice) -> [Option<Notice>; 2] {
+        let copies = self.stored.directory.copies_read();
+        let restored = match restored {
+            Notice::Restored { path, checkpoint, operators, bytes, .. } => {
+                Notice::Restored { path, checkpoint, operators, bytes, local_files: copies.files }
+            }
+            other => other,
+        };
+        [warning(&copies, &self.path()), Some(restored)]
     }
 
     /// How far the source `operator` had been read; `None` if the checkpoint does not know it.
@@ -222,6 +236,23 @@ impl Restore {
 fn overlaps(keyed: &KeyedManifest, range: KeyGroupRange) -> bool {
     // another number of key groups is an error that the state room words
     keyed.key_groups.start < range.end && range.start < keyed.key_groups.end || range.is_empty()
+}
+
+/// Second copies that are named when they cannot be used.
+const NAMED_COPIES: usize = 3;
+
+/// What there is to say of second copies that could not be used.
+fn warning(copies: &CopiesRead, path: &str) -> Option<Notice> {
+    let (count, files) = match copies.passed_over.len() {
+        0 => return None,
+        1 => ("a local copy".to_string(), "the file itself was"),
+        many => (format!("{many} local copies"), "the files themselves were"),
+    };
+    let mut named = copies.passed_over[..copies.passed_over.len().min(NAMED_COPIES)].join("; ");
+    if copies.passed_over.len() > NAMED_COPIES {
+        named.push_str("; and others");
+    }
+    Some(Notice::Warning(format!("{count} of {path} could not be used, and {files} read: {named}")))
 }
 
 /// What an operator keeps, in a few words.

@@ -14,6 +14,8 @@ pub enum Notice {
         operators: usize,
         /// of all state of the checkpoint
         bytes: u64,
+        /// files that were not fetched, since their second copies on this machine were read
+        local_files: u64,
     },
     /// A sentence.
     Warning(String),

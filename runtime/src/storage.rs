@@ -4,7 +4,7 @@ use crate::RuntimeError;
 use crate::attempt::Ended;
 use crate::describe::exchange_text;
 use crate::plan::ExecutionPlan;
-use std::path::Path;
+use std::path::PathBuf;
 use weir_checkpoint::manifest::{ColumnRecord, InputRecord, JobRecord, OperatorRecord};
 use weir_checkpoint::{CheckpointStore, Directory, Environment, StoreConfig};
 use weir_types::{CheckpointMode, CheckpointSettings, JobError, JobGraph, Retention, SqlType, StorageKind};
@@ -29,10 +29,7 @@ pub(crate) fn open(
                 RuntimeError::Settings(format!("setting 'execution.checkpointing.dir': {error}"))
             })?;
             let directory = if settings.create_subdir { root.join(job_id) } else { unused(root, graph)? };
-            Some(match &settings.local_backup {
-                Some(local) => directory.mirrored(&Path::new(local).join(job_id)),
-                None => directory,
-            })
+            Some(directory.mirrored(&local_copies(settings, job_id)?))
         }
         None => None,
     };
@@ -51,6 +48,24 @@ pub(crate) fn open(
         workspace: crate::state::workspace(&graph.settings, environment),
     };
     Ok(CheckpointStore::new(config, record(graph, plan, job_id)))
+}
+
+/// The directories of this job's second copies; none if there are to be none.
+fn local_copies(settings: &CheckpointSettings, job_id: &str) -> Result<Vec<PathBuf>, RuntimeError> {
+    let roots = settings.local_backup.iter().flatten();
+    let root = |root: &String| {
+        let wrong = |reason: String| {
+            RuntimeError::Settings(format!("setting 'execution.checkpointing.local-backup.dirs': {reason}"))
+        };
+        if root.contains("://") && !root.starts_with("file:") {
+            return Err(wrong(format!("'{root}' is not a directory of this machine: name one that is")));
+        }
+        let opened = Directory::open(root, &Environment::new());
+        let opened = opened.and_then(|root| root.can_be_made().map(|()| root));
+        let root = opened.map_err(|error| wrong(error.to_string()))?;
+        Ok(PathBuf::from(root.join(job_id).show("")))
+    };
+    roots.map(root).collect()
 }
 
 /// A directory that is this job's own, whichever job it is: not with the checkpoints of another one that it does not go on from,
@@ -73,7 +88,7 @@ fn check(settings: &CheckpointSettings) -> Result<(), RuntimeError> {
             "'execution.checkpointing.storage' is 'filesystem', and 'execution.checkpointing.dir' is not set: set it",
         );
     }
-    if settings.local_backup.as_deref() == Some("") {
+    if settings.local_backup.as_ref().is_some_and(Vec::is_empty) {
         return fail(
             "'execution.checkpointing.local-backup.enabled' needs a directory: set \
              'execution.checkpointing.local-backup.dirs'",

@@ -28,6 +28,8 @@ use weir_types::{ChangelogBatch, OperatorId, OperatorMetrics, RuntimeEnv, SplitI
 /// A subtask before it runs.
 pub(crate) struct TaskPlan {
     pub task: TaskId,
+    /// what errors of checkpoints call it
+    pub name: String,
     pub head: HeadPlan,
     pub nodes: Vec<ChainNode>,
     pub edges: Vec<EdgePlan>,

@@ -16,7 +16,7 @@ pub fn checkpoint_report(report: &CheckpointReport) -> String {
     let mut text = head(report);
     for (place, (operator, measure)) in report.job.operators.iter().zip(&report.measures).enumerate() {
         operator_head(&mut text, &report.job, place, operator);
-        operator_measure(&mut text, operator, measure);
+        operator_measure(&mut text, operator, measure, report.kind);
     }
     durations(&mut text, &parts(report));
     text
@@ -38,8 +38,10 @@ fn head(report: &CheckpointReport) -> String {
         format!("triggered {}", timestamp(report.triggered_at_ms)),
         format!("took {}", millis(report.duration_ms)),
         format!("{} of state", bytes(report.state_bytes)),
-        format!("{} new", bytes(report.new_bytes)),
     ];
+    if report.kind == ManifestKind::Checkpoint {
+        facts.push(format!("{} new", bytes(report.new_bytes)));
+    }
     if report.in_flight_bytes > 0 {
         facts.push(format!("{} in flight", bytes(report.in_flight_bytes)));
     }
@@ -55,27 +57,27 @@ fn head(report: &CheckpointReport) -> String {
     text
 }
 
-fn operator_measure(text: &mut String, operator: &OperatorDescription, measure: &OperatorMeasure) {
+fn operator_measure(
+    text: &mut String,
+    operator: &OperatorDescription,
+    measure: &OperatorMeasure,
+    kind: ManifestKind,
+) {
     for (described, found) in operator.keyed_states.iter().zip(&measure.states) {
         text.push('\n');
         indented(text, &format!("column family {}", described.name));
-        indented(text, &format!("{}, {}", state::kind_text(described), sizes(found)));
+        indented(text, &format!("{}, {}", state::kind_text(described), sizes(found, kind)));
         for line in entry::draw(&entry::sections(described, &found.samples), WIDTH - INDENT.len()) {
             let _ = writeln!(text, "{INDENT}{line}");
         }
         if let Some(windows) = &found.namespaces {
+            let windows_or_slices =
+                plural(windows.windows, if described.slices { "slice" } else { "window" });
             let ends = match windows.windows {
-                1 => format!("1 window, ending {}", windows.newest_end),
-                many => {
-                    format!(
-                        "{} windows, ending {} to {}",
-                        grouped(many),
-                        windows.oldest_end,
-                        windows.newest_end
-                    )
-                }
+                1 => windows.newest_end.clone(),
+                _ => format!("{} to {}", windows.oldest_end, windows.newest_end),
             };
-            indented(text, &ends);
+            indented(text, &format!("{windows_or_slices}, ending {ends}"));
         }
         let groups = found.largest_key_groups.iter().map(|group| (group.key_group.to_string(), &group.count));
         largest(text, "largest key groups", groups);
@@ -84,7 +86,7 @@ fn operator_measure(text: &mut String, operator: &OperatorDescription, measure: 
         largest(text, "largest keys", keys);
     }
     subtasks(text, measure);
-    state::operator_states(text, operator);
+    state::operator_states(text, operator, &measure.operator_states);
     positions(text, measure);
     for pending in &measure.committables {
         indented(text, &format!("waits to be committed: {}", pending.committable));
@@ -100,9 +102,10 @@ fn largest<'a>(text: &mut String, what: &str, found: impl Iterator<Item = (Strin
     }
 }
 
-fn sizes(found: &StateReport) -> String {
+fn sizes(found: &StateReport, kind: ManifestKind) -> String {
     let mut sizes = format!("{}, {}", plural(found.entries, "entry"), bytes(found.bytes));
-    if found.entries > 0 {
+    // a savepoint is all its own
+    if found.entries > 0 && kind == ManifestKind::Checkpoint {
         let _ = write!(sizes, ", {} of it new", bytes(found.new_bytes));
     }
     for (shared, what) in [(found.shared_segments, "segment"), (found.shared_files, "file")] {
@@ -152,7 +155,7 @@ fn entries(found: &EntryCount) -> String {
 }
 
 /// `1 entry`, `1,234 entries`
-fn plural(number: u64, noun: &str) -> String {
+pub fn plural(number: u64, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
         (_, Some(stem)) => format!("{} {stem}ies", grouped(number)),

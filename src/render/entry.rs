@@ -250,7 +250,9 @@ fn entry_text(sections: &[Section], entry: usize) -> String {
     for section in key {
         match (section.title, cells(section)) {
             ("namespace", bounds) if !bounds.is_empty() => {
-                parts.push(format!("Window({})", bounds.join(", ")))
+                let is_slice = section.columns.iter().any(|column| column.name == "slice_end");
+                let what = if is_slice { "Slice" } else { "Window" };
+                parts.push(format!("{what}({})", bounds.join(", ")))
             }
             (_, cells) => parts.extend(cells),
         }

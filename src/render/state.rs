@@ -1,11 +1,14 @@
 //! State as a person reads it: the operators of a job, and under each the tables of what it keeps.
 
+use super::checkpoint::{bytes, plural};
 use super::entry;
 use super::text::{INDENT, NO_BREAK, WIDTH, indented, pad, wrap};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 use weir_runtime::types::KeyGroupRange;
-use weir_runtime::{JobDescription, OperatorDescription, Redistribution, StateDescription, StateKind};
+use weir_runtime::{
+    JobDescription, OperatorDescription, OperatorStateReport, Redistribution, StateDescription, StateKind,
+};
 
 /// A job with its operators, sources first, and their states.
 pub fn job_state(job: &JobDescription) -> String {
@@ -62,21 +65,32 @@ fn operator_body(text: &mut String, operator: &OperatorDescription) {
     if !operator.key_group_ranges.is_empty() {
         indented(text, &format!("key groups by subtask: {}", ranges(&operator.key_group_ranges)));
     }
-    operator_states(text, operator);
+    operator_states(text, operator, &[]);
 }
 
-/// States that belong to no key.
-pub fn operator_states(text: &mut String, operator: &OperatorDescription) {
+/// States that belong to no key, with what was `found` of them.
+pub fn operator_states(
+    text: &mut String,
+    operator: &OperatorDescription,
+    found: &[Option<OperatorStateReport>],
+) {
     if !operator.operator_states.is_empty() && !operator.keyed_states.is_empty() {
         text.push('\n');
     }
-    for state in &operator.operator_states {
+    for (place, state) in operator.operator_states.iter().enumerate() {
         let how = match state.redistribution {
             Redistribution::EvenSplit => "even-split list",
             Redistribution::Union => "union list",
             Redistribution::Broadcast => "broadcast",
         };
-        indented(text, &format!("operator state {} ({how})", state.name));
+        let sizes = match found.get(place).and_then(Option::as_ref) {
+            None => String::new(),
+            Some(OperatorStateReport { entries, bytes: None }) => format!(", {}", plural(*entries, "entry")),
+            Some(OperatorStateReport { entries, bytes: Some(size) }) => {
+                format!(", {}, {}", plural(*entries, "entry"), bytes(*size))
+            }
+        };
+        indented(text, &format!("operator state {} ({how}){sizes}", state.name));
     }
 }
 

@@ -90,9 +90,12 @@ impl Session {
     /// `DROP CHECKPOINT 'path'`
     pub(super) fn drop_checkpoint(&self, path: &str) -> Result<(), Failure> {
         let environment = self.engine.environment().clone();
-        let files = self.production.block_on(remove_checkpoint(path, &environment))?;
+        let removed = self.production.block_on(remove_checkpoint(path, false, &environment))?;
         if self.interactive {
-            println!("[INFO] Checkpoint has been dropped: {files} files.");
+            println!("[INFO] Checkpoint has been dropped: {} files.", removed.files);
+        }
+        if let Some(left) = removed.left {
+            say!("warning: {path}: {left}");
         }
         Ok(())
     }

@@ -24,11 +24,16 @@ pub(super) fn tell(job: &Job, line: &mut ProgressLine) {
         line.clear();
         match notice {
             Notice::Warning(text) => say!("warning: {text}"),
-            Notice::Restored { path, checkpoint, operators, bytes: size } => {
+            Notice::Restored { path, checkpoint, operators, bytes: size, local_files } => {
                 let s = if operators == 1 { "" } else { "s" };
                 let size = bytes(size);
+                let local = match local_files {
+                    0 => String::new(),
+                    1 => ", 1 file from its local copy".to_string(),
+                    many => format!(", {many} files from their local copies"),
+                };
                 say!(
-                    "{}: restored from {path}, checkpoint {checkpoint}, {operators} operator{s}, {size}",
+                    "{}: restored from {path}, checkpoint {checkpoint}, {operators} operator{s}, {size}{local}",
                     job.name
                 );
             }

@@ -221,6 +221,11 @@ fn a_job_that_drains_is_over() {
     assert!(first.ended().0.success());
     let shown = world.weir(&["checkpoint", "show", path]).succeeded();
     assert!(shown.stdout.starts_with("drained savepoint"), "{}", shown.stdout);
+    // it is all its own, whoever had finished before it
+    assert!(!shown.stdout.contains("B new"), "{}", shown.stdout);
+    let shown = world.weir(&["checkpoint", "show", "--json", path]).succeeded().stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert!(shown["new_bytes"] == shown["state_bytes"] && shown["new_bytes"] != 0, "{}", shown["new_bytes"]);
 }
 
 #[test]

@@ -4,9 +4,11 @@ mod checkpoint_fixture;
 mod cli;
 #[cfg(unix)]
 mod control;
+mod damage;
 mod explain_checkpoint;
 mod goldens;
 mod kill;
+mod local_copies;
 mod oracle;
 mod oracle_over;
 mod oracle_random;

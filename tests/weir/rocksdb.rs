@@ -256,12 +256,12 @@ fn damage_is_named() {
         damaged[10] ^= 0xff;
         fs::write(file, damaged).expect("written");
     }
-    fsck("orruption");
+    fsck("corrupt at offset 0: the ");
     fsck(text(&shared));
     for (file, bytes) in files.iter().zip(&sound) {
         fs::write(file, &bytes[..bytes.len() - 1]).expect("written");
     }
-    fsck("bytes where");
+    fsck("bytes are expected");
     files.iter().for_each(|file| fs::remove_file(file).expect("removed"));
     fsck("there is no such file");
     let run = weir(&["run", "--from", text(&path), "--set", ROCKSDB, JOB]);

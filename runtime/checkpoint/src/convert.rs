@@ -4,6 +4,7 @@
 //! What is written is a savepoint: complete in itself, in a directory of its own, its manifest last.
 
 use crate::CheckpointError;
+use crate::checksums::FileChecksums;
 use crate::directory::Directory;
 use crate::manifest::{
     CanonicalFile, FileRecord, InFlightManifest, KeyedManifest, MANIFEST, Manifest, ManifestKind,
@@ -133,9 +134,9 @@ impl Writer<'_> {
     }
 
     async fn file(&mut self, path: String, contents: Bytes) -> Result<u32, CheckpointError> {
-        let bytes = contents.len() as u64;
+        let (bytes, checksums) = (contents.len() as u64, Some(FileChecksums::of(&contents)));
         self.target.create(&path, contents).await?;
-        self.files.push(FileRecord { path, bytes });
+        self.files.push(FileRecord { path, bytes, checksums });
         Ok((self.files.len() - 1) as u32)
     }
 

@@ -26,6 +26,8 @@ use weir_types::{Barrier, BarrierMode, CheckpointId, CheckpointKind};
 #[derive(Debug)]
 pub struct CheckpointCoordinator {
     config: CoordinatorConfig,
+    /// what errors call tasks
+    names: BTreeMap<TaskId, String>,
     /// tasks that have not finished
     running: BTreeSet<TaskId>,
     /// the others, with the last snapshots that they gave
@@ -80,6 +82,7 @@ impl CheckpointCoordinator {
         let next_trigger_ms = config.interval_ms.map(|interval| now_ms + interval);
         CheckpointCoordinator {
             config,
+            names: BTreeMap::new(),
             running: tasks.into_iter().collect(),
             finished: BTreeMap::new(),
             collecting: BTreeMap::new(),
@@ -96,6 +99,15 @@ impl CheckpointCoordinator {
             permits: VecDeque::new(),
             ended: false,
         }
+    }
+
+    /// The same, and errors call tasks by these names.
+    pub fn with_names(self, names: BTreeMap<TaskId, String>) -> Self {
+        CheckpointCoordinator { names, ..self }
+    }
+
+    fn name(&self, task: TaskId) -> String {
+        self.names.get(&task).cloned().unwrap_or_else(|| format!("task {}", task.0))
     }
 
     /// When a `Tick` is wanted next.
@@ -140,7 +152,7 @@ impl CheckpointCoordinator {
             }
             Event::Declined { task, checkpoint, reason } => {
                 if let Some(pending) = self.collecting.remove(&checkpoint) {
-                    let reason = format!("task {}: {reason}", task.0);
+                    let reason = format!("{}: {reason}", self.name(task));
                     self.failed(
                         pending,
                         CheckpointError::Failed { checkpoint, reason },
@@ -218,7 +230,7 @@ impl CheckpointCoordinator {
             let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
             let request = pending.request();
             self.discard(pending, actions);
-            let reason = format!("task {} has ended without an answer", task.0);
+            let reason = format!("{} has ended without an answer", self.name(task));
             let error = CheckpointError::Failed { checkpoint, reason };
             match request {
                 Some(request) => self.savepoint_failed(checkpoint, request, error, actions),
@@ -279,7 +291,7 @@ impl CheckpointCoordinator {
             self.collecting.iter().filter(|(_, pending)| expired(pending)).map(|(id, _)| *id).collect();
         for checkpoint in late {
             let Some(pending) = self.collecting.remove(&checkpoint) else { continue };
-            let waiting = pending.waiting().map(|task| task.0).collect();
+            let waiting = pending.waiting().map(|task| self.name(task)).collect();
             let error = CheckpointError::Expired { checkpoint, timeout_ms, waiting };
             self.failed(pending, error, now_ms, actions);
         }

@@ -12,7 +12,10 @@ pub use occupied::Occupied;
 pub(crate) use writer::FileWriter;
 
 use crate::CheckpointError;
+use crate::checksums::FileChecksums;
+use crate::manifest::FileRecord;
 use bytes::Bytes;
+pub use mirror::CopiesRead;
 use mirror::Mirror;
 use object_store::ObjectStore;
 use std::collections::BTreeMap;
@@ -167,11 +170,39 @@ impl Directory {
         Directory { path: self.resolve(relative), ..self.clone() }
     }
 
-    /// The same directory, with second copies of files of state below `root` on this machine, which are read first. One
-    /// whose files are on this machine needs none.
-    pub fn mirrored(self, root: &Path) -> Directory {
-        let mirror = (!self.is_local()).then(|| Mirror::new(root, &self.path));
+    /// The same directory, with second copies of files of state below `roots`, directories of this machine, which are read
+    /// first: each file has one, in one of them. Without a root there are none.
+    pub fn mirrored(self, roots: &[PathBuf]) -> Directory {
+        let mirror = (!roots.is_empty()).then(|| Mirror::new(roots, &self.path));
         Directory { mirror, ..self }
+    }
+
+    /// What was read of second copies since the last call: at the end of a restore, all that it read.
+    pub fn copies_read(&self) -> CopiesRead {
+        self.mirror.as_ref().map_or(CopiesRead::default(), Mirror::settle)
+    }
+
+    /// The second copy of a file, if it is whole.
+    pub(crate) async fn copy_of(&self, file: &FileRecord) -> Option<PathBuf> {
+        self.mirror.as_ref()?.whole(&self.resolve(&file.path), file).await
+    }
+
+    /// `length` bytes of a file from `offset` on, from its second copy if that is whole.
+    ///
+    /// # Errors
+    /// As [`Directory::read_range`].
+    pub(crate) async fn read_range_of(
+        &self,
+        file: &FileRecord,
+        offset: u64,
+        length: u64,
+    ) -> Result<Bytes, CheckpointError> {
+        if let Some(copy) = self.copy_of(file).await
+            && let Some(bytes) = Mirror::read_range(copy, offset, length).await
+        {
+            return Ok(bytes);
+        }
+        self.read_range(&file.path, offset, length).await
     }
 
     /// Deletes all second copies.
@@ -215,38 +246,54 @@ impl Directory {
     }
 
     /// Copies a local file, which nobody writes to any more, to one that is not there yet; it is durable afterwards. Gives
-    /// its bytes. A file of the same file system is linked, which costs nothing.
+    /// its bytes, and their checksums unless they are `known`. A file of the same file system is linked, and read for its
+    /// checksums.
     ///
     /// # Errors
     /// [`CheckpointError::Storage`], also if the file exists.
-    pub async fn upload(&self, relative: &str, from: &Path) -> Result<u64, CheckpointError> {
+    pub async fn upload(
+        &self,
+        relative: &str,
+        from: &Path,
+        known: Option<FileChecksums>,
+    ) -> Result<(u64, FileChecksums), CheckpointError> {
         let (path, from) = (self.resolve(relative), PathBuf::from(from));
         let copied = match &self.store {
             Store::Local => {
-                local::blocking(move || local::link_or_copy(&from, &local::absolute(&path))).await
+                let (from, path) = (from.clone(), path.clone());
+                local::blocking(move || local::link_or_copy(&from, &local::absolute(&path), known)).await
             }
-            Store::Objects(store, _) => {
-                let uploaded = objects::upload(store, &path, from.clone()).await;
-                if let (Some(mirror), Ok(_)) = (&self.mirror, &uploaded) {
-                    mirror.take(&path, &from).await;
-                }
-                uploaded
-            }
+            Store::Objects(store, _) => objects::upload(store, &path, from.clone()).await,
         };
+        if let (Some(mirror), Ok(_)) = (&self.mirror, &copied) {
+            mirror.take(&path, &from).await;
+        }
         copied.map_err(|error| self.error("write", relative, error))
     }
 
-    /// Copies a file to a local one that is not there yet.
+    /// The bytes of a file and their checksums; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Storage`].
+    pub async fn checksums(&self, relative: &str) -> Result<Option<(u64, FileChecksums)>, CheckpointError> {
+        let path = self.resolve(relative);
+        let summed = match &self.store {
+            Store::Local => local::blocking(move || local::checksums(&local::absolute(&path))).await,
+            Store::Objects(store, _) => objects::checksums(store, &path).await,
+        };
+        match summed {
+            Ok(summed) => Ok(Some(summed)),
+            Err(FileError::NotFound) => Ok(None),
+            Err(error) => Err(self.error("read", relative, error)),
+        }
+    }
+
+    /// Copies a file to a local one that is not there yet; its bytes and their checksums.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`] and [`CheckpointError::Storage`].
-    pub async fn download(&self, relative: &str, to: &Path) -> Result<u64, CheckpointError> {
+    pub async fn download(&self, relative: &str, to: &Path) -> Result<(u64, FileChecksums), CheckpointError> {
         let (path, to) = (self.resolve(relative), PathBuf::from(to));
-        if let Some(mirror) = &self.mirror
-            && let Some(bytes) = mirror.download(&path, &to).await
-        {
-            return Ok(bytes);
-        }
         let copied = match &self.store {
             Store::Local => local::blocking(move || local::copy(&local::absolute(&path), &to)).await,
             Store::Objects(store, _) => objects::download(store, &path, to).await,
@@ -281,11 +328,6 @@ impl Directory {
             return Ok(Bytes::new());
         }
         let path = self.resolve(relative);
-        if let Some(mirror) = &self.mirror
-            && let Some(bytes) = mirror.read_range(&path, offset, length).await
-        {
-            return Ok(bytes);
-        }
         let read = match &self.store {
             Store::Local => {
                 local::blocking(move || local::read_range(&local::absolute(&path), offset, length)).await

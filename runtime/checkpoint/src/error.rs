@@ -6,8 +6,8 @@ use weir_types::{CheckpointId, Classify, ErrorKind};
 /// Why a checkpoint did not come about, or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    #[error("checkpoint {checkpoint} expired after {timeout_ms} ms: tasks {waiting:?} have not answered")]
-    Expired { checkpoint: CheckpointId, timeout_ms: u64, waiting: Vec<usize> },
+    #[error("checkpoint {checkpoint} expired after {timeout_ms} ms: no answer came from {}", some(waiting))]
+    Expired { checkpoint: CheckpointId, timeout_ms: u64, waiting: Vec<String> },
     #[error("checkpoint {checkpoint} failed: {reason}")]
     Failed { checkpoint: CheckpointId, reason: String },
     /// Storage did not do as asked.
@@ -28,6 +28,18 @@ pub enum CheckpointError {
     /// Stored bytes that cannot be what was written.
     #[error("{file}: corrupt at offset {offset}: {what}")]
     Corrupt { file: String, offset: u64, what: String },
+}
+
+/// Tasks that are named in one error.
+const NAMED: usize = 3;
+
+/// Some of the names, and how many others there are.
+fn some(names: &[String]) -> String {
+    let named = names[..names.len().min(NAMED)].join("; ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        others => format!("{named}; and {others} others"),
+    }
 }
 
 impl Classify for CheckpointError {

@@ -1,5 +1,6 @@
 //! What storage gives for a snapshot: where its parts are.
 
+use crate::checksums::FileChecksums;
 use crate::directory::Directory;
 use crate::manifest::SnapshotStatistics;
 use crate::snapshot::SourceSnapshot;
@@ -15,6 +16,8 @@ pub struct StoredFile {
     pub directory: Directory,
     pub name: String,
     pub bytes: u64,
+    /// `None` of a file that an earlier version wrote
+    pub checksums: Option<FileChecksums>,
 }
 
 impl StoredFile {

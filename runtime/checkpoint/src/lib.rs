@@ -11,6 +11,7 @@
 //!
 //! This room deliberately does not know tasks, connectors or operators: it sees numbers and what they hand in.
 
+mod checksums;
 mod compression;
 mod convert;
 mod coordinator;
@@ -32,7 +33,8 @@ pub use permit::{CommitPermit, Committables};
 pub use snapshot::{OperatorSnapshot, SourceSnapshot, SplitPosition, SubtaskSnapshot, TaskId};
 pub use store::{CheckpointStore, Garbage, Rewrite, StoreConfig, Stored};
 
-pub use directory::{Directory, Environment, Occupied};
+pub use checksums::FileChecksums;
+pub use directory::{CopiesRead, Directory, Environment, Occupied};
 pub use handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
 pub use manifest::Manifest;
 pub use stored::StoredCheckpoint;

@@ -13,6 +13,8 @@ pub use decode::decode;
 pub use encode::encode;
 pub use segments::{SegmentPlace, SegmentTable};
 
+use crate::CheckpointError;
+use crate::checksums::FileChecksums;
 use crate::permit::Committables;
 use crate::snapshot::SourceSnapshot;
 use std::collections::BTreeMap;
@@ -105,6 +107,9 @@ pub struct FileRecord {
     /// relative to the directory of the manifest: `../shared/..` or a name in the directory itself
     pub path: String,
     pub bytes: u64,
+    /// `None` in manifests of versions that had none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<FileChecksums>,
 }
 
 /// Bytes in a file, or in the manifest itself.
@@ -234,6 +239,29 @@ pub struct SnapshotStatistics {
     pub in_flight_bytes: u64,
     /// the barrier overtook elements
     pub unaligned: bool,
+}
+
+impl FileRecord {
+    /// Whether a file of so many `bytes` with these `checksums` is the one that was written; `file` names it in errors.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Truncated`] and [`CheckpointError::Corrupt`].
+    pub(crate) fn check(
+        &self,
+        bytes: u64,
+        checksums: &FileChecksums,
+        file: &str,
+    ) -> Result<(), CheckpointError> {
+        if bytes < self.bytes {
+            let what = format!("{} bytes are expected", self.bytes);
+            return Err(CheckpointError::Truncated { file: file.to_string(), offset: bytes, what });
+        }
+        if bytes > self.bytes {
+            let what = format!("it has {bytes} bytes, and {} were written", self.bytes);
+            return Err(CheckpointError::Corrupt { file: file.to_string(), offset: self.bytes, what });
+        }
+        self.checksums.as_ref().map_or(Ok(()), |expected| expected.check(checksums, bytes, file))
+    }
 }
 
 impl NamedFile {

@@ -1,5 +1,7 @@
 //! A checkpoint that was opened: its manifest, and what that refers to.
 
+mod check;
+
 use crate::CheckpointError;
 use crate::compression::{expand_all, is_compressed};
 use crate::directory::{Directory, Environment, blocking, checkpoint_name, checkpoint_number};
@@ -77,11 +79,21 @@ impl StoredCheckpoint {
     pub async fn siblings(
         &self,
     ) -> Result<Vec<(Directory, Result<StoredCheckpoint, CheckpointError>)>, CheckpointError> {
-        let parent = self.directory.join("..");
+        StoredCheckpoint::beside(&self.directory).await
+    }
+
+    /// The same of a directory that has a checkpoint, or had one.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Storage`] if they cannot be listed.
+    pub async fn beside(
+        own: &Directory,
+    ) -> Result<Vec<(Directory, Result<StoredCheckpoint, CheckpointError>)>, CheckpointError> {
+        let parent = own.join("..");
         let mut found = Vec::new();
         for name in parent.list().await? {
             let directory = parent.join(&name);
-            if directory.show("") == self.directory.show("") {
+            if directory.show("") == own.show("") {
                 continue;
             }
             match StoredCheckpoint::open_in(directory.clone()).await {
@@ -120,7 +132,7 @@ impl StoredCheckpoint {
         match self.file(place)? {
             None => self.blob(place),
             Some(file) => {
-                let read = self.directory.read_range(&file.path, place.offset, place.length).await;
+                let read = self.directory.read_range_of(file, place.offset, place.length).await;
                 read.map_err(|error| self.needed(error))
             }
         }
@@ -145,7 +157,13 @@ impl StoredCheckpoint {
             of_file.entry(entry.place.file).or_default().push((entry.segment.id, entry.place));
         }
         let mut segments = BTreeMap::new();
-        let mut shown = self.directory.show(MANIFEST);
+        // errors name the segment; its file too, if there is but one
+        let mut files = of_file.keys().copied();
+        let shown = match (files.next(), files.next()) {
+            (Some(file), None) => self.show(&Place { file, offset: 0, length: 0 }),
+            (None, _) => self.directory.show(MANIFEST),
+            _ => self.directory.show(""),
+        };
         for (file, mut places) in of_file {
             places.sort_unstable_by_key(|(_, place)| place.offset);
             let Some(file) = file else {
@@ -154,7 +172,6 @@ impl StoredCheckpoint {
                 }
                 continue;
             };
-            shown = self.show(&Place { file: Some(file), offset: 0, length: 0 });
             for run in runs(places) {
                 let (start, end) = (run[0].1.offset, run.iter().map(|(_, place)| end_of(place)).max());
                 let length = end.unwrap_or(start) - start;
@@ -217,30 +234,36 @@ impl StoredCheckpoint {
 
     async fn fetch(&self, named: &NamedFile, to: Option<&Path>) -> Result<LocalFile, CheckpointError> {
         let place = Place { file: Some(named.file), offset: 0, length: 0 };
-        let Some(FileRecord { path, bytes }) = self.file(&place)? else {
+        let Some(record) = self.file(&place)? else {
             return Err(self.corrupt("a file without a place".to_string()));
         };
+        let FileRecord { path, bytes, .. } = record;
         if named.name.contains('/') {
             return Err(self.corrupt(format!("'{}' is no name of a file", named.name)));
         }
-        let (to, found) = match to {
-            Some(to) => {
+        let (shown, copy) = (self.directory.show(path), self.directory.copy_of(record).await);
+        let path = match (copy, to) {
+            (Some(copy), _) => copy,
+            (None, Some(to)) => {
                 let to = to.join(&named.name);
-                let found = self.directory.download(path, &to).await;
-                (to, found.map_err(|error| self.needed(error))?)
+                let (bytes, checksums) =
+                    self.directory.download(path, &to).await.map_err(|error| self.needed(error))?;
+                record.check(bytes, &checksums, &shown)?;
+                to
             }
-            None => {
-                let missing =
-                    CheckpointError::Missing { file: self.directory.show(path), needed_by: String::new() };
+            (None, None) => {
+                let missing = CheckpointError::Missing { file: shown.clone(), needed_by: String::new() };
                 let found = self.directory.size(path).await?.ok_or_else(|| self.needed(missing))?;
-                (PathBuf::from(self.directory.show(path)), found)
+                if found <= SMALL_BYTES {
+                    self.check_file(record).await?;
+                } else if found != *bytes {
+                    let what = format!("{bytes} bytes are expected");
+                    return Err(CheckpointError::Truncated { file: shown, offset: found, what });
+                }
+                PathBuf::from(shown)
             }
         };
-        if found != *bytes {
-            let (file, what) = (self.directory.show(path), format!("{bytes} bytes are expected"));
-            return Err(CheckpointError::Truncated { file, offset: found, what });
-        }
-        Ok(LocalFile { name: named.name.clone(), path: to, bytes: *bytes, shared: false })
+        Ok(LocalFile { name: named.name.clone(), path, bytes: *bytes, shared: false })
     }
 
     /// The same of a canonical savepoint, as if it had been segments.
@@ -287,6 +310,10 @@ impl StoredCheckpoint {
 fn end_of(place: &Place) -> u64 {
     place.offset + place.length
 }
+
+/// A file of a state backend that is read to see whether it is sound before a database is opened with it. RocksDB checks blocks of
+/// larger ones as it reads them; its list of files, whose end may be lost unseen, is small.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// Bytes between two segments that are not worth a request of their own.
 const GAP_BYTES: u64 = 1 << 20;

@@ -52,10 +52,20 @@ pub struct OperatorMeasure {
     /// one for each of the operator's keyed states
     pub states: Vec<StateReport>,
     pub subtasks: Vec<SubtaskReport>,
+    /// one for each of the operator's states that belong to no key; `None`: the checkpoint does not tell
+    pub operator_states: Vec<Option<OperatorStateReport>>,
     /// how far a source has read
     pub positions: Vec<PositionReport>,
     /// written and not known to be visible
     pub committables: Vec<CommittableReport>,
+}
+
+/// A state that belongs to no key, over all subtasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OperatorStateReport {
+    pub entries: u64,
+    /// of the entries; `None` for positions, which are in the manifest as text
+    pub bytes: Option<u64>,
 }
 
 /// The keyed state of one subtask.
@@ -166,6 +176,8 @@ impl CheckpointReport {
                 .flat_map(|list| &list.committables)
                 .map(|committable| CommittableReport { committable: committable.clone() })
                 .collect();
+            let operator_states;
+            (operator_states, measure.operator_states) = operator_states_of(stored, kept).await?;
             operators.push(OperatorDescription {
                 id: record.id.to_string(),
                 label: record.label.clone(),
@@ -174,10 +186,7 @@ impl CheckpointReport {
                 size: SizeBound::of(&keyed_states, record.note.as_ref()),
                 key_group_ranges: kept.map_or(Vec::new(), keyed),
                 keyed_states,
-                operator_states: match kept {
-                    Some(kept) => operator_states(stored, kept).await?,
-                    None => Vec::new(),
-                },
+                operator_states,
             });
             measures.push(measure);
         }
@@ -219,28 +228,43 @@ fn states_of(operator: &OperatorManifest) -> Vec<StateIndex> {
     states
 }
 
-async fn operator_states(
+/// States that belong to no key, and how much there is in each.
+async fn operator_states_of(
     stored: &StoredCheckpoint,
-    operator: &OperatorManifest,
-) -> Result<Vec<OperatorStateDescription>, JobError> {
-    let mut states: Vec<OperatorStateDescription> = Vec::new();
-    let mut add = |name: &str, redistribution| {
-        if states.iter().all(|known| known.name != name) {
-            states.push(OperatorStateDescription { name: name.to_string(), redistribution });
+    kept: Option<&OperatorManifest>,
+) -> Result<(Vec<OperatorStateDescription>, Vec<Option<OperatorStateReport>>), JobError> {
+    let Some(operator) = kept else { return Ok((Vec::new(), Vec::new())) };
+    let mut states: Vec<(OperatorStateDescription, Option<OperatorStateReport>)> = Vec::new();
+    let mut add = |name: &str, redistribution, more: OperatorStateReport| {
+        let known = states.iter_mut().find(|(known, _)| known.name == name);
+        match known.and_then(|(_, found)| found.as_mut()) {
+            Some(found) => {
+                found.entries += more.entries;
+                found.bytes = found.bytes.zip(more.bytes).map(|(found, more)| found + more);
+            }
+            None => {
+                let state = OperatorStateDescription { name: name.to_string(), redistribution };
+                states.push((state, Some(more)));
+            }
         }
     };
     for subtask in &operator.subtasks {
-        if subtask.source.is_some() {
-            add(&format!("{}/splits", operator.id), Redistribution::EvenSplit);
+        if let Some(source) = &subtask.source {
+            let entries = (source.splits.len() + source.finished.len()) as u64;
+            let found = OperatorStateReport { entries, bytes: None };
+            add(&format!("{}/splits", operator.id), Redistribution::EvenSplit, found);
         }
         let Some(place) = &subtask.operator_state else { continue };
         let bytes = stored.bytes(place).await?;
         let backend = OperatorStateBackend::restore(&[bytes], 0, 1, &stored.show(place))?;
         for name in backend.names() {
-            add(name, backend.redistribution(name).unwrap_or(Redistribution::EvenSplit));
+            let entries = backend.entries(name);
+            let size = entries.iter().map(|entry| entry.len() as u64).sum();
+            let found = OperatorStateReport { entries: entries.len() as u64, bytes: Some(size) };
+            add(name, backend.redistribution(name).unwrap_or(Redistribution::EvenSplit), found);
         }
     }
-    Ok(states)
+    Ok(states.into_iter().unzip())
 }
 
 async fn measure(

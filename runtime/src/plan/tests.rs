@@ -102,3 +102,26 @@ fn graphs_that_cannot_run_are_refused() {
     assert!(message(graph(1, calc_of(1, Exchange::Forward))).contains("does not come before"));
     assert!(message(graph(1, calc_of(0, Exchange::Hash(vec![3])))).contains("column 3"));
 }
+
+/// What errors of checkpoints call a task is what EXPLAIN shows.
+#[test]
+fn tasks_are_named_by_their_operators() {
+    let mut graph = pipeline(2);
+    let long = format!("agg({})", "x".repeat(200));
+    for (node, label) in graph.nodes.iter_mut().zip(["Scan(t)", "Calc(select=[k])", &long, "Sink(s)"]) {
+        node.label = label.to_string();
+    }
+    let names = |graph: &JobGraph| -> Vec<String> {
+        let plan = ExecutionPlan::of(graph).expect("a plan");
+        plan.chains.iter().map(|chain| chain.name(graph, SubtaskIndex(1))).collect()
+    };
+    let two = names(&graph);
+    assert_eq!(two[0], "Scan(t) -> Calc(select=[k]) (2/2)");
+    assert_eq!(two[1], format!("agg({}... -> Sink(s) (2/2)", "x".repeat(96)));
+    graph.settings.parallelism = 1;
+    assert_eq!(
+        names(&graph),
+        ["Scan(t) -> Calc -> agg -> Sink(s)"],
+        "what keeps nothing is named by its kind"
+    );
+}

@@ -227,6 +227,7 @@ impl KeyedStateBackend {
         let above = &self.state(parent).descriptor;
         descriptor.key_fields = above.key_fields.iter().chain(&above.map_key_fields).cloned().collect();
         (descriptor.namespace, descriptor.window_ms) = (above.namespace, above.window_ms);
+        descriptor.slices = above.slices;
         let encoder = StateDescriptor::encoder(&descriptor.map_key_fields)?;
         self.add(descriptor, encoder, Some(parent))
     }

@@ -68,6 +68,8 @@ pub struct StateDescriptor {
     pub ttl_ms: Option<u64>,
     /// milliseconds from start to end of each window of the namespace; `None` where they differ, or without windows
     pub window_ms: Option<u64>,
+    /// the windows of the namespace are slices, of which several make a window
+    pub slices: bool,
 }
 
 impl StateDescriptor {
@@ -87,6 +89,7 @@ impl StateDescriptor {
             value_fields,
             ttl_ms: None,
             window_ms: None,
+            slices: false,
         }
     }
 
@@ -116,6 +119,12 @@ impl StateDescriptor {
     /// With windows, or slices of windows, that all span so many milliseconds.
     pub fn with_window_ms(mut self, window_ms: Option<u64>) -> Self {
         self.window_ms = window_ms;
+        self
+    }
+
+    /// With a namespace of slices, of which several make a window; for people, who are told so.
+    pub fn with_slices(mut self, slices: bool) -> Self {
+        self.slices = slices;
         self
     }
 

@@ -85,10 +85,12 @@ impl EntryLayout {
         }
         if state.namespace == NamespaceKind::Window || is_timers {
             let bound = |name: &str| SqlField::new(name, SqlType::Timestamp(3), is_timers);
+            let (start, end) =
+                if state.slices { ("slice_start", "slice_end") } else { ("window_start", "window_end") };
             if state.window_ms.is_some() && !is_timers {
-                builder.add(EntryColumn::WindowStart, bound("window_start"));
+                builder.add(EntryColumn::WindowStart, bound(start));
             }
-            builder.add(EntryColumn::WindowEnd, bound("window_end"));
+            builder.add(EntryColumn::WindowEnd, bound(end));
         }
         for (level, fields) in levels.iter().enumerate().skip(1) {
             fields.iter().for_each(|field| builder.add(EntryColumn::MapKey { level }, field.clone()));

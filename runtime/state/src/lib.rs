@@ -61,6 +61,7 @@ pub use side_by_side::{Part, SideBySide, StepCursor};
 pub use timers::{DueTimers, TimeDomain};
 
 pub use restore::RestoredSnapshot;
+pub use segment::check_segment;
 pub use snapshot::{
     FieldIndex, LocalFile, Segment, SegmentId, SegmentIndex, Snapshot, SnapshotIndex, SnapshotMode,
     StateIndex,

@@ -117,6 +117,14 @@ impl ByteStrings {
     }
 }
 
+/// Whether the bytes of a segment are those that were written, by their checksum.
+///
+/// # Errors
+/// [`StateError::Truncated`] and [`StateError::Corrupt`], with an offset in `bytes`.
+pub fn check_segment(bytes: &Bytes, file: &str) -> Result<(), StateError> {
+    open_any(bytes, MAGIC, VERSIONS, file).map(|_| ())
+}
+
 /// A segment that was read: its structure has been checked, its values have not.
 pub(crate) struct SegmentRows {
     pub(crate) namespace: Namespace,

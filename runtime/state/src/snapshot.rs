@@ -80,6 +80,9 @@ pub struct StateIndex {
     pub namespace: NamespaceKind,
     pub ttl_ms: Option<u64>,
     pub window_ms: Option<u64>,
+    /// the namespace is a slice, of which several make a window
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slices: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<SegmentIndex>,
 }
@@ -346,6 +349,7 @@ pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {
         value_fields,
         ttl_ms,
         window_ms,
+        slices,
     } = &state.descriptor;
     StateIndex {
         name: name.clone(),
@@ -357,6 +361,7 @@ pub(crate) fn index_of(state: &State, parent: Option<String>) -> StateIndex {
         namespace: *namespace,
         ttl_ms: *ttl_ms,
         window_ms: *window_ms,
+        slices: *slices,
         segments: Vec::new(),
     }
 }

@@ -43,9 +43,9 @@ pub struct CheckpointSettings {
     pub compression: bool,
     /// the most that a subtask's state may be if it is kept in memory
     pub memory_state_bytes: u64,
-    /// `local-backup.enabled` and `local-backup.dirs`: where copies of state are kept for a fast restart; empty if
-    /// there is to be one and nobody said where
-    pub local_backup: Option<String>,
+    /// `local-backup.enabled` and `local-backup.dirs`: the directories in which copies of state are kept for a fast restart; none
+    /// if there are to be copies and nobody said where
+    pub local_backup: Option<Vec<String>>,
 }
 
 impl Default for CheckpointSettings {

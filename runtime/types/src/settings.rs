@@ -29,7 +29,13 @@ pub enum SettingType {
     /// from, to, both included
     Integer(i64, i64),
     Duration,
+    /// a duration, at least this
+    DurationFrom(&'static str),
     Bytes,
+    /// a memory size, at least this
+    BytesFrom(&'static str),
+    /// a memory size, at most this
+    BytesTo(&'static str),
     /// a decimal number, at least this
     Number(&'static str),
     /// a decimal number from 0 to 1
@@ -230,10 +236,30 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
             Ok(_) => Ok(value.to_string()),
             Err(message) => wrong(message),
         },
+        SettingType::DurationFrom(least) => match (parse_duration_ms(value), parse_duration_ms(least)) {
+            (Ok(found), Ok(least_ms)) if found < least_ms => {
+                wrong(format!("'{value}' is too short: at least {least} are needed"))
+            }
+            (Err(message), _) => wrong(message),
+            _ => Ok(value.to_string()),
+        },
         SettingType::Bytes => match parse_bytes(value) {
             Ok(_) => Ok(value.to_string()),
             Err(message) => wrong(message),
         },
+        SettingType::BytesFrom(limit) | SettingType::BytesTo(limit) => {
+            let is_least = matches!(definition.setting_type, SettingType::BytesFrom(_));
+            match (parse_bytes(value), parse_bytes(limit)) {
+                (Ok(found), Ok(least)) if is_least && found < least => {
+                    wrong(format!("'{value}' is too little: it is {limit} at least"))
+                }
+                (Ok(found), Ok(most)) if !is_least && found > most => {
+                    wrong(format!("'{value}' is too much: it is {limit} at most"))
+                }
+                (Err(message), _) => wrong(message),
+                _ => Ok(value.to_string()),
+            }
+        }
         SettingType::Number(least) => match (value.parse::<f64>(), least.parse::<f64>()) {
             (Ok(number), Ok(least)) if number.is_finite() && number >= least => Ok(value.to_string()),
             _ => wrong(format!("'{value}' is not a number of at least {least}")),
@@ -242,7 +268,9 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
             Ok(number) if (0.0..=1.0).contains(&number) => Ok(value.to_string()),
             _ => wrong(format!("'{value}' is not a number from 0 to 1")),
         },
-        SettingType::Choice(choices) => choice(choices, value).or_else(wrong),
+        SettingType::Choice(choices) => choice(choices, value)
+            .map_err(|message| former(definition.key, value).unwrap_or(message))
+            .or_else(wrong),
         SettingType::List(choices) => {
             let parts = value.split(';').map(|part| choice(choices, part.trim()));
             parts.collect::<Result<Vec<_>, _>>().map(|parts| parts.join(";")).or_else(wrong)
@@ -255,6 +283,25 @@ fn normalise(definition: &'static SettingDefinition, value: &str) -> Result<Stri
         },
         SettingType::Text => Ok(value.to_string()),
     }
+}
+
+/// What to set instead of a value that Flink has, or had, and Weir has by another name or not.
+fn former(key: &str, value: &str) -> Option<String> {
+    let instead = match (key, value.to_ascii_lowercase().as_str()) {
+        ("state.backend.type", "filesystem" | "fsstatebackend") => {
+            "was Flink's name for state in memory and checkpoints in files: set 'state.backend.type' = 'hashmap' and \
+             'execution.checkpointing.storage' = 'filesystem', with an 'execution.checkpointing.dir'"
+        }
+        ("state.backend.type", "jobmanager" | "memory") => {
+            "was Flink's name for state and checkpoints in memory: set 'state.backend.type' = 'hashmap' and \
+             'execution.checkpointing.storage' = 'jobmanager'"
+        }
+        ("state.backend.type", "forst") => {
+            "is not built: state is in memory ('hashmap') or on disks of this machine ('rocksdb')"
+        }
+        _ => return None,
+    };
+    Some(format!("'{value}' {instead}"))
 }
 
 /// `value` as it is spelt among `choices`.

@@ -54,7 +54,10 @@ fn what_is_told_is_what_a_scan_finds_and_what_the_heap_holds() {
         assert!(flat.contains(&format!(", {counted} {plural}")), "{name}: {counted} {plural}\n{section}");
         if !name.ends_with("/timers") {
             assert_eq!(entries(found), entries(&on_heap[name]), "{name}");
-            assert_eq!(rows(&of(path, "*")), rows(&of(OF_HEAP, "*")), "{name}");
+            // the older one calls slices windows
+            let found: Vec<String> =
+                rows(&of(path, "*")).iter().map(|row| row.replace("\"slice_", "\"window_")).collect();
+            assert_eq!(found, rows(&of(OF_HEAP, "*")), "{name}");
         }
     }
     let join = format!(

@@ -37,10 +37,9 @@ impl Stopping {
     }
 }
 
-fn without_snapshot(task: TaskId) -> CheckpointError {
+fn without_snapshot(task: &str) -> CheckpointError {
     let reason = format!(
-        "task {} has finished, and the job takes no checkpoints: set 'execution.checkpointing.interval'",
-        task.0
+        "{task} has finished, and the job takes no checkpoints: set 'execution.checkpointing.interval'"
     );
     CheckpointError::Storage { what: "take a savepoint".to_string(), reason }
 }
@@ -50,7 +49,7 @@ impl CheckpointCoordinator {
     pub(super) fn grant(&mut self, wish: Wish, now_ms: u64, actions: &mut Vec<Action>) {
         let Wish { request, stop } = wish;
         if let Some((task, _)) = self.finished.iter().find(|(_, last)| last.is_none()) {
-            let error = without_snapshot(*task);
+            let error = without_snapshot(&self.name(*task));
             actions.push(Action::SavepointFailed { request, error });
             return;
         }
@@ -84,7 +83,7 @@ impl CheckpointCoordinator {
             let Some(pending) = self.collecting.remove(&id) else { continue };
             let Some(request) = pending.request() else { continue };
             self.discard(pending, actions);
-            self.savepoint_failed(id, request, without_snapshot(task), actions);
+            self.savepoint_failed(id, request, without_snapshot(&self.name(task)), actions);
         }
     }
 

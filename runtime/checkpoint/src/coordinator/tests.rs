@@ -205,7 +205,7 @@ fn answers_that_nobody_waits_for_are_discarded() {
                 Event::Tick,
                 &[
                     "discard 0 of 1: Stale",
-                    "abandoned: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
+                    "abandoned: checkpoint 1 expired after 1000 ms: no answer came from task 1",
                     "trigger 2 at [0, 1]",
                 ],
             ),
@@ -424,8 +424,8 @@ fn a_savepoint_waits_its_turn_and_commits_nothing() {
                 Event::Tick,
                 &[
                     "discard 0 of 1: Stale",
-                    "abandoned: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
-                    "savepoint of 1 failed: checkpoint 1 expired after 1000 ms: tasks [1] have not answered",
+                    "abandoned: checkpoint 1 expired after 1000 ms: no answer came from task 1",
+                    "savepoint of 1 failed: checkpoint 1 expired after 1000 ms: no answer came from task 1",
                 ],
             ),
             (2000, finished_without_snapshot(0), &[]),
@@ -538,4 +538,27 @@ fn a_checkpoint_that_takes_long_overtakes() {
     );
     let at_once = CoordinatorConfig { mode: BarrierMode::Unaligned { after_ms: 0 }, ..config };
     script(coordinator(at_once, 1), vec![(100, Event::Tick, &["trigger 1 at [0]"]), (130, Event::Tick, &[])]);
+}
+
+/// People know operators, and no numbers of tasks.
+#[test]
+fn errors_name_what_people_know() {
+    let names =
+        |tasks: usize| (0..tasks).map(move |task| (TaskId(task), format!("Join ({}/{tasks})", task + 1)));
+    let of = |tasks| coordinator(config(), tasks).with_names(names(tasks).collect());
+    let expired = "fail: checkpoint 1 expired after 1000 ms: no answer came from Join (2/2)";
+    let declined =
+        Event::Declined { task: TaskId(1), checkpoint: CheckpointId(1), reason: "disk".to_string() };
+    let mut late = of(2);
+    late.step(Event::Tick, 100);
+    late.step(ack(0, 1), 110);
+    let said = say(late.step(Event::Tick, 1100));
+    assert!(said.iter().any(|said| said == expired), "{said:?}");
+    let mut refused = of(2);
+    refused.step(Event::Tick, 100);
+    assert_eq!(say(refused.step(declined, 110))[0], "fail: checkpoint 1 failed: Join (2/2): disk");
+    let mut many = of(6);
+    many.step(Event::Tick, 100);
+    let said = say(many.step(Event::Tick, 1100));
+    assert!(said[0].ends_with("from Join (1/6); Join (2/6); Join (3/6); and 3 others"), "{said:?}");
 }

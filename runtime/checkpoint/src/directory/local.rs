@@ -1,10 +1,14 @@
 //! Files of this machine, written so that they survive its loss of power.
 
 use super::FileError;
+use crate::checksums::{FileChecksums, Summing};
 use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// Bytes of a file that are read at a time.
+const READ_BYTES: usize = 1 << 20;
 
 /// Runs `work` where it may block: beside the tasks if there is a runtime for that, right here in a simulation.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -52,8 +56,12 @@ pub(super) fn end(file: Option<File>, path: &Path) -> Result<(), FileError> {
     sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
-/// Two names for one file where that can be, otherwise two files.
-pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<u64, FileError> {
+/// Two names for one file where that can be, otherwise two files; its bytes, and their checksums unless they are `known`.
+pub(super) fn link_or_copy(
+    from: &Path,
+    to: &Path,
+    known: Option<FileChecksums>,
+) -> Result<(u64, FileChecksums), FileError> {
     let parent = make_parent(to)?;
     match std::fs::hard_link(from, to) {
         Ok(()) => {}
@@ -62,20 +70,49 @@ pub(super) fn link_or_copy(from: &Path, to: &Path) -> Result<u64, FileError> {
         }
         Err(_) => return copy(from, to),
     }
-    let file = File::open(to)?;
+    let mut file = File::open(to)?;
     file.sync_all()?;
     sync_directory(&parent)?;
-    Ok(file.metadata()?.len())
+    match known {
+        Some(known) => Ok((file.metadata()?.len(), known)),
+        // it has been written just now, and mostly comes from memory
+        None => read_through(&mut file, |_| Ok(())),
+    }
 }
 
-pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, FileError> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(u64, FileChecksums), FileError> {
     let parent = make_parent(to)?;
     let mut source = File::open(from)?;
     let mut target = OpenOptions::new().write(true).create_new(true).open(to)?;
-    let bytes = std::io::copy(&mut source, &mut target)?;
+    let copied = read_through(&mut source, |bytes| target.write_all(bytes))?;
     target.sync_all()?;
     sync_directory(&parent)?;
-    Ok(bytes)
+    Ok(copied)
+}
+
+/// The bytes of a file and their checksums.
+pub(super) fn checksums(path: &Path) -> Result<(u64, FileChecksums), FileError> {
+    read_through(&mut File::open(path)?, |_| Ok(()))
+}
+
+/// Reads a file to its end, some bytes at a time.
+fn read_through(
+    file: &mut File,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(u64, FileChecksums), FileError> {
+    let (mut summing, mut bytes) = (Summing::default(), 0);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => return Ok((bytes, summing.finish())),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        summing.add(&buffer[..read]);
+        take(&buffer[..read])?;
+        bytes += read as u64;
+    }
 }
 
 /// The same contents under another name, without copying them where the file system can.
@@ -84,7 +121,7 @@ pub(super) fn link(from: &Path, to: &Path) -> Result<u64, FileError> {
     match std::fs::hard_link(from, to) {
         Ok(()) => size(to),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error.into()),
-        Err(_) => copy(from, to),
+        Err(_) => copy(from, to).map(|(bytes, _)| bytes),
     }
 }
 

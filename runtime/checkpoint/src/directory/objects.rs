@@ -1,6 +1,7 @@
 //! Objects of a store.
 
 use super::FileError;
+use crate::checksums::{FileChecksums, Summing};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path as ObjectPath;
@@ -64,34 +65,52 @@ pub(super) async fn upload(
     store: &Arc<dyn ObjectStore>,
     path: &str,
     from: PathBuf,
-) -> Result<u64, FileError> {
+) -> Result<(u64, FileChecksums), FileError> {
     let mut source = std::fs::File::open(&from).map_err(|error| local(&from, error))?;
     let bytes = source.metadata().map_err(|error| local(&from, error))?.len();
     if bytes <= UPLOAD_PART as u64 {
         let mut contents = Vec::with_capacity(bytes as usize);
         source.read_to_end(&mut contents).map_err(|error| local(&from, error))?;
+        let checksums = FileChecksums::of(&contents);
         create(store, path, contents.into()).await?;
-        return Ok(bytes);
+        return Ok((bytes, checksums));
     }
     let mut writer = WriteMultipart::new_with_chunk_size(store.put_multipart(&key(path)).await?, UPLOAD_PART);
+    let mut summing = Summing::default();
     loop {
         let mut part = Vec::with_capacity(UPLOAD_PART);
         let read = (&mut source).take(UPLOAD_PART as u64).read_to_end(&mut part);
         if read.map_err(|error| local(&from, error))? == 0 {
             break;
         }
+        summing.add(&part);
         writer.wait_for_capacity(CONCURRENT_PARTS).await?;
         writer.put(part.into());
     }
     writer.finish().await?;
-    Ok(bytes)
+    Ok((bytes, summing.finish()))
+}
+
+/// The bytes of an object and their checksums.
+pub(super) async fn checksums(
+    store: &Arc<dyn ObjectStore>,
+    path: &str,
+) -> Result<(u64, FileChecksums), FileError> {
+    let mut stream = store.get(&key(path)).await?.into_stream();
+    let (mut summing, mut bytes) = (Summing::default(), 0);
+    while let Some(part) = stream.next().await {
+        let part = part?;
+        summing.add(&part);
+        bytes += part.len() as u64;
+    }
+    Ok((bytes, summing.finish()))
 }
 
 pub(super) async fn download(
     store: &Arc<dyn ObjectStore>,
     path: &str,
     to: PathBuf,
-) -> Result<u64, FileError> {
+) -> Result<(u64, FileChecksums), FileError> {
     let answer = store.get(&key(path)).await?;
     let mut target = std::fs::OpenOptions::new()
         .write(true)
@@ -99,13 +118,14 @@ pub(super) async fn download(
         .open(&to)
         .map_err(|error| local(&to, error))?;
     let mut stream = answer.into_stream();
-    let mut bytes = 0;
+    let (mut summing, mut bytes) = (Summing::default(), 0);
     while let Some(part) = stream.next().await {
         let part = part?;
         target.write_all(&part).map_err(|error| local(&to, error))?;
+        summing.add(&part);
         bytes += part.len() as u64;
     }
-    Ok(bytes)
+    Ok((bytes, summing.finish()))
 }
 
 /// Of a local file, whose absence says nothing of the object.

@@ -1,6 +1,5 @@
 use super::*;
 use futures::executor::block_on;
-use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 fn both() -> Vec<(Directory, Option<tempfile::TempDir>)> {
@@ -68,8 +67,11 @@ fn local_files_go_up_and_come_down() {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
             runtime.block_on(async {
                 let name = format!("shared/{bytes}.sst");
-                assert_eq!(directory.upload(&name, &from).await, Ok(u64::from(bytes)));
-                assert_eq!(directory.download(&name, &to).await, Ok(u64::from(bytes)));
+                let expected = (u64::from(bytes), FileChecksums::of(&contents));
+                assert_eq!(directory.upload(&name, &from, None).await, Ok(expected.clone()));
+                assert_eq!(directory.download(&name, &to).await, Ok(expected.clone()));
+                assert_eq!(directory.checksums(&name).await, Ok(Some(expected)));
+                assert_eq!(directory.checksums("shared/nope").await, Ok(None));
             });
             assert!(std::fs::read(&to).expect("read") == contents, "{bytes} bytes");
         }
@@ -109,37 +111,77 @@ fn places_are_shown_as_people_write_them() {
     assert!(Directory::open("test://xy/a", &environment).is_err());
 }
 
-/// Copies are read first, and nothing depends on them.
+/// A file as a manifest has it.
+fn record(path: &str, contents: &[u8]) -> FileRecord {
+    let checksums = Some(FileChecksums::of(contents));
+    FileRecord { path: path.to_string(), bytes: contents.len() as u64, checksums }
+}
+
+/// Copies are read first, and nothing depends on them: wherever the files are.
 #[test]
 fn second_copies_serve_when_they_are_whole() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let plain = Directory::of_store(objects, "mem://b", "jobs/7");
-    let mirrored = plain.clone().mirrored(folder.path());
-    let local = folder.path().join("from.sst");
-    std::fs::write(&local, b"sst").expect("written");
-    block_on(async {
+    for (directory, _folder) in both() {
+        let outside = tempfile::tempdir().expect("a directory");
+        let roots = [outside.path().join("one/7"), outside.path().join("two/7")];
+        let plain = directory.join("jobs/7");
+        let mirrored = plain.clone().mirrored(&roots);
         let chk = mirrored.join("chk-1");
-        chk.create("_metadata", Bytes::from_static(b"meta")).await.expect("created");
-        let mut writer = chk.writer("../shared/1-0", 100).await.expect("begun");
-        writer.write(b"pages").await.expect("written");
-        assert_eq!(writer.finish().await, Ok(5));
-        chk.upload("../shared/a.sst", &local).await.expect("uploaded");
-        drop(chk.writer("../shared/dropped", 100).await.expect("begun"));
-        let mut copies: Vec<_> =
-            std::fs::read_dir(folder.path().join("shared")).expect("there").flatten().collect();
-        copies.sort_by_key(|copy| copy.file_name());
-        assert_eq!(copies.iter().map(|copy| copy.file_name()).collect::<Vec<_>>(), ["1-0", "a.sst"]);
-        plain.delete("shared/1-0").await.expect("deleted");
-        assert_eq!(&mirrored.read_range("shared/1-0", 1, 3).await.expect("the copy")[..], b"age");
-        std::fs::write(folder.path().join("shared/a.sst"), b"").expect("cut");
-        assert_eq!(&mirrored.read_range("shared/a.sst", 0, 3).await.expect("the file")[..], b"sst");
-        mirrored.delete("shared/a.sst").await.expect("deleted");
-        assert!(!folder.path().join("shared/a.sst").exists());
-        mirrored.clear_mirror().await;
-        assert_eq!(&chk.read("_metadata").await.expect("the file")[..], b"meta");
-        assert!(mirrored.read_range("shared/1-0", 0, 1).await.is_err(), "neither file nor copy");
-    });
+        let local = outside.path().join("from.sst");
+        std::fs::write(&local, b"sst").expect("written");
+        let (pages, sst) = (record("../shared/1-0", b"pages"), record("../shared/a.sst", b"sst"));
+        let copy = |name: &str| {
+            let copies = roots.iter().map(|root| root.join("shared").join(name));
+            copies.into_iter().find(|copy| copy.exists())
+        };
+        block_on(async {
+            chk.create("_metadata", Bytes::from_static(b"meta")).await.expect("created");
+            let mut writer = chk.writer("../shared/1-0", 100).await.expect("begun");
+            writer.write(b"pages").await.expect("written");
+            assert_eq!(writer.finish().await, Ok((5, FileChecksums::of(b"pages"))));
+            chk.upload("../shared/a.sst", &local, None).await.expect("uploaded");
+            drop(chk.writer("../shared/dropped", 100).await.expect("begun"));
+            assert_eq!(copy("dropped"), None, "it was never finished");
+
+            plain.delete("shared/1-0").await.expect("deleted");
+            assert_eq!(&chk.read_range_of(&pages, 1, 3).await.expect("the copy")[..], b"age");
+            assert_eq!(chk.copy_of(&sst).await, copy("a.sst"));
+            let read = CopiesRead { files: 2, bytes: 8, passed_over: Vec::new() };
+            assert_eq!((mirrored.copies_read(), mirrored.copies_read()), (read, CopiesRead::default()));
+
+            let damaged = copy("a.sst").expect("a copy");
+            std::fs::remove_file(&damaged).expect("removed");
+            std::fs::write(&damaged, b"sss").expect("other contents of the same length");
+            assert_eq!(&chk.read_range_of(&sst, 0, 3).await.expect("the file")[..], b"sst");
+            std::fs::remove_file(copy("1-0").expect("a copy")).expect("removed");
+            assert!(chk.read_range_of(&pages, 0, 1).await.is_err(), "neither file nor copy");
+            let CopiesRead { files, passed_over, .. } = mirrored.copies_read();
+            assert_eq!((files, passed_over.len()), (0, 2), "{passed_over:?}");
+            let reason = format!("{}: corrupt at offset 0", damaged.display());
+            assert!(passed_over[0].starts_with(&reason), "{passed_over:?}");
+            assert!(passed_over[1].ends_with("shared/1-0: there is no such copy"), "{passed_over:?}");
+
+            mirrored.delete("shared/a.sst").await.expect("deleted");
+            assert!(!damaged.exists());
+            mirrored.clear_mirror().await;
+            assert_eq!(roots.clone().map(|root| root.exists()), [false, false]);
+            assert_eq!(&chk.read("_metadata").await.expect("the file")[..], b"meta");
+        });
+    }
+}
+
+/// So that disks share the work.
+#[test]
+fn copies_are_dealt_out_to_all_directories() {
+    let roots = ["/a", "/b", "/c"].map(PathBuf::from);
+    let mirror = Mirror::new(&roots, "jobs/7");
+    let copies = (0..300).filter_map(|file| mirror.copy(&format!("jobs/7/shared/{file}.sst")));
+    let mut found = [0; 3];
+    for copy in copies {
+        let root = roots.iter().position(|root| copy.starts_with(root)).expect("one of them");
+        found[root] += 1;
+    }
+    assert!(found.iter().all(|copies| (70..130).contains(copies)), "{found:?}");
+    assert_eq!(mirror.copy("jobs/8/shared/1.sst"), None, "of another job");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Directory, Store, local, objects};
 use crate::CheckpointError;
+use crate::checksums::{FileChecksums, Summing};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use std::fs::File;
 use std::io::Write;
@@ -23,6 +24,7 @@ pub(crate) struct FileWriter {
     buffer: Vec<u8>,
     buffer_bytes: usize,
     written: u64,
+    summing: Summing,
     target: Target,
     /// the second copy
     copy: Option<LocalFile>,
@@ -78,13 +80,15 @@ impl Directory {
             }
         };
         let (directory, name) = (self.clone(), relative.to_string());
-        Ok(FileWriter { directory, name, buffer: Vec::new(), buffer_bytes, written: 0, target, copy })
+        let (buffer, summing) = (Vec::new(), Summing::default());
+        Ok(FileWriter { directory, name, buffer, buffer_bytes, written: 0, summing, target, copy })
     }
 }
 
 impl FileWriter {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
         self.written += bytes.len() as u64;
+        self.summing.add(bytes);
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() < self.buffer_bytes {
             return Ok(());
@@ -95,8 +99,9 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Makes the file durable; its size.
-    pub(crate) async fn finish(mut self) -> Result<u64, CheckpointError> {
+    /// Makes the file durable; its size and its checksums.
+    pub(crate) async fn finish(mut self) -> Result<(u64, FileChecksums), CheckpointError> {
+        let summed = (self.written, std::mem::take(&mut self.summing).finish());
         if let Target::Objects { store, path, upload: None } = &self.target {
             // small enough for one request
             let (store, path) = (store.clone(), path.clone());
@@ -106,7 +111,7 @@ impl FileWriter {
             return match created {
                 Ok(()) => {
                     self.keep_copy();
-                    Ok(self.written)
+                    Ok(summed)
                 }
                 Err(error) => Err(self.directory.error("write", &self.name, error)),
             };
@@ -126,7 +131,7 @@ impl FileWriter {
         };
         finished.map_err(|error| self.directory.error("write", &self.name, error))?;
         self.keep_copy();
-        Ok(self.written)
+        Ok(summed)
     }
 
     /// A copy that cannot be written goes; the file is what counts.

@@ -20,6 +20,7 @@ fn state(name: &str) -> StateIndex {
         ttl_ms: None,
         namespace: NamespaceKind::Void,
         window_ms: None,
+        slices: false,
         segments: Vec::new(),
     }
 }
@@ -57,8 +58,12 @@ pub(crate) fn manifest(segments: u32) -> (Manifest, Vec<u8>) {
     let id = OperatorId::new("group-aggregate:t[k]");
     let operators = vec![OperatorManifest { id: id.clone(), subtasks: vec![subtask] }];
     let files = vec![
-        FileRecord { path: "../shared/7-t0".into(), bytes: u64::from(segments) * 10 },
-        FileRecord { path: "../shared/000001.sst".into(), bytes: 77 },
+        FileRecord { path: "../shared/7-t0".into(), bytes: u64::from(segments) * 10, checksums: None },
+        FileRecord {
+            path: "../shared/000001.sst".into(),
+            bytes: 77,
+            checksums: Some(FileChecksums::of(b"contents")),
+        },
     ];
     let times = SnapshotStatistics { sync_ms: 2, async_ms: 9, state_bytes: 20, ..Default::default() };
     let task =

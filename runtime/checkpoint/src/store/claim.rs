@@ -35,7 +35,8 @@ fn files_of(stored: &StoredCheckpoint) -> Vec<Arc<StoredFile>> {
     let of_record = |record: &FileRecord| {
         let (above, name) = record.path.rsplit_once('/').unwrap_or(("", &record.path));
         let (directory, name) = (stored.directory.join(above), name.to_string());
-        Arc::new(StoredFile { directory, name, bytes: record.bytes })
+        let FileRecord { bytes, checksums, .. } = record.clone();
+        Arc::new(StoredFile { directory, name, bytes, checksums })
     };
     stored.manifest.files.iter().map(of_record).collect()
 }

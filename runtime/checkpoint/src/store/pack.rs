@@ -74,8 +74,9 @@ impl Pack {
             let locations = self.gathered.into_iter().map(Location::Inline).collect();
             return Ok(Places { locations, written: None });
         };
-        let bytes = writer.finish().await?;
-        let file = Arc::new(StoredFile { directory: file.directory, name: file.name, bytes });
+        let (bytes, checksums) = writer.finish().await?;
+        let PackFile { directory, name, .. } = file;
+        let file = Arc::new(StoredFile { directory, name, bytes, checksums: Some(checksums) });
         let location = |(offset, length)| Location::File { file: file.clone(), offset, length };
         let locations = self.ranges.into_iter().map(location).collect();
         Ok(Places { locations, written: Some(file) })

@@ -64,7 +64,12 @@ pub(super) fn record(
         }
         let finished = completed.finished.contains(task);
         statistics.state_bytes += handle.times.state_bytes;
-        statistics.new_bytes += if finished { 0 } else { handle.times.new_bytes };
+        statistics.new_bytes += match (completed.barrier.kind, finished) {
+            // all its own, also what a task left that had finished
+            (CheckpointKind::Savepoint, _) => handle.times.state_bytes,
+            (_, true) => 0,
+            (_, false) => handle.times.new_bytes,
+        };
         statistics.in_flight_bytes += handle.times.in_flight_bytes;
         statistics.tasks.push(TaskStatistics {
             operators: handle.chain.to_vec(),
@@ -124,7 +129,8 @@ impl Writer<'_> {
             Some(directory) => file.directory.relative_to(directory, &file.name),
             None => file.path(),
         };
-        self.records.push(FileRecord { path: relative, bytes: file.bytes });
+        let (bytes, checksums) = (file.bytes, file.checksums.clone());
+        self.records.push(FileRecord { path: relative, bytes, checksums });
         self.files.push(file.clone());
         self.places.insert(Arc::as_ptr(file), place);
         place

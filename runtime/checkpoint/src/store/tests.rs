@@ -533,3 +533,43 @@ fn missing_and_short_files_are_named() {
         assert!(error.starts_with("mem://b/chk/job/shared/1-0-0: truncated at offset 70000"), "{error}");
     });
 }
+
+/// A manifest knows every byte of its files, also of those that earlier checkpoints wrote, and of which only parts are used.
+#[test]
+fn a_bit_that_changes_in_a_file_is_found() {
+    let world = World::new();
+    let (store, mut counter) = (world.store(|_| {}), Counter::empty());
+    block_on(async {
+        counter.add(0..100_000);
+        checkpoint(&store, &mut counter, barrier(1)).await;
+        counter.add(0..1000);
+        let stored = checkpoint(&store, &mut counter, barrier(2)).await;
+        let opened = StoredCheckpoint::open_in(world.root.join("job/chk-2")).await.expect("opened");
+        assert_eq!(opened.manifest.files, stored.manifest.files);
+        assert!(opened.manifest.files.len() >= 3, "{:?}", opened.manifest.files);
+        for file in &opened.manifest.files {
+            assert_eq!(opened.check_file(file).await, Ok(()));
+            let shown = opened.directory.show(&file.path);
+            let object = object_store::path::Path::from(shown.strip_prefix("mem://b/").expect("its store"));
+            let sound = world.objects.get(&object).await.expect("there").bytes().await.expect("read");
+            for at in [0, sound.len() / 2, sound.len() - 1] {
+                let mut damaged = sound.to_vec();
+                damaged[at] ^= 4;
+                world.objects.put(&object, damaged.into()).await.expect("written");
+                match opened.check_file(file).await {
+                    Err(CheckpointError::Corrupt { file, offset, .. }) => {
+                        assert_eq!((file, offset), (shown.clone(), (at >> 20 << 20) as u64));
+                    }
+                    other => panic!("byte {at} of {shown}: {other:?}"),
+                }
+            }
+            world.objects.put(&object, sound.slice(1..).into()).await.expect("written");
+            let cut = opened.check_file(file).await.expect_err("too short");
+            assert!(matches!(cut, CheckpointError::Truncated { .. }), "{cut}");
+            world.objects.delete(&object).await.expect("deleted");
+            let gone = opened.check_file(file).await.expect_err("not there");
+            assert!(matches!(gone, CheckpointError::Missing { .. }), "{gone}");
+            world.objects.put(&object, sound.into()).await.expect("written");
+        }
+    });
+}

@@ -3,6 +3,7 @@
 use super::pack::{Pack, PackFile, Packed};
 use super::{CheckpointStore, Known};
 use crate::CheckpointError;
+use crate::checksums::FileChecksums;
 use crate::compression::{compress, expand_all};
 use crate::directory::{Directory, blocking};
 use crate::handle::{KeyedHandle, Location, OperatorHandle, StoredFile, SubtaskHandle, UploadId};
@@ -221,13 +222,15 @@ impl CheckpointStore {
     ) -> Result<(Vec<(String, Arc<StoredFile>)>, u64), CheckpointError> {
         let Some(directories) = &target.directories else { return Ok((Vec::new(), 0)) };
         let may_share = target.barrier.kind == CheckpointKind::Incremental;
-        let known =
-            |file: &LocalFile| self.state().known.files.get(&file.name).filter(|_| may_share).cloned();
+        let known = |file: &LocalFile| self.state().known.files.get(&file.name).cloned();
         let (mut files, mut uploads) = (Vec::new(), Vec::new());
         for file in snapshot.files() {
             match known(file) {
-                Some(known) => files.push((file.name.clone(), known)),
-                None => uploads.push(upload_file(target.barrier, directories, file)),
+                Some(known) if may_share => files.push((file.name.clone(), known)),
+                known => {
+                    let checksums = known.and_then(|known| known.checksums.clone());
+                    uploads.push(upload_file(target.barrier, directories, file, checksums));
+                }
             }
         }
         let uploads = futures::stream::iter(uploads);
@@ -295,12 +298,14 @@ async fn upload_file(
     barrier: Barrier,
     (own, shared): &(Directory, Directory),
     file: &LocalFile,
+    checksums: Option<FileChecksums>,
 ) -> Result<(String, Arc<StoredFile>), CheckpointError> {
     let directory = if file.shared { shared } else { own };
     // an earlier checkpoint may have begun to write it, and failed
     let name = format!("{}-{}", barrier.id, file.name);
-    let bytes = directory.upload(&name, &file.path).await?;
-    Ok((file.name.clone(), Arc::new(StoredFile { directory: directory.clone(), name, bytes })))
+    let (bytes, checksums) = directory.upload(&name, &file.path, checksums).await?;
+    let (directory, checksums) = (directory.clone(), Some(checksums));
+    Ok((file.name.clone(), Arc::new(StoredFile { directory, name, bytes, checksums })))
 }
 
 /// Lets other tasks of the thread run.

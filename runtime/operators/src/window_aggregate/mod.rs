@@ -251,11 +251,11 @@ impl WindowAggregate {
         self.spec.input_retracts.then_some(0)
     }
 
-    /// `window_ms`: from start to end of each window, or slice, of the namespace.
+    /// `window_ms`: from start to end of each window, or with `slices` of each slice, of the namespace.
     fn register(
         &self,
         name: &str,
-        window_ms: Option<i64>,
+        (window_ms, slices): (Option<i64>, bool),
         context: &mut OperatorContext,
     ) -> Result<AccumulatorTable, OperatorError> {
         let descriptor = StateDescriptor::value(
@@ -265,7 +265,8 @@ impl WindowAggregate {
             self.set.fields().to_vec(),
         );
         let window_ms = window_ms.and_then(|window_ms| u64::try_from(window_ms).ok());
-        let state = context.keyed.register(descriptor.with_window_ms(window_ms))?;
+        let descriptor = descriptor.with_window_ms(window_ms).with_slices(slices);
+        let state = context.keyed.register(descriptor)?;
         let maps = format!("{}/{name}-distinct", self.name);
         let (set, retracts) = (&self.set, self.spec.input_retracts);
         let distincts = DistinctMaps::register(&mut context.keyed, state, &maps, set, &self.input, retracts)?;
@@ -300,8 +301,9 @@ impl Operator for WindowAggregate {
             Layout::Sliced(slices) => (Some(slices.width_ms()), slices.window_ms()),
             Layout::Attached { starts, .. } => (starts.and_then(|starts| starts.window_ms()), None),
         };
-        let slices = self.register("accumulators", slice_ms, context)?;
-        let firing = self.shares_slices().then(|| self.register("firing", window_ms, context)).transpose()?;
+        let shared = self.shares_slices();
+        let slices = self.register("accumulators", (slice_ms, shared), context)?;
+        let firing = shared.then(|| self.register("firing", (window_ms, false), context)).transpose()?;
         self.tables = Some(Tables { slices, firing });
         self.progress = load_progress(&self.name, context);
         self.previous = self.progress;

@@ -303,7 +303,10 @@ fn by_stored_name(error: StateError, files: &[LocalFile]) -> StateError {
             .rsplit_once('/')
             .is_some_and(|(_, name)| name == local_name(&file.name))
     };
-    let found = files.iter().find_map(|file| Some((file, words.iter().position(|word| is_of(word, file))?)));
+    // RocksDB doubts its list of files as well, where it cannot read one of them
+    let tables = files.iter().filter(|file| file.name.ends_with(TABLE));
+    let mut files = tables.chain(files.iter().filter(|file| !file.name.ends_with(TABLE)));
+    let found = files.find_map(|file| Some((file, words.iter().position(|word| is_of(word, file))?)));
     let Some((file, place)) = found else { return error };
     words[place] = local_name(&file.name);
     let after =
@@ -342,6 +345,23 @@ impl RestoredSnapshot {
         }
         let files = whole.files.clone();
         whole.files_into_segments(base, only).map_err(|error| by_stored_name(error, &files))
+    }
+
+    /// Checks every block of the files by the checksums that the state backend gave it. `base` is as in
+    /// [`RestoredSnapshot::into_segments`].
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`] with the file and the offset, and [`StateError::Storage`].
+    pub fn check_files(&self, base: &Path) -> Result<(), StateError> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let opened = WorkDirectory::create(base).and_then(|home| {
+            let directory = home.path().join("read");
+            StoredSnapshot::open(&self.files, directory, Some(home), Access::Read, &self.file)
+        });
+        let checked = opened.and_then(|stored| stored.db.check());
+        checked.map_err(|error| by_stored_name(error, &self.files))
     }
 
     fn files_into_segments(

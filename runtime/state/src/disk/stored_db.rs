@@ -46,6 +46,12 @@ impl StoredDb {
         Ok(StoredDb { db, directory })
     }
 
+    /// Reads every block of every file, and compares its checksum.
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        let checked = self.db.verify_checksum();
+        checked.map_err(|error| storage("read database", self.directory.path(), &error))
+    }
+
     /// The files of each state: its family, RocksDB's name of the file, bytes.
     pub(crate) fn files(&self) -> Result<Vec<(String, String, u64)>, StateError> {
         let files = self.db.live_files();

@@ -6,6 +6,17 @@ use crate::checkpointing::{
 };
 use crate::quantity::parse_bytes;
 
+/// Directories in a list, as Flink writes one: `/fast/a,/fast/b`. It is cut at `;` too, and as in Flink on this kind of machine
+/// at a `:` with a path behind it.
+fn directories(list: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in list.split([',', ';']).map(str::trim) {
+        let parts = if part.contains("://") { part.to_string() } else { part.replace(":/", ",/") };
+        found.extend(parts.split(',').filter(|path| !path.is_empty()).map(str::to_string));
+    }
+    found
+}
+
 impl Settings {
     pub(super) fn checkpointing(&self) -> CheckpointSettings {
         let key = |name: &str| format!("execution.checkpointing.{name}");
@@ -46,7 +57,7 @@ impl Settings {
             compression: boolean("snapshot-compression"),
             memory_state_bytes: self.bytes(&key("max-state-size-in-memory")),
             local_backup: boolean("local-backup.enabled")
-                .then(|| text("local-backup.dirs").unwrap_or_default()),
+                .then(|| directories(&text("local-backup.dirs").unwrap_or_default())),
         }
     }
 

@@ -209,3 +209,46 @@ fn the_state_backend_is_rocksdb_with_its_options() {
     assert_eq!((found.open_files, found.bloom_bits_per_key), (Some(77), None));
     assert_eq!(found.local_dir.as_deref(), Some(std::path::Path::new("/fast")));
 }
+
+/// What Flink limits, or has by another name, is an error that says which.
+#[test]
+fn limits_and_former_names_are_told() {
+    let error = |key, value| set(key, value).expect_err("refused");
+    let timeout = error("execution.checkpointing.timeout", "0");
+    assert!(timeout.ends_with("'0' is too short: at least 10 ms are needed"), "{timeout}");
+    assert!(set("execution.checkpointing.timeout", "10 ms").is_ok());
+    assert!(error("execution.checkpointing.timeout", "soon").contains("is not a duration"));
+    for key in ["execution.checkpointing.data-inline-threshold", "state.storage.fs.memory-threshold"] {
+        assert!(error(key, "2 mb").contains("'2 mb' is too much: it is 1 mb at most"), "{key}");
+        assert!(set(key, "1 mb").is_ok() && set(key, "0").is_ok(), "{key}");
+    }
+    assert!(error("state.backend.rocksdb.write-batch-size", "0").contains("it is 4 kb at least"));
+    assert!(set("state.backend.rocksdb.write-batch-size", "4096").is_ok());
+    let former = error("state.backend", "FileSystem");
+    assert!(former.contains("'state.backend.type' = 'hashmap'") && former.contains(".dir'"), "{former}");
+    assert!(
+        error("state.backend.type", "jobmanager")
+            .contains("'execution.checkpointing.storage' = 'jobmanager'")
+    );
+    assert!(error("state.backend.type", "forst").contains("not built"));
+    assert!(error("state.backend.type", "heap").contains("is not one of 'hashmap', 'rocksdb'"));
+    assert!(set("execution.checkpointing.unaligned.forced", "true").is_ok());
+}
+
+#[test]
+fn local_copies_may_be_in_several_directories() {
+    let mut settings = set("state.backend.local-recovery", "true").expect("a setting");
+    let mut dirs = |list: &str| {
+        settings.set("taskmanager.state.local.root-dirs", list).expect("a setting");
+        settings.job_settings().checkpointing.local_backup.expect("copies")
+    };
+    assert_eq!(dirs("/a"), ["/a"]);
+    assert_eq!(dirs("/a,/b;/c"), ["/a", "/b", "/c"]);
+    assert_eq!(dirs(" /a , /b/c:/d;"), ["/a", "/b/c", "/d"]);
+    assert_eq!(
+        dirs("file:///a,s3://b"),
+        ["file:///a", "s3://b"],
+        "of which the latter is refused when a job begins"
+    );
+    assert_eq!(dirs(""), Vec::<String>::new(), "which is refused when a job begins");
+}

@@ -1,7 +1,9 @@
 //! Settings of checkpoints, of the state that a job begins with, and of restarts.
 
 use super::super::SettingDefinition;
-use super::super::SettingType::{Boolean, Bytes, Choice, Duration, Integer, Number, Text};
+use super::super::SettingType::{
+    Boolean, Bytes, BytesTo, Choice, Duration, DurationFrom, Integer, Number, Text,
+};
 use super::{only_default, or_old, setting, unset};
 
 pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
@@ -18,9 +20,9 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
     ),
     setting(
         "execution.checkpointing.timeout",
-        Duration,
+        DurationFrom("10 ms"),
         "10 min",
-        "a checkpoint that is not complete after so long has failed",
+        "a checkpoint that is not complete after so long has failed; at least 10 ms",
     ),
     setting(
         "execution.checkpointing.min-pause",
@@ -48,6 +50,12 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "barriers overtake rows, which become part of the checkpoint",
         ),
         &["execution.checkpointing.unaligned"],
+    ),
+    setting(
+        "execution.checkpointing.unaligned.forced",
+        Boolean,
+        "false",
+        "`unaligned.enabled` holds for jobs that Flink would only allow it with this; here it holds for every job",
     ),
     or_old(
         setting(
@@ -128,9 +136,9 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
     or_old(
         setting(
             "execution.checkpointing.data-inline-threshold",
-            Bytes,
+            BytesTo("1 mb"),
             "20 kb",
-            "state of a subtask up to this size is written into the metadata",
+            "state of a subtask up to this size is written into the metadata; at most 1 mb",
         ),
         &["state.storage.fs.memory-threshold", "state.backend.fs.memory-threshold"],
     ),
@@ -161,12 +169,16 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "execution.checkpointing.local-backup.enabled",
             Boolean,
             "false",
-            "a second copy of state is kept on this machine, for restarts without the network",
+            "second copies of the files of state are kept on this machine, for restarts without the network",
         ),
         &["state.backend.local-recovery"],
     ),
     or_old(
-        unset("execution.checkpointing.local-backup.dirs", Text, "directory of these copies"),
+        unset(
+            "execution.checkpointing.local-backup.dirs",
+            Text,
+            "directories for these copies, with `,` or `;` between them; each file is in one of them",
+        ),
         &["taskmanager.state.local.root-dirs"],
     ),
     // What a job begins with.
@@ -287,12 +299,6 @@ pub(super) const CHECKPOINTING: &[SettingDefinition] = &[
             "old checkpoints are deleted beside the job",
         ),
         &["state.checkpoint.cleaner.parallel-mode"],
-    ),
-    only_default(
-        "execution.checkpointing.unaligned.forced",
-        Boolean,
-        "false",
-        "every job can have unaligned checkpoints",
     ),
     only_default(
         "execution.checkpointing.interval-during-backlog",

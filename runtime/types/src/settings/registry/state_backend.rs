@@ -1,7 +1,9 @@
 //! Settings of where keyed state is while a job runs.
 
 use super::super::SettingDefinition;
-use super::super::SettingType::{Boolean, Bytes, Choice, Duration, Integer, List, Number, Share, Text};
+use super::super::SettingType::{
+    Boolean, Bytes, BytesFrom, Choice, Duration, Integer, List, Number, Share, Text,
+};
 use super::{only_default, or_old, setting, unset};
 
 pub(super) const STATE_BACKEND: &[SettingDefinition] = &[
@@ -79,9 +81,10 @@ pub(super) const STATE_BACKEND: &[SettingDefinition] = &[
     ),
     setting(
         "state.backend.rocksdb.write-batch-size",
-        Bytes,
+        BytesFrom("4 kb"),
         "2 mb",
-        "bytes that are handed to RocksDB at once, at least 4 kb",
+        "rows that leave memory become a file if they are so many bytes, or 4,096 rows; fewer go through a write buffer, so many \
+         bytes at once. At least 4 kb",
     ),
     setting(
         "state.backend.rocksdb.thread.num",

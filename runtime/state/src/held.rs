@@ -61,15 +61,19 @@ pub(crate) struct Held {
     range: RowRange,
     /// of which page the first of `holds` is
     first: usize,
-    holds: Vec<Mutex<Hold>>,
+    holds: Vec<Line>,
 }
+
+/// Who writes a row of one page after the other looks at no more than this of each.
+#[repr(align(64))]
+struct Line(Mutex<Hold>);
 
 /// What a snapshot has yet to read of one page.
 #[derive(Default)]
 struct Hold {
     /// what is wanted of the page is read from it, unless it is among the copies
     page: Option<(Arc<Page>, Wanted)>,
-    copies: Vec<Run>,
+    copies: Option<Run>,
 }
 
 /// Copies of rows one behind the other, with their slots in the place of their intervals.
@@ -77,6 +81,8 @@ struct Run {
     page: Arc<Page>,
     first: u32,
     rows: u32,
+    /// full
+    before: Option<Box<Run>>,
 }
 
 /// A page of a table, some of whose rows are about to be written.
@@ -99,7 +105,7 @@ impl Held {
     ) -> Arc<Held> {
         let hold = |(page, wanted): (&Arc<Page>, Option<Wanted>)| {
             let page = wanted.map(|wanted| (page.clone(), wanted));
-            Mutex::new(Hold { page, copies: Vec::new() })
+            Line(Mutex::new(Hold { page, copies: None }))
         };
         Arc::new(Held { range, first, holds: pages.iter().zip(wanted).map(hold).collect() })
     }
@@ -107,12 +113,13 @@ impl Held {
     /// Selects the rows that are wanted of page number `page`, hands them to `read`, and lets go of them. Rows of the page
     /// can be written again after that.
     pub(crate) fn read(&self, page: u32, selected: &mut Selected, read: impl FnOnce(&mut Selected)) {
-        let mut hold = self.holds[page as usize - self.first].lock();
+        let mut hold = self.holds[page as usize - self.first].0.lock();
         let Hold { page: held, copies } = std::mem::take(&mut *hold);
         selected.copies.clear();
-        if !copies.is_empty() {
+        if copies.is_some() {
             selected.copies.resize(self.range.mask as usize + 1, std::ptr::null());
-            copies.iter().for_each(|run| run.place(&self.range, &mut selected.copies));
+            let runs = std::iter::successors(copies.as_ref(), |run| run.before.as_deref());
+            runs.for_each(|run| run.place(&self.range, &mut selected.copies));
         }
         // SAFETY: the page has the rows of the range, and as long as its lock is held nobody writes to those that are wanted.
         unsafe { self.range.select(held.as_ref(), page, selected) };
@@ -169,7 +176,13 @@ impl Held {
     }
 
     fn hold_of(&self, number: usize) -> Option<&Mutex<Hold>> {
-        number.checked_sub(self.first).and_then(|place| self.holds.get(place))
+        number.checked_sub(self.first).and_then(|place| self.holds.get(place)).map(|line| &line.0)
+    }
+
+    /// Starts to load what writing a row of this page looks at.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: usize) {
+        prefetch(self.holds.as_ptr().wrapping_add(number.wrapping_sub(self.first)));
     }
 }
 
@@ -182,11 +195,11 @@ impl Hold {
     /// # Safety
     /// The row is readable, of the range's length.
     unsafe fn copy(&mut self, row: *const u8, slot: u32, range: &RowRange, written: Written<'_>) {
-        let full = |run: &Run| run.rows >= run_rows(range);
-        if self.copies.last().is_none_or(full) {
-            self.copies.push(written.kept.lock().run(range, written.pool));
-        }
-        let run = self.copies.last_mut().expect("one was pushed if there was none");
+        let run = match self.copies.take() {
+            Some(run) if run.rows < run_rows(range) => run,
+            full => written.kept.lock().run(range, written.pool, full),
+        };
+        let run = self.copies.insert(run);
         // SAFETY: the caller's promise, and the run has room for another row, which nobody reads before this one is counted.
         unsafe {
             let copy = run.page.start().add((run.first + run.rows) as usize * range.stride);
@@ -335,8 +348,8 @@ impl Kept {
         self.page = None;
     }
 
-    /// Room for some rows, in pages of `pool`, which have `mask + 1`.
-    fn run(&mut self, range: &RowRange, pool: &Arc<PagePool>) -> Run {
+    /// Room for more rows than those of `before`, in pages of `pool`, which have `mask + 1`.
+    fn run(&mut self, range: &RowRange, pool: &Arc<PagePool>, before: Option<Run>) -> Run {
         let page = match self.page.take().filter(|_| self.used <= range.mask) {
             Some(page) => page,
             None => {
@@ -344,7 +357,7 @@ impl Kept {
                 pool.page()
             }
         };
-        let run = Run { page: page.clone(), first: self.used, rows: 0 };
+        let run = Run { page: page.clone(), first: self.used, rows: 0, before: before.map(Box::new) };
         self.used += run_rows(range);
         self.page = Some(page);
         run

@@ -328,6 +328,13 @@ impl RowStore {
         row
     }
 
+    /// Starts to load what writing the rows of `slots` looks at while a snapshot has yet to read pages.
+    pub(crate) fn prefetch_held(&self, slots: &[u32]) {
+        for held in self.held.iter().filter(|held| Arc::strong_count(held) > 1) {
+            slots.iter().for_each(|slot| held.prefetch((slot >> self.shift) as usize));
+        }
+    }
+
     /// Forgets snapshots that have come to their end.
     fn forget_dropped(&mut self) {
         if self.held.iter().any(|held| Arc::strong_count(held) == 1) {

@@ -13,9 +13,15 @@ pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(crate) fn new(magic: [u8; 4], version: u16) -> Self {
-        let mut bytes = magic.to_vec();
-        bytes.extend_from_slice(&version.to_le_bytes());
-        Writer(bytes)
+        Writer::within(Vec::new(), magic, version)
+    }
+
+    /// The same in memory that had other contents.
+    pub(crate) fn within(mut memory: Vec<u8>, magic: [u8; 4], version: u16) -> Self {
+        memory.clear();
+        memory.extend_from_slice(&magic);
+        memory.extend_from_slice(&version.to_le_bytes());
+        Writer(memory)
     }
 
     pub(crate) fn u8(&mut self, value: u8) {

@@ -1,24 +1,27 @@
 //! What a snapshot has yet to read of a table's pages, while rows of them are written.
 //!
-//! Table and snapshot share pages. Whoever comes to a page first decides what becomes of it:
+//! Table and snapshot share pages. Whoever comes to a row first decides where the snapshot reads it:
 //!
-//! - Who writes the snapshot reads the rows from the page and lets go of it.
-//! - Who writes a row, before that, takes out the rows that the snapshot wants, into pages of such rows; the page is the
-//!   table's alone again.
-//! - Who writes a row, just while the other reads, has to duplicate the page.
+//! - Who writes the snapshot reads the rows that it wants of a page, and lets go of the page.
+//! - Who writes a row of a page that was not read yet copies it beside the page first, if the snapshot wants it. From then
+//!   on its stamp says that what is in the page is newer than the snapshot.
 //!
-//! A snapshot wants few of the rows of most pages, and reading them is what it is about anyway: no memory is taken for
-//! the rest, and nothing else of it copied. A page is read into columns at once, so that hardly any is duplicated.
+//! So as many rows are copied as are written while the snapshot is, whatever the size of the table, and no page. Each page
+//! has a lock, which is held while one row is copied, or for the microseconds in which a page is read into columns.
 
 use crate::huge::prefetch;
 use crate::page::{Page, PagePool};
 use crate::row_layout::{Flag, STAMP_BYTES};
-use crate::row_store::{CLEAN, is_clean, stamp_of};
+use crate::row_store::{CLEAN, raw_stamp, stamp, stamp_of};
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How far ahead of rows that are read one after the other the next ones are loaded.
 const AHEAD_BYTES: usize = 1024;
+
+/// Copies of rows of one page lie one behind the other, up to so many.
+const RUN_ROWS: u32 = 32;
 
 /// Which rows of a page a snapshot writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +43,8 @@ pub(crate) struct RowRange {
     pub(crate) drained: u32,
     /// slots below this were given out
     pub(crate) len: u32,
+    /// the interval in which the snapshot was taken: rows with a later one are not what they were
+    pub(crate) until: u32,
 }
 
 /// Rows and their slots, both in the order of the slots.
@@ -47,6 +52,8 @@ pub(crate) struct RowRange {
 pub(crate) struct Selected {
     pub(crate) rows: Vec<*const u8>,
     pub(crate) slots: Vec<u32>,
+    /// of each row of the page its copy, null if there is none; empty if there are no copies
+    copies: Vec<*const u8>,
 }
 
 /// The pages of a table that a snapshot has yet to read.
@@ -54,23 +61,38 @@ pub(crate) struct Held {
     range: RowRange,
     /// of which page the first of `holds` is
     first: usize,
-    holds: Vec<Mutex<Hold>>,
+    holds: Vec<Line>,
 }
 
-enum Hold {
-    /// nothing is to be read of it any more
-    Done,
-    /// nobody has written it since
-    Page(Arc<Page>, Wanted),
-    /// what was wanted of it
-    Rows(Vec<Run>),
+/// Who writes a row of one page after the other looks at no more than this of each.
+#[repr(align(64))]
+struct Line(Mutex<Hold>);
+
+/// What a snapshot has yet to read of one page.
+#[derive(Default)]
+struct Hold {
+    /// what is wanted of the page is read from it, unless it is among the copies
+    page: Option<(Arc<Page>, Wanted)>,
+    copies: Option<Run>,
 }
 
-/// Rows one behind the other, with their slots in the place of their intervals.
+/// Copies of rows one behind the other, with their slots in the place of their intervals.
 struct Run {
     page: Arc<Page>,
     first: u32,
     rows: u32,
+    /// full
+    before: Option<Box<Run>>,
+}
+
+/// A page of a table, some of whose rows are about to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'a> {
+    pub(crate) number: usize,
+    pub(crate) page: &'a Arc<Page>,
+    /// where copies go
+    pub(crate) pool: &'a Arc<PagePool>,
+    pub(crate) kept: &'a Mutex<Kept>,
 }
 
 impl Held {
@@ -82,44 +104,109 @@ impl Held {
         wanted: impl Iterator<Item = Option<Wanted>>,
     ) -> Arc<Held> {
         let hold = |(page, wanted): (&Arc<Page>, Option<Wanted>)| {
-            Mutex::new(wanted.map_or(Hold::Done, |wanted| Hold::Page(page.clone(), wanted)))
+            let page = wanted.map(|wanted| (page.clone(), wanted));
+            Line(Mutex::new(Hold { page, copies: None }))
         };
         Arc::new(Held { range, first, holds: pages.iter().zip(wanted).map(hold).collect() })
     }
 
-    /// Selects the rows that are wanted of page number `page`, hands them to `read`, and lets go of them.
+    /// Selects the rows that are wanted of page number `page`, hands them to `read`, and lets go of them. Rows of the page
+    /// can be written again after that.
     pub(crate) fn read(&self, page: u32, selected: &mut Selected, read: impl FnOnce(&mut Selected)) {
-        let hold = std::mem::replace(&mut *self.holds[page as usize - self.first].lock(), Hold::Done);
-        selected.rows.clear();
-        selected.slots.clear();
-        match &hold {
-            Hold::Done => {}
-            Hold::Page(held, wanted) => {
-                // SAFETY: the page has the rows of these slots, and nobody writes to it as long as it is held.
-                unsafe { self.range.select(held.start(), page, *wanted, &mut selected.slots) };
-                let row = |slot: &u32| held.start().cast_const().wrapping_add(self.range.offset(*slot));
-                selected.rows.extend(selected.slots.iter().map(row));
-            }
-            Hold::Rows(runs) => runs.iter().for_each(|run| run.select(self.range.stride, selected)),
+        let mut hold = self.holds[page as usize - self.first].0.lock();
+        let Hold { page: held, copies } = std::mem::take(&mut *hold);
+        selected.copies.clear();
+        if copies.is_some() {
+            selected.copies.resize(self.range.mask as usize + 1, std::ptr::null());
+            let runs = std::iter::successors(copies.as_ref(), |run| run.before.as_deref());
+            runs.for_each(|run| run.place(&self.range, &mut selected.copies));
         }
+        // SAFETY: the page has the rows of the range, and as long as its lock is held nobody writes to those that are wanted.
+        unsafe { self.range.select(held.as_ref(), page, selected) };
         read(selected);
     }
 
-    /// The table is about to write to `page`, its page number `number`. What the snapshot wants of it is taken out and put
-    /// into `kept`, and the snapshot lets go of the page, unless it reads it just now or has another one of that number.
-    pub(crate) fn take_out(&self, number: usize, page: &Arc<Page>, pool: &Arc<PagePool>, kept: &mut Kept) {
-        let Some(hold) = number.checked_sub(self.first).and_then(|place| self.holds.get(place)) else {
+    /// The table is about to write `row`, that of `slot`, for the first time since the snapshots `all` were taken. Those that
+    /// have yet to read the page get a copy of the row if they want it, and then it is stamped: none of them can look at the
+    /// page in between. Returns whether any has yet to read the page.
+    ///
+    /// # Safety
+    /// The row lies in the page, which no other thread writes to.
+    pub(crate) unsafe fn write_row(
+        all: &[Arc<Held>],
+        written: Written<'_>,
+        slot: u32,
+        row: *mut u8,
+        (stride, new_stamp): (usize, u32),
+    ) -> bool {
+        let Some((held, others)) = all.split_first() else {
+            // SAFETY: a row of this length.
+            unsafe { stamp(row, stride, new_stamp) };
+            return false;
+        };
+        let mut hold = held.hold_of(written.number).map(Mutex::lock);
+        let wanted = hold.as_deref().and_then(|hold| hold.wanted_of(written.page));
+        if let (Some(hold), Some(wanted)) = (hold.as_deref_mut(), wanted) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if held.range.had(slot) && held.range.is_wanted(row, wanted) {
+                    hold.copy(row, slot, &held.range, written);
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        let others = unsafe { Held::write_row(others, written, slot, row, (stride, new_stamp)) };
+        others || wanted.is_some()
+    }
+
+    /// The table is about to write any rows of a page: all that the snapshot wants of it is copied.
+    pub(crate) fn take_out(&self, written: Written<'_>) {
+        let Some(mut hold) = self.hold_of(written.number).map(Mutex::lock) else { return };
+        if hold.wanted_of(written.page).is_none() {
             return;
+        }
+        let (page, mut selected) = (hold.page.take(), Selected::default());
+        // SAFETY: the page has the rows of the range, and its table, which writes to it, is with the caller.
+        unsafe {
+            self.range.select(page.as_ref(), written.number as u32, &mut selected);
+            for (&row, &slot) in selected.rows.iter().zip(&selected.slots) {
+                hold.copy(row, slot, &self.range, written);
+            }
+        }
+    }
+
+    fn hold_of(&self, number: usize) -> Option<&Mutex<Hold>> {
+        number.checked_sub(self.first).and_then(|place| self.holds.get(place)).map(|line| &line.0)
+    }
+
+    /// Starts to load what writing a row of this page looks at.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: usize) {
+        prefetch(self.holds.as_ptr().wrapping_add(number.wrapping_sub(self.first)));
+    }
+}
+
+impl Hold {
+    /// What is yet to be read of `page`; nothing if the table had another page of that number.
+    fn wanted_of(&self, page: &Arc<Page>) -> Option<Wanted> {
+        self.page.as_ref().filter(|(held, _)| Arc::ptr_eq(held, page)).map(|(_, wanted)| *wanted)
+    }
+
+    /// # Safety
+    /// The row is readable, of the range's length.
+    unsafe fn copy(&mut self, row: *const u8, slot: u32, range: &RowRange, written: Written<'_>) {
+        let run = match self.copies.take() {
+            Some(run) if run.rows < run_rows(range) => run,
+            full => written.kept.lock().run(range, written.pool, full),
         };
-        let mut hold = hold.lock();
-        let wanted = match &*hold {
-            Hold::Page(held, wanted) if Arc::ptr_eq(held, page) => *wanted,
-            _ => return,
-        };
-        let slots = &mut kept.slots;
-        // SAFETY: the page has the rows of these slots, and is written by the caller alone.
-        unsafe { self.range.select(page.start(), number as u32, wanted, slots) };
-        *hold = Hold::Rows(kept.copy(page, &self.range, pool));
+        let run = self.copies.insert(run);
+        // SAFETY: the caller's promise, and the run has room for another row, which nobody reads before this one is counted.
+        unsafe {
+            let copy = run.page.start().add((run.first + run.rows) as usize * range.stride);
+            std::ptr::copy_nonoverlapping(row, copy, range.stride - STAMP_BYTES);
+            stamp(copy, range.stride, raw_stamp(row, range.stride) & CLEAN | slot);
+        }
+        run.rows += 1;
     }
 }
 
@@ -130,24 +217,77 @@ impl RowRange {
         (slot & self.mask) as usize * self.stride
     }
 
-    /// The slots of page number `page` whose rows, which begin at `start`, are wanted.
+    /// Whether the snapshot may want what is at `slot`.
+    fn had(&self, slot: u32) -> bool {
+        (self.drained..self.len).contains(&slot)
+    }
+
+    /// # Safety
+    /// A readable row, whose flags are not written if its stamp says that it is what it was.
+    #[inline(always)]
+    unsafe fn is_wanted(&self, row: *const u8, wanted: Wanted) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match wanted {
+                Wanted::Live => self.is_live(row),
+                Wanted::WrittenAfter(since) => self.is_after(row, since),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As of `is_wanted`.
+    #[inline(always)]
+    unsafe fn is_live(&self, row: *const u8) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let stamp = raw_stamp(row, self.stride);
+            stamp <= self.until && *row.add(self.live.offset) & self.live.bit != 0
+        }
+    }
+
+    /// # Safety
+    /// As of `is_wanted`.
+    #[inline(always)]
+    unsafe fn is_after(&self, row: *const u8, since: u32) -> bool {
+        // SAFETY: the caller's promise.
+        let stamp = unsafe { stamp_of(row, self.stride) };
+        (stamp > since) & (stamp <= self.until)
+    }
+
+    /// The rows that are wanted of page number `number`, and those that were copied before.
     ///
     /// # Safety
-    /// The rows of those slots of the page that this range has are readable; with stamps, if these are asked for.
-    unsafe fn select(&self, start: *const u8, page: u32, wanted: Wanted, slots: &mut Vec<u32>) {
-        let first = page << self.shift;
-        let (from, to) = (first.max(self.drained), (first | self.mask).saturating_add(1).min(self.len));
-        let (stride, live) = (self.stride, self.live);
+    /// The rows of the page that this range has are readable, and those that are wanted are not written.
+    unsafe fn select(&self, page: Option<&(Arc<Page>, Wanted)>, number: u32, selected: &mut Selected) {
+        let Selected { rows, slots, copies } = selected;
+        let copies = copies.as_slice();
+        rows.clear();
+        slots.clear();
+        let first = number << self.shift;
+        let range = first.max(self.drained)..(first | self.mask).saturating_add(1).min(self.len);
+        let copy_of = |slot: &u32| copies.get((slot & self.mask) as usize).filter(|copy| !copy.is_null());
+        let Some((page, wanted)) = page else {
+            slots.extend(range.filter(|slot| copy_of(slot).is_some()));
+            rows.extend(slots.iter().filter_map(copy_of));
+            return;
+        };
+        let start = page.start().cast_const();
         // SAFETY: the caller's promise.
-        match wanted {
-            Wanted::Live => unsafe {
-                let is_live =
-                    |row: *const u8| (*row.add(live.offset) & live.bit != 0) & !is_clean(row, stride);
-                self.select_where(start, from..to, slots, is_live);
-            },
-            Wanted::WrittenAfter(since) => unsafe {
-                self.select_where(start, from..to, slots, |row| stamp_of(row, stride) > since);
-            },
+        unsafe {
+            match *wanted {
+                Wanted::Live => self.select_where(start, range, copies, slots, |row| self.is_live(row)),
+                Wanted::WrittenAfter(since) => {
+                    self.select_where(start, range, copies, slots, |row| self.is_after(row, since));
+                }
+            }
+        }
+        let row = |slot: &u32| start.wrapping_add(self.offset(*slot));
+        match copies.is_empty() {
+            true => rows.extend(slots.iter().map(row)),
+            false => {
+                rows.extend(slots.iter().map(|slot| copy_of(slot).copied().unwrap_or_else(|| row(slot))))
+            }
         }
     }
 
@@ -159,37 +299,47 @@ impl RowRange {
     unsafe fn select_where(
         &self,
         start: *const u8,
-        range: std::ops::Range<u32>,
+        range: Range<u32>,
+        copies: &[*const u8],
         slots: &mut Vec<u32>,
         is_wanted: impl Fn(*const u8) -> bool,
     ) {
-        slots.clear();
         slots.reserve(range.len());
         let (places, mut count) = (slots.as_mut_ptr(), 0);
         let mut row = start.wrapping_add(self.offset(range.start));
-        for slot in range {
+        let mut next = |slot: u32, is_copied: bool| {
             // The rows of a page are rarely cached.
             prefetch(row.wrapping_add(AHEAD_BYTES));
             // SAFETY: the caller's promise; there is room for all slots of the range.
             unsafe {
                 places.add(count).write(slot);
-                count += usize::from(is_wanted(row));
+                count += usize::from(is_copied | is_wanted(row));
             }
             row = row.wrapping_add(self.stride);
+        };
+        match copies.is_empty() {
+            true => range.for_each(|slot| next(slot, false)),
+            false => {
+                let copies = &copies[(range.start & self.mask) as usize..];
+                range.zip(copies).for_each(|(slot, copy)| next(slot, !copy.is_null()));
+            }
         }
         // SAFETY: so many were written.
         unsafe { slots.set_len(count) };
     }
 }
 
-/// Where rows go that are taken out: the page that has room for more, shared with those that read the rows before.
+/// Rows of a run, so that runs fill a page.
+fn run_rows(range: &RowRange) -> u32 {
+    RUN_ROWS.min(range.mask + 1)
+}
+
+/// Where rows are copied to: the page that has room for more, shared with those that read the rows before.
 #[derive(Default)]
 pub(crate) struct Kept {
     page: Option<Arc<Page>>,
     /// rows of it
     used: u32,
-    /// memory for those of the page that is taken from
-    slots: Vec<u32>,
 }
 
 impl Kept {
@@ -198,76 +348,30 @@ impl Kept {
         self.page = None;
     }
 
-    /// Copies the rows of `self.slots` from `from` to pages of `pool`, which have room for as many as `from`.
-    fn copy(&mut self, from: &Page, range: &RowRange, pool: &Arc<PagePool>) -> Vec<Run> {
-        let (mut runs, mut left) = (Vec::with_capacity(2), self.slots.as_slice());
-        while !left.is_empty() {
-            let page = match self.page.take().filter(|_| self.used <= range.mask) {
-                Some(page) => page,
-                None => {
-                    self.used = 0;
-                    pool.page()
-                }
-            };
-            let (now, later) = left.split_at(left.len().min((range.mask + 1 - self.used) as usize));
-            // SAFETY: slots that were selected have rows in `from`; a page of the pool has `mask + 1` rows, of which
-            // those from `used` on are nobody's yet.
-            unsafe {
-                let to = page.start().add(self.used as usize * range.stride);
-                copy_rows(from.start(), now, range, to);
+    /// Room for more rows than those of `before`, in pages of `pool`, which have `mask + 1`.
+    fn run(&mut self, range: &RowRange, pool: &Arc<PagePool>, before: Option<Run>) -> Run {
+        let page = match self.page.take().filter(|_| self.used <= range.mask) {
+            Some(page) => page,
+            None => {
+                self.used = 0;
+                pool.page()
             }
-            runs.push(Run { page: page.clone(), first: self.used, rows: now.len() as u32 });
-            self.used += now.len() as u32;
-            self.page = Some(page);
-            left = later;
-        }
-        runs
+        };
+        let run = Run { page: page.clone(), first: self.used, rows: 0, before: before.map(Box::new) };
+        self.used += run_rows(range);
+        self.page = Some(page);
+        run
     }
 }
 
 impl Run {
-    fn select(&self, stride: usize, selected: &mut Selected) {
-        let start = self.page.start().cast_const().wrapping_add(self.first as usize * stride);
-        let rows = (0..self.rows as usize).map(|row| start.wrapping_add(row * stride));
-        selected.rows.extend(rows.clone());
-        selected.slots.extend(rows.map(|row| {
-            prefetch(row.wrapping_add(AHEAD_BYTES));
-            // SAFETY: the rows were written before the run was made, with their slots at their ends.
-            unsafe { stamp_of(row, stride) }
-        }));
-    }
-}
-
-/// Copies the rows of `slots` out of a page to where `to` points, one behind the other, and puts their slots into the
-/// place of their intervals.
-///
-/// # Safety
-/// The rows are readable, and there is room for as many at `to`.
-unsafe fn copy_rows(from: *const u8, slots: &[u32], range: &RowRange, to: *mut u8) {
-    /// Rows of `WORDS` words, or of any number if that is 0.
-    unsafe fn copy<const WORDS: usize>(from: *const u8, slots: &[u32], range: &RowRange, mut to: *mut u8) {
-        let stride = if WORDS == 0 { range.stride } else { 8 * WORDS };
-        for &slot in slots {
-            // SAFETY: the caller's promise.
-            unsafe {
-                std::ptr::copy_nonoverlapping(from.add((slot & range.mask) as usize * stride), to, stride);
-                let stamp = to.add(stride - STAMP_BYTES).cast::<u32>();
-                stamp.write_unaligned(stamp.read_unaligned() & CLEAN | slot);
-                to = to.add(stride);
-            }
-        }
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        match range.stride {
-            16 => copy::<2>(from, slots, range, to),
-            24 => copy::<3>(from, slots, range, to),
-            32 => copy::<4>(from, slots, range, to),
-            40 => copy::<5>(from, slots, range, to),
-            48 => copy::<6>(from, slots, range, to),
-            56 => copy::<7>(from, slots, range, to),
-            64 => copy::<8>(from, slots, range, to),
-            _ => copy::<0>(from, slots, range, to),
+    /// Says where the copies are, by the places of their rows in their page.
+    fn place(&self, range: &RowRange, copies: &mut [*const u8]) {
+        let start = self.page.start().cast_const().wrapping_add(self.first as usize * range.stride);
+        for row in (0..self.rows as usize).map(|row| start.wrapping_add(row * range.stride)) {
+            // SAFETY: the row was copied before it was counted, with its slot at its end.
+            let slot = unsafe { stamp_of(row, range.stride) };
+            copies[(slot & range.mask) as usize] = row;
         }
     }
 }

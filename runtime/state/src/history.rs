@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use weir_types::CheckpointId;
 
-/// Time is cut into *intervals* by incremental snapshots: rows that are written are stamped with the present one, and
+/// Time is cut into *intervals* by snapshots: rows that are written are stamped with the present one, and
 /// what a snapshot wrote holds everything up to the interval that it ended. Intervals are counted from 1 and belong to
 /// this process; nothing of them is persisted.
 #[derive(Debug)]
@@ -48,9 +48,14 @@ impl History {
         self.completed
     }
 
-    /// A snapshot ends the present interval. The next one has the number that is returned.
+    /// An incremental snapshot ends the present interval. The next one has the number that is returned.
     pub(crate) fn take(&mut self, checkpoint: CheckpointId) -> u32 {
         self.taken.insert(checkpoint, self.interval);
+        self.pass()
+    }
+
+    /// A snapshot that is never referred to ends it: what is written from now on is not in that either.
+    pub(crate) fn pass(&mut self) -> u32 {
         self.interval += 1;
         assert!(self.interval < 1 << 31, "a backend takes fewer than 2^31 snapshots");
         self.interval

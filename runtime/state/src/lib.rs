@@ -4,8 +4,8 @@
 //! slots), [`StateDescriptor`] (what a state is).
 //!
 //! Invariants:
-//! - A snapshot sees nothing that is written after it: pages are shared with it, and what it has not read of one is taken
-//!   out before the page is written.
+//! - A snapshot sees nothing that is written after it: pages are shared with it, and a row that it has yet to read is
+//!   copied before it is written.
 //! - What is persisted is canonical: keys as the key codec writes them, never a slot, a hash table's order or
 //!   a machine's.
 //!

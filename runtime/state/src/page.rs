@@ -34,8 +34,7 @@ struct Block {
 // The pool owns the blocks, and a page is used by whoever it was handed to.
 unsafe impl Send for Blocks {}
 
-/// A page of rows. It is written only while it has one owner, which [`Arc::get_mut`] tells, or behind the rows that others
-/// were told of.
+/// A page of rows. Somebody else may read rows of it while others of them are written.
 pub(crate) struct Page {
     start: NonNull<u8>,
     block: usize,
@@ -43,8 +42,8 @@ pub(crate) struct Page {
     pool: Arc<PagePool>,
 }
 
-// SAFETY: a page is plain memory; `RowStore` writes through it only after `Arc::get_mut` showed that no
-// snapshot holds it, `Kept` only where no run of rows is yet, and snapshots only read.
+// SAFETY: a page is plain memory; `RowStore` writes rows that no snapshot reads, which `Held` sees to, and copies of rows
+// only where none are yet. Snapshots only read.
 unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 

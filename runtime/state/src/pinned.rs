@@ -36,6 +36,7 @@ impl Rows<'_> {
     /// # Panics
     /// If a slot lies beyond the table.
     pub fn pin<'p>(&'p self, slots: &[u32], buffer: &'p mut PinBuffer) -> Pinned<'p> {
+        self.table().rows.prefetch_held(slots);
         let bytes = self.byte_column();
         buffer.0.clear();
         buffer.0.extend(slots.iter().map(|&slot| bytes.row_mut(slot)));

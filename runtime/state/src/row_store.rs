@@ -1,14 +1,14 @@
 //! Rows by slot number, in pages that snapshots may still have to read: see [`Held`].
 
 use crate::chain::{Chain, PageCapture, Step};
-use crate::held::{Held, Kept, RowRange, Wanted};
+use crate::held::{Held, Kept, RowRange, Wanted, Written};
 use crate::history::Limits;
 use crate::page::{Page, PagePool};
 use crate::row_layout::{Flag, STAMP_BYTES};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 use weir_types::CheckpointId;
 
 /// Rows of one page take at most so many bytes (or one row, if that is longer).
@@ -35,14 +35,14 @@ pub(crate) struct PagePools {
     interval: AtomicU32,
 }
 
-/// Says at the end of a row in which interval it was written.
+/// Says at the end of a row in which interval it was written. A snapshot may look at it meanwhile.
 ///
 /// # Safety
 /// A writable row of `stride` bytes with room for a stamp.
 #[inline(always)]
 pub(crate) unsafe fn stamp(row: *mut u8, stride: usize, interval: u32) {
-    // SAFETY: the caller's promise.
-    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().write_unaligned(interval) };
+    // SAFETY: the caller's promise; rows begin at multiples of eight bytes, of which their length is one.
+    unsafe { AtomicU32::from_ptr(row.add(stride - STAMP_BYTES).cast()).store(interval, Ordering::Relaxed) };
 }
 
 /// In a stamp: the disk has the row as it is. Whatever is written to the row takes it away. No slot has this bit.
@@ -53,9 +53,10 @@ pub(crate) const CLEAN: u32 = 1 << 31;
 /// # Safety
 /// A readable row of `stride` bytes with a stamp.
 #[inline(always)]
-unsafe fn raw_stamp(row: *const u8, stride: usize) -> u32 {
-    // SAFETY: the caller's promise.
-    unsafe { row.add(stride - STAMP_BYTES).cast::<u32>().read_unaligned() }
+pub(crate) unsafe fn raw_stamp(row: *const u8, stride: usize) -> u32 {
+    // SAFETY: as of `stamp`.
+    let stamp = unsafe { AtomicU32::from_ptr(row.add(stride - STAMP_BYTES).cast_mut().cast()) };
+    stamp.load(Ordering::Relaxed)
 }
 
 /// The interval in which a row was written, or read from disk.
@@ -99,6 +100,11 @@ impl PagePools {
     }
 }
 
+/// Page number `number` of a table, about to be written.
+fn written<'a>(pools: &'a PagePools, number: usize, page: &'a Arc<Page>) -> Written<'a> {
+    Written { number, page, pool: &pools.others, kept: &pools.kept }
+}
+
 pub(crate) struct RowStore {
     shift: u32,
     mask: u32,
@@ -107,14 +113,17 @@ pub(crate) struct RowStore {
     pages: Vec<Arc<Page>>,
     /// the start of each page
     read: Vec<*mut u8>,
-    /// the same where the page may be written at once; null where it may be shared, or was not written since
+    /// the same where the page may be written at once; null where a snapshot may have yet to read it, or it was not written
+    /// since
     write: Vec<*mut u8>,
     /// what snapshots hold of each page
     captured: Vec<PageCapture>,
     /// what they hold on top of that
     chain: Chain,
     /// what they have yet to read
-    held: Vec<Weak<Held>>,
+    held: Vec<Arc<Held>>,
+    /// somebody else reads the pages of snapshots too: they are duplicated before they are written
+    duplicated: bool,
     /// what rows that are written are stamped with
     interval: u32,
     /// of all pages
@@ -149,6 +158,7 @@ impl RowStore {
             captured: Vec::new(),
             chain: Chain::default(),
             held: Vec::new(),
+            duplicated: false,
             page_bytes: 0,
             capacity: 0,
             len: 0,
@@ -199,9 +209,7 @@ impl RowStore {
     /// The row of `slot` was just read from disk. Snapshots that hold the disk's files leave it out, and say so of its
     /// slot: another entry may have been there.
     pub(crate) fn set_clean(&mut self, slot: u32) {
-        let (row, stride, interval) = (self.row_moved(slot), self.stride, self.interval);
-        // SAFETY: a writable row of this store.
-        unsafe { stamp(row, stride, interval | CLEAN) };
+        self.row_stamped(slot, self.interval | CLEAN);
     }
 
     pub(crate) fn pages(&self) -> &[Arc<Page>] {
@@ -240,10 +248,22 @@ impl RowStore {
     /// If no page has room for `slot`.
     #[inline]
     pub(crate) fn row_mut(&mut self, slot: u32) -> *mut u8 {
-        let row = self.row_moved(slot);
-        // SAFETY: a writable row of this store, which ends with a stamp.
-        unsafe { stamp(row, self.stride, self.interval) };
-        row
+        self.row_stamped(slot, self.interval)
+    }
+
+    #[inline]
+    fn row_stamped(&mut self, slot: u32, new_stamp: u32) -> *mut u8 {
+        assert!(slot < self.capacity, "slot {slot} lies beyond its table");
+        // SAFETY: a slot below the capacity has a row in a page, which ends with a stamp.
+        unsafe {
+            let page = *self.write.get_unchecked((slot >> self.shift) as usize);
+            if page.is_null() {
+                return self.write_row(slot, new_stamp);
+            }
+            let row = page.add((slot & self.mask) as usize * self.stride);
+            stamp(row, self.stride, new_stamp);
+            row
+        }
     }
 
     /// The row of `slot`, to write what means the same as before: for snapshots of changes the row stays as it is.
@@ -275,33 +295,73 @@ impl RowStore {
         }
     }
 
-    /// The page may be written from now until the next snapshot. Takes out what snapshots still want of it; duplicates
-    /// it if that does not make it this table's alone.
+    /// The row of `slot`, whose page a snapshot may have yet to read: it gets a copy if it wants the row as it was.
+    ///
+    /// # Panics
+    /// If no page has room for `slot`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn make_writable(&mut self, page: usize) -> *mut u8 {
-        self.captured[page].written = self.interval;
-        if Arc::get_mut(&mut self.pages[page]).is_none() {
-            if self.capacity > self.mask {
-                // A first page that is still small is not worth a page for rows.
-                self.take_out(page);
+    pub(crate) fn write_row(&mut self, slot: u32, new_stamp: u32) -> *mut u8 {
+        let (number, offset) = ((slot >> self.shift) as usize, (slot & self.mask) as usize * self.stride);
+        if self.duplicated || self.capacity <= self.mask {
+            let row = self.make_writable(number).wrapping_add(offset);
+            // SAFETY: a row of a page that is this table's alone.
+            unsafe { stamp(row, self.stride, new_stamp) };
+            return row;
+        }
+        self.captured[number].written = self.interval;
+        let (start, stride) = (self.read[number], self.stride);
+        let row = start.wrapping_add(offset);
+        self.forget_dropped();
+        // SAFETY: a row of the page; one that was written in this interval was copied before, where it was wanted.
+        let is_held = unsafe {
+            if !self.held.is_empty() && stamp_of(row, stride) == self.interval {
+                stamp(row, stride, new_stamp);
+                return row;
             }
+            let written = written(&self.pools, number, &self.pages[number]);
+            Held::write_row(&self.held, written, slot, row, (stride, new_stamp))
+        };
+        if !is_held {
+            self.write[number] = start;
+        }
+        row
+    }
+
+    /// Starts to load what writing the rows of `slots` looks at while a snapshot has yet to read pages.
+    pub(crate) fn prefetch_held(&self, slots: &[u32]) {
+        for held in self.held.iter().filter(|held| Arc::strong_count(held) > 1) {
+            slots.iter().for_each(|slot| held.prefetch((slot >> self.shift) as usize));
+        }
+    }
+
+    /// Forgets snapshots that have come to their end.
+    fn forget_dropped(&mut self) {
+        if self.held.iter().any(|held| Arc::strong_count(held) == 1) {
+            self.held.retain_mut(|held| Arc::get_mut(held).is_none());
+        }
+    }
+
+    /// The page may be written from now until the next snapshot: all that snapshots want of it is copied. One that others
+    /// read too, and a small one, is duplicated.
+    #[cold]
+    #[inline(never)]
+    fn make_writable(&mut self, page: usize) -> *mut u8 {
+        self.captured[page].written = self.interval;
+        if self.duplicated || self.capacity <= self.mask {
+            // For the rows of a first page that is still small a page of the usual size would be larger.
             let held = &mut self.pages[page];
             if Arc::get_mut(held).is_none() {
                 *held = held.duplicate();
             }
+        } else {
+            let written = written(&self.pools, page, &self.pages[page]);
+            self.held.iter().for_each(|held| held.take_out(written));
         }
         let start = self.pages[page].start();
         self.read[page] = start;
         self.write[page] = start;
         start
-    }
-
-    fn take_out(&self, page: usize) {
-        let mut kept = self.pools.kept.lock();
-        for held in self.held.iter().filter_map(Weak::upgrade) {
-            held.take_out(page, &self.pages[page], &self.pools.others, &mut kept);
-        }
     }
 
     /// A slot for a new entry, and its row, whose bytes are anything.
@@ -387,7 +447,8 @@ impl RowStore {
 
     /// What a snapshot has yet to read: of the pages from `first` on the rows that are `wanted`, as they are now.
     /// `live` tells whether an entry is in a row. If something else than the snapshot reads from these pages,
-    /// they are `shared`, and taking rows out of them would be of no use.
+    /// they are `shared`, as those of this table are always or never, and copying rows of them would be of no use. Another
+    /// interval is to be entered before the next row is written.
     pub(crate) fn hold(
         &mut self,
         first: usize,
@@ -397,12 +458,14 @@ impl RowStore {
     ) -> Arc<Held> {
         self.freeze();
         let (shift, mask, stride) = self.shape();
-        let range = RowRange { shift, mask, stride, live, drained: self.drained, len: self.len };
+        let (drained, len, until) = (self.drained, self.len, self.interval);
+        let range = RowRange { shift, mask, stride, live, drained, len, until };
         let held = Held::new(range, first, self.pages.get(first..).unwrap_or(&[]), wanted);
-        self.held.retain(|held| held.strong_count() > 0);
+        self.forget_dropped();
+        self.duplicated = shared;
         if !shared {
             self.pools.kept.lock().begin();
-            self.held.push(Arc::downgrade(&held));
+            self.held.push(held.clone());
         }
         held
     }

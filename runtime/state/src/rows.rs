@@ -138,14 +138,13 @@ impl ByteColumn<'_> {
         if slot >= self.capacity {
             beyond(slot);
         }
-        let page = (slot >> self.shift) as usize;
         // SAFETY: a slot below the capacity has a row in a page.
-        let mut start = unsafe { *self.write.add(page) };
+        let start = unsafe { *self.write.add((slot >> self.shift) as usize) };
         if start.is_null() {
             // SAFETY: the store is borrowed for the column's lifetime, on one thread, and no reference into
             // it is held across this call. It replaces pointers in place: the tables that `read` and `write`
             // point to stay.
-            start = unsafe { (*self.store).make_writable(page) };
+            return unsafe { (*self.store).write_row(slot, self.interval) };
         }
         // SAFETY: as above, and it ends with a stamp.
         unsafe {

@@ -310,6 +310,11 @@ impl Snapshot {
         None
     }
 
+    /// `segment`, which this snapshot wrote, is not needed any more: the next one gets its memory.
+    pub fn reuse(&mut self, segment: Bytes) {
+        self.gathered.reuse(segment);
+    }
+
     /// What the snapshot consists of.
     ///
     /// # Panics

@@ -23,6 +23,8 @@ pub(super) struct Pack {
     writer: Option<FileWriter>,
     bytes: u64,
     ranges: Vec<(u64, u64)>,
+    /// bytes that were written to the file
+    spent: Option<Bytes>,
 }
 
 /// Says which of the bytes of a pack are meant.
@@ -37,7 +39,7 @@ pub(super) struct Places {
 
 impl Pack {
     pub(super) fn new(file: Option<PackFile>) -> Self {
-        Pack { file, gathered: Vec::new(), writer: None, bytes: 0, ranges: Vec::new() }
+        Pack { file, gathered: Vec::new(), writer: None, bytes: 0, ranges: Vec::new(), spent: None }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -63,10 +65,18 @@ impl Pack {
         self.ranges.push((self.bytes, bytes.len() as u64));
         self.bytes += bytes.len() as u64;
         match &mut self.writer {
-            Some(writer) => writer.write(&bytes).await?,
+            Some(writer) => {
+                writer.write(&bytes).await?;
+                self.spent = Some(bytes);
+            }
             None => self.gathered.push(bytes),
         }
         Ok(Packed(self.ranges.len() - 1))
+    }
+
+    /// What was added last, if its memory is of use to somebody else again.
+    pub(super) fn spent(&mut self) -> Option<Bytes> {
+        self.spent.take()
     }
 
     pub(super) async fn finish(self) -> Result<Places, CheckpointError> {

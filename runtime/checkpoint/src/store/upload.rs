@@ -142,6 +142,9 @@ impl CheckpointStore {
         while let Some(segment) = snapshot.next_segment() {
             let bytes = if self.config.compression { compress(segment.bytes) } else { segment.bytes };
             packed.insert(segment.id, pack.add(bytes).await?);
+            if let Some(bytes) = pack.spent() {
+                snapshot.reuse(bytes);
+            }
             give_way().await;
         }
         let mut new_bytes = pack.bytes();

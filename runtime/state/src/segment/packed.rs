@@ -20,14 +20,19 @@ const LONGEST: usize = 64;
 pub(super) const MOST_ROWS: usize = 1 << 22;
 
 /// Appends numbers of `width` bytes, 8 at most.
-pub(super) fn write_numbers(width: usize, values: &[i64], out: &mut Writer) {
-    let least = values.iter().copied().min().unwrap_or(0);
-    let span = values.iter().copied().max().unwrap_or(0).wrapping_sub(least) as u64;
+pub(super) fn write_numbers(
+    width: usize,
+    values: impl ExactSizeIterator<Item = i64> + Clone,
+    out: &mut Writer,
+) {
+    let least = values.clone().min().unwrap_or(0);
+    let span = values.clone().max().unwrap_or(0).wrapping_sub(least) as u64;
     out.raw(&least.to_le_bytes()[..width]);
     let bytes = (64 - span.leading_zeros()).div_ceil(8) as usize;
     out.u8(bytes as u8);
-    let above = values.iter().map(|value| value.wrapping_sub(least) as u64);
-    write_low_bytes(bytes, above.map(u64::to_le_bytes), values.len(), out);
+    let count = values.len();
+    let above = values.map(|value| value.wrapping_sub(least) as u64);
+    write_low_bytes(bytes, above.map(u64::to_le_bytes), count, out);
 }
 
 /// The same of 16 bytes.
@@ -133,9 +138,8 @@ impl ByteStrings {
         let of_one_length = (0..strings).all(|row| self.offsets[row + 1] as usize == (row + 1) * length);
         if !of_one_length || length > LONGEST {
             out.u8(OF_ANY_LENGTH);
-            let lengths: Vec<i64> =
-                self.offsets.windows(2).map(|ends| i64::from(ends[1] - ends[0])).collect();
-            write_numbers(4, &lengths, out);
+            let lengths = self.offsets.windows(2).map(|ends| i64::from(ends[1] - ends[0]));
+            write_numbers(4, lengths, out);
             out.raw(&self.bytes);
             return;
         }
@@ -230,14 +234,14 @@ mod tests {
         ];
         for (values, length) in cases {
             let of_reader = |reader: &mut Reader| read_u64s(reader, values.len(), "numbers");
-            let (bytes, read) = again(|out| write_numbers(8, values, out), of_reader);
+            let (bytes, read) = again(|out| write_numbers(8, values.iter().copied(), out), of_reader);
             assert_eq!((bytes, read), (length, values.iter().map(|value| *value as u64).collect()));
         }
         for width in [1, 2, 4] {
             let top = (1_i64 << (8 * width - 1)) - 1;
             let values = [-top - 1, top, 0, -1];
             let of_reader = |reader: &mut Reader| read_numbers(reader, width, 4, "numbers");
-            let (_, read) = again(|out| write_numbers(width, &values, out), of_reader);
+            let (_, read) = again(|out| write_numbers(width, values.into_iter(), out), of_reader);
             let same: Vec<u8> =
                 values.iter().flat_map(|value| value.to_le_bytes()[..width].to_vec()).collect();
             assert_eq!(read, same);

@@ -72,6 +72,15 @@ impl Part {
         }
     }
 
+    /// The memory of the places of rows and of those without an entry.
+    pub(super) fn into_memory(self) -> (Vec<u32>, Vec<u32>) {
+        match self {
+            Part::Alone => (Vec::new(), Vec::new()),
+            Part::Page { places, .. } => (places, Vec::new()),
+            Part::Changes { places, freed, .. } => (places, freed),
+        }
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         match self {
             Part::Alone => out.u8(WHOLE),
@@ -148,8 +157,7 @@ impl Part {
 fn write_places(places: &[u32], out: &mut Writer) {
     out.u32(places.first().copied().unwrap_or(0));
     let steps = places.windows(2).map(|pair| i64::from(pair[1].wrapping_sub(pair[0]) as i32));
-    let steps: Vec<i64> = steps.collect();
-    packed::write_numbers(4, &steps, out);
+    packed::write_numbers(4, steps, out);
 }
 
 fn read_places(reader: &mut Reader, count: usize) -> Result<Vec<u32>, StateError> {

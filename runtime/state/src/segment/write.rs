@@ -36,6 +36,8 @@ pub(crate) struct Gathered {
     sequence: Vec<i64>,
     last_access: Vec<i64>,
     fields: Vec<Values>,
+    /// memory for the segment
+    memory: Vec<u8>,
 }
 
 /// The values of a field: one of these, and which of them are NULL.
@@ -75,6 +77,13 @@ fn word_width(view: &TableView) -> Option<usize> {
 }
 
 impl Gathered {
+    /// A segment is needed no more: the next one may have its memory.
+    pub(crate) fn reuse(&mut self, segment: Bytes) {
+        if segment.is_unique() {
+            self.memory = Vec::from(segment);
+        }
+    }
+
     fn begin(&mut self, view: &TableView) {
         self.slots.clear();
         self.freed.clear();
@@ -147,7 +156,7 @@ impl Gathered {
         let rows = self.slots.len();
         let (slots, freed) = (std::mem::take(&mut self.slots), std::mem::take(&mut self.freed));
         let part = Part::new(kind, first..=first | view.mask, view.drained, slots, freed);
-        let mut out = Writer::new(MAGIC, PACKED);
+        let mut out = Writer::within(std::mem::take(&mut self.memory), MAGIC, PACKED);
         out.reserve(rows * view.stride / 2);
         out.u8(view.kind as u8);
         write_namespace(view.namespace, &mut out);
@@ -156,17 +165,19 @@ impl Gathered {
         out.u32(max_parallelism);
         self.write_keys(view, &mut out);
         if view.kind == StateKind::List {
-            packed::write_numbers(8, &self.sequence, &mut out);
+            packed::write_numbers(8, self.sequence.iter().copied(), &mut out);
         }
         out.u8(u8::from(view.layout.last_access.is_some()));
         if view.layout.last_access.is_some() {
-            packed::write_numbers(8, &self.last_access, &mut out);
+            packed::write_numbers(8, self.last_access.iter().copied(), &mut out);
         }
         out.u16(view.layout.fields.len() as u16);
         for (field, values) in view.layout.fields.iter().zip(&self.fields) {
             values.write(field, &mut out);
         }
-        Written { bytes: seal(out), rows: rows as u32, freed: part.freed() }
+        let freed = part.freed();
+        (self.slots, self.freed) = part.into_memory();
+        Written { bytes: seal(out), rows: rows as u32, freed }
     }
 
     fn write_keys(&mut self, view: &TableView, out: &mut Writer) {
@@ -254,7 +265,7 @@ impl Values {
         match (field.kind, field.kind.width()) {
             (FieldKind::Bytes, _) => self.strings.write_packed(out),
             (_, 16) => packed::write_wide_numbers(&self.wide, out),
-            (_, width) => packed::write_numbers(width, &self.numbers, out),
+            (_, width) => packed::write_numbers(width, self.numbers.iter().copied(), out),
         }
     }
 }

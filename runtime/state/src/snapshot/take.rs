@@ -51,10 +51,11 @@ impl KeyedStateBackend {
             views.push(own_views);
         }
         let work = taking.work.into_iter();
-        if mode == SnapshotMode::Incremental {
-            let interval = self.history.take(checkpoint);
-            self.states.iter_mut().for_each(|state| state.enter_interval(interval));
-        }
+        let interval = match mode {
+            SnapshotMode::Incremental => self.history.take(checkpoint),
+            SnapshotMode::Full => self.history.pass(),
+        };
+        self.states.iter_mut().for_each(|state| state.enter_interval(interval));
         Snapshot {
             checkpoint,
             key_groups: self.range,

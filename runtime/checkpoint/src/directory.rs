@@ -435,7 +435,7 @@ impl Directory {
             }
             FileError::NotFound => CheckpointError::Storage {
                 what: format!("{action} {file}"),
-                reason: "it is not there".to_string(),
+                reason: "its directory is not there, or a file stands in its place".to_string(),
             },
             FileError::Other(reason) => CheckpointError::Storage { what: format!("{action} {file}"), reason },
         }

@@ -195,6 +195,9 @@ fn a_file_in_the_way_is_named() {
     for path in [file.clone(), file.join("below")] {
         let message = open(&path).can_be_made().unwrap_err().to_string();
         assert!(message.contains(&format!("'{}' is not a directory", file.display())), "{message}");
+        let created = block_on(open(&path).create("below", Bytes::new()));
+        let message = created.expect_err("a file is in the way").to_string();
+        assert!(message.ends_with("a file stands in its place"), "{message}");
     }
 }
 

@@ -74,6 +74,74 @@ fn deleted_and_added_again_on(kind: Kind) {
     assert_eq!(pop(&mut backend, timers, 100, 10), [(10, "a".to_string(), Namespace::Window(3))]);
 }
 
+/// One that is deleted while another is due before it, and added again, is queued twice and due once.
+#[test]
+fn deleted_behind_another_and_added_again() {
+    for kind in Kind::ALL {
+        let (mut backend, timers) = new_timers(kind.whole());
+        let [first, second] = ["b", "a"].map(|key| encode(&backend, timers, &[key]));
+        backend.add_timers(timers, &first, &[5], Namespace::Void);
+        for _ in 0..3 {
+            backend.add_timers(timers, &second, &[10], Namespace::Void);
+            backend.delete_timers(timers, &second, &[10], Namespace::Void);
+        }
+        backend.add_timers(timers, &second, &[10], Namespace::Void);
+        let due = backend.pop_timers(timers, 100, 10).unwrap();
+        assert_eq!(due.times_ms, [5, 10], "{kind:?}");
+        assert_eq!(pop(&mut backend, timers, 100, 10), [], "{kind:?}");
+    }
+}
+
+/// Timers on disk that are deleted stay away, and those of them that are added again stay, wherever they are by then.
+#[test]
+fn deleted_where_nobody_has_looked() {
+    for kind in Kind::ALL {
+        for leave in [false, true] {
+            let (mut backend, timers) = new_timers(kind.whole());
+            let names: Vec<String> =
+                (0..3000).map(|number| format!("a key that is not short {number}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let times: Vec<i64> = (0..3000).collect();
+            let add = |backend: &mut KeyedStateBackend, range: std::ops::Range<usize>| {
+                let keys = encode(backend, timers, &names[range.clone()]);
+                backend.add_timers(timers, &keys, &times[range], Namespace::Void);
+            };
+            add(&mut backend, 0..3000);
+            backend.trim();
+            let keys = encode(&backend, timers, &names[2500..2900]);
+            backend.delete_timers(timers, &keys, &times[2500..2900], Namespace::Void);
+            add(&mut backend, 2600..2650);
+            if leave {
+                backend.trim();
+            }
+            let expected: Vec<i64> = (0..2500).chain(2600..2650).chain(2900..3000).collect();
+            let due = backend.pop_timers(timers, i64::MAX, usize::MAX).unwrap();
+            backend.check().unwrap();
+            assert_eq!(due.times_ms, expected, "{kind:?}, {leave}");
+        }
+    }
+}
+
+/// More timers of one time and one key group than are loaded at once.
+#[test]
+fn many_at_one_time() {
+    for kind in Kind::ALL {
+        let (mut backend, timers) = new_timers(kind.whole());
+        let key = encode(&backend, timers, &["a"]);
+        let windows: Vec<Namespace> = (0..300).map(Namespace::Window).collect();
+        for time_ms in [7, 8] {
+            windows.iter().for_each(|window| backend.add_timers(timers, &key, &[time_ms], *window));
+            backend.trim();
+        }
+        for time_ms in [7, 8] {
+            let found = pop(&mut backend, timers, time_ms, usize::MAX);
+            let mut found: Vec<Namespace> = found.into_iter().map(|(_, _, window)| window).collect();
+            found.sort();
+            assert_eq!(found, windows, "{kind:?}");
+        }
+    }
+}
+
 /// Rows of timers are found by bytes, whatever the keys are: one that was taken out can come again.
 #[test]
 fn taken_out_and_added_again_with_keys_of_each_shape() {

@@ -79,7 +79,10 @@ fn timers_that_were_due_keep_no_pages() {
     }
     let left = two.backend.memory_bytes(timers);
     assert!(left < many / 8, "{left} bytes of {many} are left");
-    due.extend(two.backend.pop_timers(timers, i64::MAX, usize::MAX).unwrap().times_ms);
+    let rest = two.backend.pop_timers(timers, i64::MAX, usize::MAX).unwrap();
+    let keys = two.backend.encoder(timers).decode(&rest.keys).unwrap();
+    assert_eq!(keys[0].as_any().downcast_ref::<Int64Array>().unwrap().values(), &times[29_900..]);
+    due.extend(rest.times_ms);
     assert_eq!(due, times);
 }
 

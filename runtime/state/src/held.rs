@@ -23,6 +23,10 @@ const AHEAD_BYTES: usize = 1024;
 /// Copies of rows of one page lie one behind the other, up to so many.
 const RUN_ROWS: u32 = 32;
 
+/// Once this part of a page's rows was copied one by one, the others that are wanted are copied at once: each by itself costs
+/// as much as some in a row.
+const ENOUGH: u32 = 8;
+
 /// Which rows of a page a snapshot writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wanted {
@@ -74,6 +78,8 @@ struct Hold {
     /// what is wanted of the page is read from it, unless it is among the copies
     page: Option<(Arc<Page>, Wanted)>,
     copies: Option<Run>,
+    /// rows that were copied one by one
+    copied: u32,
 }
 
 /// Copies of rows one behind the other, with their slots in the place of their intervals.
@@ -105,7 +111,7 @@ impl Held {
     ) -> Arc<Held> {
         let hold = |(page, wanted): (&Arc<Page>, Option<Wanted>)| {
             let page = wanted.map(|wanted| (page.clone(), wanted));
-            Line(Mutex::new(Hold { page, copies: None }))
+            Line(Mutex::new(Hold { page, copies: None, copied: 0 }))
         };
         Arc::new(Held { range, first, holds: pages.iter().zip(wanted).map(hold).collect() })
     }
@@ -114,7 +120,7 @@ impl Held {
     /// can be written again after that.
     pub(crate) fn read(&self, page: u32, selected: &mut Selected, read: impl FnOnce(&mut Selected)) {
         let mut hold = self.holds[page as usize - self.first].0.lock();
-        let Hold { page: held, copies } = std::mem::take(&mut *hold);
+        let Hold { page: held, copies, .. } = std::mem::take(&mut *hold);
         selected.copies.clear();
         if copies.is_some() {
             selected.copies.resize(self.range.mask as usize + 1, std::ptr::null());
@@ -149,29 +155,26 @@ impl Held {
         if let (Some(hold), Some(wanted)) = (hold.as_deref_mut(), wanted) {
             // SAFETY: the caller's promise.
             unsafe {
-                if held.range.had(slot) && held.range.is_wanted(row, wanted) {
+                if hold.copied > held.range.mask / ENOUGH {
+                    hold.take_out(&held.range, written);
+                } else if held.range.had(slot) && held.range.is_wanted(row, wanted) {
                     hold.copy(row, slot, &held.range, written);
+                    hold.copied += 1;
                 }
             }
         }
+        let is_held = hold.as_deref().is_some_and(|hold| hold.wanted_of(written.page).is_some());
         // SAFETY: the caller's promise.
         let others = unsafe { Held::write_row(others, written, slot, row, (stride, new_stamp)) };
-        others || wanted.is_some()
+        others || is_held
     }
 
     /// The table is about to write any rows of a page: all that the snapshot wants of it is copied.
     pub(crate) fn take_out(&self, written: Written<'_>) {
         let Some(mut hold) = self.hold_of(written.number).map(Mutex::lock) else { return };
-        if hold.wanted_of(written.page).is_none() {
-            return;
-        }
-        let (page, mut selected) = (hold.page.take(), Selected::default());
-        // SAFETY: the page has the rows of the range, and its table, which writes to it, is with the caller.
-        unsafe {
-            self.range.select(page.as_ref(), written.number as u32, &mut selected);
-            for (&row, &slot) in selected.rows.iter().zip(&selected.slots) {
-                hold.copy(row, slot, &self.range, written);
-            }
+        if hold.wanted_of(written.page).is_some() {
+            // SAFETY: its table, which writes to the page, is with the caller.
+            unsafe { hold.take_out(&self.range, written) };
         }
     }
 
@@ -190,6 +193,21 @@ impl Hold {
     /// What is yet to be read of `page`; nothing if the table had another page of that number.
     fn wanted_of(&self, page: &Arc<Page>) -> Option<Wanted> {
         self.page.as_ref().filter(|(held, _)| Arc::ptr_eq(held, page)).map(|(_, wanted)| *wanted)
+    }
+
+    /// Copies all that is wanted of the page and was not copied yet, and lets go of it.
+    ///
+    /// # Safety
+    /// The page has the rows of the range, and no other thread writes to it.
+    unsafe fn take_out(&mut self, range: &RowRange, written: Written<'_>) {
+        let (page, mut selected) = (self.page.take(), Selected::default());
+        // SAFETY: the caller's promise.
+        unsafe {
+            range.select(page.as_ref(), written.number as u32, &mut selected);
+            for (&row, &slot) in selected.rows.iter().zip(&selected.slots) {
+                self.copy(row, slot, range, written);
+            }
+        }
     }
 
     /// # Safety

@@ -1,6 +1,9 @@
-//! `OVER (w ROWS ..)` and `WINDOW v AS (w ROWS ..)`: windows that go on from another one, which are written out.
+//! `OVER (w ROWS ..)` and `WINDOW v AS (w ROWS ..)`: windows that go on from another one, which are written out. `OVER w` is
+//! checked: not every function takes a frame.
 
 use crate::PlanError;
+use crate::query::refuse::check_frame;
+use crate::query::syntax::function_name;
 use crate::walk::walk_mut;
 use sqlparser::ast::{
     Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Select, Spanned, VisitorMut, WindowSpec, WindowType,
@@ -14,9 +17,15 @@ struct Windows(Vec<(Ident, WindowSpec)>);
 pub(super) fn write_windows_out(select: &mut Select) -> Result<(), PlanError> {
     let mut windows = Windows(vec![]);
     for NamedWindowDefinition(name, definition) in &mut select.named_window {
-        if let NamedWindowExpr::WindowSpec(spec) = definition {
-            windows.write_out(spec)?;
-            windows.0.push((name.clone(), spec.clone()));
+        match definition {
+            NamedWindowExpr::WindowSpec(spec) => {
+                windows.write_out(spec)?;
+                windows.0.push((name.clone(), spec.clone()));
+            }
+            NamedWindowExpr::NamedWindow(other) => {
+                let spec = windows.find(other).cloned();
+                windows.0.extend(spec.map(|spec| (name.clone(), spec)));
+            }
         }
     }
     select.projection.iter_mut().try_for_each(|item| walk_mut(item, &mut windows))?;
@@ -27,9 +36,13 @@ pub(super) fn write_windows_out(select: &mut Select) -> Result<(), PlanError> {
 }
 
 impl Windows {
+    fn find(&self, name: &Ident) -> Option<&WindowSpec> {
+        self.0.iter().find(|(known, _)| known.value == name.value).map(|(_, spec)| spec)
+    }
+
     fn write_out(&self, spec: &mut WindowSpec) -> Result<(), PlanError> {
         let Some(name) = spec.window_name.take() else { return Ok(()) };
-        let Some((_, base)) = self.0.iter().find(|(known, _)| known.value == name.value) else {
+        let Some(base) = self.find(&name) else {
             let message =
                 format!("window '{}' is not defined: add WINDOW {} AS (..)", name.value, name.value);
             return Err(PlanError::invalid(message).at(name.span));
@@ -58,12 +71,20 @@ impl VisitorMut for Windows {
     type Break = PlanError;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<PlanError> {
-        if let Expr::Function(function) = expr
-            && let Some(WindowType::WindowSpec(spec)) = &mut function.over
-            && let Err(error) = self.write_out(spec)
-        {
-            return ControlFlow::Break(error);
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        let called = function_name(function);
+        match &mut function.over {
+            Some(WindowType::WindowSpec(spec)) => match self.write_out(spec) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            },
+            Some(WindowType::NamedWindow(name)) => {
+                match self.find(name).and_then(|spec| spec.window_frame.as_ref()) {
+                    Some(frame) => check_frame(&called, frame, name.span),
+                    None => ControlFlow::Continue(()),
+                }
+            }
+            None => ControlFlow::Continue(()),
         }
-        ControlFlow::Continue(())
     }
 }

@@ -11,7 +11,7 @@ use sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, ObjectName, Query,
     Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Value,
-    ValueWithSpan, Visitor, WindowFrameUnits, WindowSpec, WindowType,
+    ValueWithSpan, Visitor, WindowFrame, WindowFrameUnits, WindowSpec, WindowType,
 };
 use sqlparser::tokenizer::Span;
 use std::ops::ControlFlow;
@@ -358,11 +358,20 @@ fn check_over(function: &Function, name: &str, span: Span) -> Flow {
     if function.filter.is_some() && (!has_frame(name) || name == "NTH_VALUE") {
         return invalid(format!("{name} .. OVER takes no FILTER: that is for aggregate functions"));
     }
-    let WindowType::WindowSpec(WindowSpec { window_frame: Some(frame), .. }) = over else {
-        return ControlFlow::Continue(());
-    };
+    match over {
+        WindowType::WindowSpec(WindowSpec { window_frame: Some(frame), .. }) => {
+            check_frame(name, frame, span)
+        }
+        // Those of WINDOW are checked where they are known.
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// Refuses a frame that the function `name` does not take, or that nothing takes.
+pub(super) fn check_frame(name: &str, frame: &WindowFrame, span: Span) -> Flow {
     if !has_frame(name) {
-        return invalid(format!("{name} .. OVER takes no ROWS or RANGE: it looks at the order alone"));
+        let message = format!("{name} .. OVER takes no ROWS or RANGE: it looks at the order alone");
+        return ControlFlow::Break(PlanError::invalid(message).at(span));
     }
     if frame.units == WindowFrameUnits::Groups {
         refuse("GROUPS in OVER, write ROWS or RANGE instead", span)?;

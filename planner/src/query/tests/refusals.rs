@@ -53,6 +53,16 @@ fn what_is_not_built_is_named_with_its_place() {
             "line 1, column 8",
         ),
         (
+            "SELECT LEAD(a) OVER v FROM t WINDOW w AS (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), v AS w",
+            "LEAD .. OVER takes no ROWS or RANGE: it looks at the order alone",
+            "line 1, column 21",
+        ),
+        (
+            "SELECT SUM(a) OVER w FROM t WINDOW w AS (ORDER BY b GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW)",
+            "not supported yet: GROUPS in OVER, write ROWS or RANGE instead",
+            "line 1, column 20",
+        ),
+        (
             "SELECT SUM(a) OVER (ORDER BY b GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
             "not supported yet: GROUPS in OVER, write ROWS or RANGE instead",
             "line 1, column 8",

@@ -86,13 +86,20 @@ pub fn checkpoint_details(details: &CheckpointDetails) -> String {
     if open > 0 {
         text += &format!("{} of {} subtasks have not answered\n", open, subtasks.len());
     }
-    let place = |part: &PartLine| match (part.operators.first(), part.operators.last()) {
-        (Some(first), Some(last)) if first != last => format!("{first} .. {last}"),
-        (Some(first), _) => first.clone(),
-        _ => String::new(),
-    };
+    let mut chains: Vec<&[String]> = Vec::new();
+    for part in subtasks {
+        if !chains.contains(&&part.operators[..]) {
+            chains.push(&part.operators);
+        }
+    }
+    for (place, operators) in (1..).zip(&chains) {
+        text += &format!("({place})  {}\n", operators.join(" -> "));
+    }
     let part = |part: &PartLine| Part {
-        place: place(part),
+        place: chains
+            .iter()
+            .position(|chain| *chain == part.operators)
+            .map_or_else(String::new, |place| format!("({})", place + 1)),
         subtask: part.subtask,
         times: part.times.ok_or(if part.finished { FINISHED } else { "no answer" }),
     };

@@ -207,7 +207,10 @@ fn counts_are_of_what_happened() {
     let failed = counts.latest("failed").expect("a number");
     prompt.type_in(&format!("EXPLAIN CHECKPOINT FOR JOB '{job}' {failed};"));
     let told = prompt.told(&format!("checkpoint {failed} of job {job}: FAILED after "));
-    assert!(told.iter().any(|line| line.contains("source:src .. sink[snk]")), "a row for its task: {told:?}");
+    assert!(
+        told.iter().any(|line| line.contains("source:src -> ") && line.ends_with("sink[snk]")),
+        "a row for its task: {told:?}"
+    );
     fs::remove_file(&directory).expect("removed");
     // a checkpoint may make the directory again in between
     let put_back = (0..1000).any(|attempt| {

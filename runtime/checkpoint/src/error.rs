@@ -38,6 +38,7 @@ fn some(names: &[String]) -> String {
     let named = names[..names.len().min(NAMED)].join("; ");
     match names.len().saturating_sub(NAMED) {
         0 => named,
+        1 => format!("{named}; and another"),
         others => format!("{named}; and {others} others"),
     }
 }

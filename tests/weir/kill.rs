@@ -3,12 +3,12 @@
 
 mod queries;
 
-use crate::process::{command, lines_below, weir};
+use crate::process::{command, lines_below, start_with, weir};
 use queries::{QUERIES, Query, tables};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -155,15 +155,7 @@ impl Case {
         if let Some(failpoint) = failpoint {
             command.env("WEIR_FAILPOINT", failpoint);
         }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin.write_all(self.script().as_bytes()).expect("it reads");
-        child
+        start_with(&mut command, &self.script())
     }
 
     fn attempt(&self, process: usize, parallelism: u64, from: Option<&str>, disturb: Disturb<'_>) -> Attempt {

@@ -2,12 +2,11 @@
 //! damaged or missing, the files of its checkpoint.
 #![allow(clippy::disallowed_methods, reason = "waits for what another process does")]
 
-use crate::process::{command, lines_below};
+use crate::process::{command, lines_below, start_with};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const ROWS: u64 = 4000;
@@ -57,15 +56,7 @@ impl World {
         let settings = own.iter().map(String::as_str).chain(backend.iter().copied());
         let mut arguments = vec!["run", "-"];
         arguments.extend(settings.flat_map(|setting| ["--set", setting]));
-        let mut child = command(&arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin.write_all(self.script().as_bytes()).expect("it reads");
-        drop(stdin);
+        let mut child = start_with(&mut command(&arguments), &self.script());
         let mut said = Vec::new();
         let mut directory = PathBuf::new();
         for line in BufReader::new(child.stderr.take().expect("piped")).lines() {

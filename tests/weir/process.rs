@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The root of the repository: where tests run the binary, so that paths in queries are as users have them.
 pub fn root() -> PathBuf {
@@ -46,6 +46,15 @@ pub fn command(arguments: &[&str]) -> Command {
 
 pub fn weir(arguments: &[&str]) -> Run {
     command(arguments).output().expect("the binary starts").into()
+}
+
+/// Starts a command with `sql` as its standard input. What it says on standard error is there to be read.
+pub fn start_with(command: &mut Command, sql: &str) -> Child {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(sql.as_bytes()).expect("it reads");
+    child
 }
 
 /// `weir run -` with `sql` as its standard input.

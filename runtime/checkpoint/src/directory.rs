@@ -281,11 +281,7 @@ impl Directory {
             Store::Local => local::blocking(move || local::checksums(&local::absolute(&path))).await,
             Store::Objects(store, _) => objects::checksums(store, &path).await,
         };
-        match summed {
-            Ok(summed) => Ok(Some(summed)),
-            Err(FileError::NotFound) => Ok(None),
-            Err(error) => Err(self.error("read", relative, error)),
-        }
+        self.if_there(relative, summed)
     }
 
     /// Copies a file to a local one that is not there yet; its bytes and their checksums.
@@ -355,8 +351,13 @@ impl Directory {
             Store::Local => local::blocking(move || local::size(&local::absolute(&path))).await,
             Store::Objects(store, _) => objects::size(store, &path).await,
         };
-        match size {
-            Ok(size) => Ok(Some(size)),
+        self.if_there(relative, size)
+    }
+
+    /// What was read of a file; `None` if there is no such file.
+    fn if_there<T>(&self, relative: &str, read: Result<T, FileError>) -> Result<Option<T>, CheckpointError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
             Err(FileError::NotFound) => Ok(None),
             Err(error) => Err(self.error("read", relative, error)),
         }

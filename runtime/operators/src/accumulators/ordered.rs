@@ -48,9 +48,8 @@ impl Layout {
         let (entries, _) = self.parts(held);
         match self {
             Layout::Fixed { width } => {
-                let entry =
-                    |entry: &'_ [u8]| i64::from_le_bytes(entry[width..].try_into().unwrap_or_default());
-                entries.chunks_exact(width + COUNT).map(|bytes| (&bytes[..width], entry(bytes))).collect()
+                let count = |bytes: &[u8]| i64::from_le_bytes(bytes[width..].try_into().unwrap_or_default());
+                entries.chunks_exact(width + COUNT).map(|bytes| (&bytes[..width], count(bytes))).collect()
             }
             Layout::Items => {
                 let mut all = items::iter(entries).map(|item| item.unwrap_or(&[]));

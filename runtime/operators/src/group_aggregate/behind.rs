@@ -256,8 +256,8 @@ impl Values {
             let found = found.filter(|(value, _)| !is_behind(ordered, &last, value));
             first.extend(found.map(|(value, slot)| (value.to_vec(), counts.get(slot), slot)));
             first.sort_unstable_by(|left, right| ordered.compare(&left.0, &right.0));
-            let there = first.iter().enumerate().filter(|(_, (_, count, _))| *count > 0);
-            if let Some((place, _)) = there.map(|(place, _)| (place, ())).nth(wanted - 1) {
+            let is_there = |place: &usize| first[*place].1 > 0;
+            if let Some(place) = (0..first.len()).filter(is_there).nth(wanted - 1) {
                 first.truncate(place + 1);
                 enough = true;
             }
